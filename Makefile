@@ -1,0 +1,107 @@
+# One Makefile, no recursion: every .c file of a listed folder belongs to the program, every test file is a test.
+#
+#   make run      install what is missing, build, make the demo disk, run it
+#   make check    install what is missing, build, run all tests of the default tier
+#   SAN=address,undefined | SAN=thread   build with sanitizers, into a directory of its own
+#   V=1           show the commands
+
+SAN ?=
+CC := $(if $(findstring default,$(origin CC)),gcc,$(CC))
+BUILD ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+comma := ,
+Q := $(if $(V),,@)
+
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libexecdir ?= $(prefix)/lib/minivm
+mandir ?= $(prefix)/share/man
+
+CORE_DIRS := base backend spice/protocol spice/codec canvas
+SERVER_DIRS := spice/server
+DEVICE_DIRS := devices/platform devices/disk devices/net devices/char devices/virtio devices/qxl
+VMM_DIRS := vmm
+CLIENT_DIRS := client
+ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)
+
+PKGS := libuv jansson openssl liblz4 zlib libzstd libjpeg pixman-1 libpng slirp liburing spice-protocol
+CLIENT_PKGS := sdl2
+PKG_OF = $(PKGS) $(CLIENT_PKGS)
+
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu2x -D_GNU_SOURCE -I. -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla \
+	-Wno-missing-field-initializers -Wno-format-truncation -fno-strict-aliasing -fno-omit-frame-pointer -pthread \
+	-DMINIVM_LIBEXECDIR='"$(libexecdir)"' $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKG_OF) 2>/dev/null)
+LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+CLIENT_LIBS := $(shell pkg-config --libs $(CLIENT_PKGS) 2>/dev/null)
+ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+
+sources = $(wildcard $(addsuffix /*.c,$(1)))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+MAINS := vmm/main.c client/main.c
+LIB_SRC := $(filter-out $(MAINS),$(call sources,$(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS)))
+CLIENT_SRC := $(filter-out $(MAINS),$(call sources,$(CLIENT_DIRS)))
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+DEVICE_SRC := $(wildcard tests/device/test_*.c)
+TEST_LIB_SRC := $(wildcard tests/lib/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+
+MINIVM := $(BUILD)/minivm
+CLIENT := $(BUILD)/minivm-client
+LIB := $(BUILD)/libminivm.a
+CLIENT_LIB := $(BUILD)/libminivm-client.a
+UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+DEVICE_BIN := $(patsubst %.c,$(BUILD)/%,$(DEVICE_SRC))
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
+
+# Pieces with rules of their own (payload guests, software host, demo disk, fuzzers, e2e).
+include $(sort $(wildcard */module.mk */*/module.mk))
+
+.DEFAULT_GOAL := all
+.PHONY: all clean install check-unit check-device unit device bench-bin
+all: $(MINIVM) $(CLIENT)
+
+$(MINIVM): $(BUILD)/vmm/main.o $(LIB)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+$(CLIENT): $(BUILD)/client/main.o $(CLIENT_LIB) $(LIB)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(CLIENT_LIB) $(LIB) $(CLIENT_LIBS) $(LIBS)
+
+$(LIB): $(call objects,$(LIB_SRC))
+	@echo "  AR    $@"
+	$(Q)rm -f $@ && ar crs $@ $^
+
+$(CLIENT_LIB): $(call objects,$(CLIENT_SRC))
+	@echo "  AR    $@"
+	$(Q)rm -f $@ && ar crs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) $(CFLAGS_$(subst /,_,$*)) -MMD -MP -c -o $@ $<
+
+# A test links with the whole product and with tests/lib.
+$(UNIT_BIN) $(DEVICE_BIN): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(TEST_LIB_SRC)) $(CLIENT_LIB) $(LIB)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(LIBS) -lcmocka
+
+$(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_LIB) $(LIB)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(LIBS)
+
+unit: $(UNIT_BIN)
+device: $(DEVICE_BIN)
+bench-bin: $(BENCH_BIN)
+check-unit: unit
+	$(Q)tests/run $(UNIT_BIN)
+check-device: device
+	$(Q)tests/run $(DEVICE_BIN)
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

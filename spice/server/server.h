@@ -1,0 +1,37 @@
+/*
+ * server.h - the SPICE server: what the rest of the machine needs to know of it.
+ *
+ * Threads: link stage, main and inputs channels live in the main loop; the display and cursor channels of a display
+ * live in that display's loop. Everything below is called in the main loop's thread.
+ */
+#ifndef SPICE_SERVER_SERVER_H
+#define SPICE_SERVER_SERVER_H
+
+#include "backend/display.h"
+#include "backend/input.h"
+
+struct spice_config {
+    const char *listen;    /* address; NULL: 127.0.0.1 */
+    int port;              /* 0: any free one, -1: no TCP */
+    const char *unix_path; /* or NULL */
+    const char *password;  /* the ticket; NULL: none is asked */
+    const char *name;      /* the machine's, told to clients */
+    uint8_t uuid[16];
+    const char *image_compression; /* "auto", "off", "lz", "quic", "lz4"; NULL: auto */
+};
+
+struct spice_server;
+
+/* Listens when it returns. Errors come with fail_text(). */
+int spice_server_create(struct spice_server **server, struct loop *loop, const struct spice_config *config,
+                        struct input *input);
+/* Before clients are served; at most one display per id. */
+int spice_server_add_display(struct spice_server *server, struct display *display);
+/* The TCP port listened on, or -1. */
+int spice_server_port(const struct spice_server *server);
+/* Take over a connected socket (fd is the server's from here on); `peer` is for the log. */
+void spice_server_accept(struct spice_server *server, int fd, const char *peer);
+/* Says good-bye to clients (SPICE_MSG_DISCONNECTING) and frees everything. */
+void spice_server_destroy(struct spice_server *server);
+
+#endif
