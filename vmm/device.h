@@ -75,8 +75,11 @@ static inline void machine_unlock(struct machine *machine)
     pthread_mutex_unlock(&machine->lock);
 }
 
-/* Nanoseconds that the guest could have run: CLOCK_MONOTONIC less pauses. Starts near 0 at creation. Any thread. */
+/* Nanoseconds that the guest could have run: CLOCK_MONOTONIC less pauses, from 0 at the first start. Any thread. */
 uint64_t machine_clock(struct machine *machine);
+/* The machine's owner calls these when the vCPUs start and stop. */
+void machine_clock_start(struct machine *machine);
+void machine_clock_stop(struct machine *machine);
 
 /* For a device's create: fills in the base and enters it into the machine's list. */
 void device_init(struct device *device, const struct device_ops *ops, struct machine *machine);

@@ -29,7 +29,8 @@ struct pci_bar {
     enum pci_bar_type type;
     uint64_t size;         /* power of two */
     struct region *region; /* registers, or */
-    struct ram *ram;       /* memory; both only for a RAM BAR whose region covers the rest */
+    struct ram *ram;       /* memory */
+    uint64_t address; /* while mapped */
     bool mapped;
 };
 
@@ -50,7 +51,8 @@ struct pci_device {
     struct ram *rom; /* expansion ROM, or NULL */
     bool rom_mapped;
     uint8_t next_cap;
-    bool intx;
+    bool intx;        /* the device asks for an interrupt */
+    bool intx_driven; /* and its link counts it */
     uint8_t msi_cap, msix_cap; /* offsets, 0: none */
     uint16_t msix_count;
     struct pci_msix_vector *msix;
@@ -61,9 +63,12 @@ struct pci_device {
 
 struct pci_bus *pci_bus_create(struct machine *machine);
 void pci_bus_destroy(struct pci_bus *bus);
+/* Resets the configuration space of every device: command, BARs, interrupts. */
 void pci_bus_reset(struct pci_bus *bus);
+/* INTx goes out on one of four links (PIRQA..D); the bridge that routes them takes their levels. */
+void pci_bus_set_router(struct pci_bus *bus, void (*set)(void *opaque, unsigned link, bool level), void *opaque);
 
-/* devfn must be free. ops->reset etc. are the model's; pci_reset() is called by pci.c before them. */
+/* devfn must be free, else -EBUSY. ops are the model's own; their reset need not care for configuration space. */
 int pci_init(struct pci_device *pci, const struct device_ops *ops, struct machine *machine, uint8_t devfn,
              const struct pci_ids *ids);
 void pci_fini(struct pci_device *pci);
