@@ -55,11 +55,14 @@ static void address_write(void *opaque, uint64_t offset, uint64_t value, unsigne
 static uint64_t data_read(void *opaque, uint64_t offset, unsigned width)
 {
     struct pci_bus *bus = opaque;
-    const struct pci_device *pci = selected(bus);
+    struct pci_device *pci = selected(bus);
+    unsigned at = (bus->address & 0xfc) + (unsigned)offset;
     uint64_t value = ~0ULL;
 
+    if (pci && pci->config_read)
+        pci->config_read(pci, at, width);
     if (pci)
-        memcpy(&value, pci->config + (bus->address & 0xfc) + offset, width);
+        memcpy(&value, pci->config + at, width);
     return value;
 }
 
@@ -331,6 +334,17 @@ static bool touches(unsigned offset, unsigned width, unsigned start, unsigned si
     return offset < start + size && start < offset + width;
 }
 
+static void config_changed(struct pci_device *pci, unsigned offset, unsigned width)
+{
+    if (touches(offset, width, PCI_COMMAND, 2) || touches(offset, width, PCI_BASE_ADDRESS_0, 24) ||
+        touches(offset, width, PCI_ROM_ADDRESS, 4))
+        update_bars(pci);
+    if (touches(offset, width, PCI_COMMAND, 2))
+        drive_link(pci, pci->intx && intx_enabled(pci));
+    if (pci->msix_cap && touches(offset, width, pci->msix_cap, 4))
+        msix_update(pci);
+}
+
 static void config_write(struct pci_device *pci, unsigned offset, uint32_t value, unsigned width)
 {
     bool changed = false;
@@ -344,15 +358,8 @@ static void config_write(struct pci_device *pci, unsigned offset, uint32_t value
         pci->config[offset + i] &= (uint8_t)~(byte & pci->clearable[offset + i]);
         changed |= pci->config[offset + i] != old;
     }
-    if (!changed)
-        return;
-    if (touches(offset, width, PCI_COMMAND, 2) || touches(offset, width, PCI_BASE_ADDRESS_0, 24) ||
-        touches(offset, width, PCI_ROM_ADDRESS, 4))
-        update_bars(pci);
-    if (touches(offset, width, PCI_COMMAND, 2))
-        drive_link(pci, pci->intx && intx_enabled(pci));
-    if (pci->msix_cap && touches(offset, width, pci->msix_cap, 4))
-        msix_update(pci);
+    if (changed)
+        config_changed(pci, offset, width);
     if (pci->config_written)
         pci->config_written(pci, offset, width);
 }
@@ -609,18 +616,28 @@ int pci_add_msix(struct pci_device *pci, unsigned bar, unsigned count)
     return 0;
 }
 
+bool pci_msix_try_notify(struct pci_device *pci, unsigned vector)
+{
+    struct pci_msix_vector *v;
+
+    if (vector >= pci->msix_count)
+        return true; /* nobody listens */
+    v = &pci->msix[vector];
+    if (__atomic_load_n(&v->route, __ATOMIC_ACQUIRE) < 0)
+        return false;
+    /* If the irqfd goes right now, the count stays in the eventfd, for the next one to find. */
+    notifier_signal(&v->notifier);
+    return true;
+}
+
 void pci_msix_notify(struct pci_device *pci, unsigned vector)
 {
     struct machine *machine = pci->base.machine;
     struct pci_msix_vector *v;
 
-    if (vector >= pci->msix_count)
+    if (pci_msix_try_notify(pci, vector))
         return;
     v = &pci->msix[vector];
-    if (__atomic_load_n(&v->route, __ATOMIC_ACQUIRE) >= 0) {
-        notifier_signal(&v->notifier);
-        return;
-    }
     machine_lock(machine);
     if (!pci_msix_enabled(pci))
         ; /* nobody listens */

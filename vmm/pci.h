@@ -5,7 +5,8 @@
  * mapped where the guest puts them, gives legal bits to the rest, and routes interrupts: INTx as counted levels over the
  * PIIX PIRQ router, MSI and MSI-X by KVM.
  *
- * Thread: all under the device lock, but for pci_msix_notify() and pci_msi_notify(), which may be called anywhere.
+ * Thread: all under the device lock, but for pci_msix_notify(), pci_msix_try_notify() and pci_msi_notify(), which may be called
+ * anywhere.
  */
 #ifndef VMM_PCI_H
 #define VMM_PCI_H
@@ -57,8 +58,10 @@ struct pci_device {
     uint16_t msix_count;
     struct pci_msix_vector *msix;
     struct region msix_region;
-    /* After a configuration write that changed something in [offset, offset + size); may be NULL. */
+    /* After every configuration write to [offset, offset + size), changed or not; may be NULL. */
     void (*config_written)(struct pci_device *pci, unsigned offset, unsigned size);
+    /* Before a configuration read of these bytes, for registers that are made on demand; may be NULL. */
+    void (*config_read)(struct pci_device *pci, unsigned offset, unsigned size);
 };
 
 struct pci_bus *pci_bus_create(struct machine *machine);
@@ -95,5 +98,10 @@ void pci_msi_notify(struct pci_device *pci);
 int pci_add_msix(struct pci_device *pci, unsigned bar, unsigned count);
 bool pci_msix_enabled(const struct pci_device *pci);
 void pci_msix_notify(struct pci_device *pci, unsigned vector);
+/*
+ * The same for a thread that must not wait for the device lock: true if the interrupt is on its way, false if it takes
+ * the lock (the vector is masked, or there are no irqfds) and pci_msix_notify() must be called from elsewhere.
+ */
+bool pci_msix_try_notify(struct pci_device *pci, unsigned vector);
 
 #endif
