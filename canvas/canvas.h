@@ -1,0 +1,81 @@
+/*
+ * canvas.h - surfaces in memory, and the drawing that SPICE and QXL commands ask for.
+ *
+ * A canvas is a rectangle of pixels in one of SPICE's surface formats. Drawing takes plain C parameters; whoever holds a
+ * command (the QXL device, the server, the client) has decoded its pictures into pixman images before.
+ *
+ * Everything may come from a guest or a peer: boxes may lie outside the canvas (what is outside is not drawn), source
+ * areas must lie inside their picture (-EINVAL otherwise), and no operation takes more memory than its surface.
+ * Thread: one at a time for a canvas and for each picture it is given. Pixels follow the SPICE protocol, section
+ * "display channel": 32-bit words 0xAARRGGBB, 16-bit words 565 or 555.
+ */
+#ifndef CANVAS_CANVAS_H
+#define CANVAS_CANVAS_H
+
+#include "base/rect.h"
+
+#include <pixman.h>
+
+#define CANVAS_MAX_SIZE 16384 /* width and height of a canvas and of a picture */
+
+struct canvas {
+    uint32_t format;        /* SPICE_SURFACE_FMT_* */
+    uint32_t width, height; /* 1..CANVAS_MAX_SIZE */
+    uint32_t stride;        /* bytes, a multiple of 4 */
+    uint8_t *pixels;        /* the first row on top */
+    pixman_image_t *image;  /* the same memory; reads of an xRGB canvas give opaque pixels */
+};
+
+/* Where to draw. What lies outside of `clip` or is 0 in the mask stays as it is. */
+struct canvas_target {
+    struct rect box;
+    const pixman_region32_t *clip; /* NULL: the whole canvas */
+    pixman_image_t *mask;          /* PIXMAN_a1, or NULL */
+    int32_t mask_x, mask_y;        /* the mask's pixel at the box's left top corner */
+};
+
+/* A part of a picture; it is scaled to the target's box if the sizes differ. */
+struct canvas_source {
+    pixman_image_t *image;
+    struct rect area;
+    uint32_t scale_mode; /* SPICE_IMAGE_SCALE_MODE_* */
+};
+
+struct canvas_brush {
+    uint32_t type;           /* SPICE_BRUSH_TYPE_* */
+    uint32_t color;          /* solid: the surface's own pixel value */
+    pixman_image_t *pattern; /* pattern: tiles the surface */
+    int32_t x, y;            /* pattern: where in the surface one tile begins */
+};
+
+/* A new canvas of zero bytes. -EINVAL: no such format or size. */
+int canvas_create(struct canvas **canvas, uint32_t format, uint32_t width, uint32_t height);
+/* NULL is fine. */
+void canvas_destroy(struct canvas *canvas);
+/* The pixman format of a surface format; 0: there is none. */
+pixman_format_code_t canvas_pixman_format(uint32_t surface_format);
+struct rect canvas_bounds(const struct canvas *canvas);
+/* The union of rectangles; pixman_region32_fini() it. -ENOMEM. */
+int canvas_region(pixman_region32_t *region, const struct rect *rects, size_t count);
+
+/*
+ * The drawing operations. `rop` is a SPICE_ROPD_* descriptor; they return 0, -EINVAL (the parameters are not possible;
+ * nothing was drawn) or -ENOMEM.
+ */
+
+/* Brush on destination. With BLACKNESS, WHITENESS and INVERS the brush is not looked at and may be NULL. */
+int canvas_fill(struct canvas *c, const struct canvas_target *t, const struct canvas_brush *brush,
+                uint16_t rop);
+/* Picture on destination: COPY and BLEND. */
+int canvas_copy(struct canvas *c, const struct canvas_target *t, const struct canvas_source *src,
+                uint16_t rop);
+/* The picture replaces the destination, the brush is combined with the picture. */
+int canvas_opaque(struct canvas *c, const struct canvas_target *t, const struct canvas_source *src,
+                  const struct canvas_brush *brush, uint16_t rop);
+/* Any of the 256 ternary operations of brush, picture and destination, as in Windows. */
+int canvas_rop3(struct canvas *c, const struct canvas_target *t, const struct canvas_source *src,
+                const struct canvas_brush *brush, uint8_t rop3);
+/* Move pixels inside the canvas; (x, y) comes to the box's left top corner. They may overlap. */
+int canvas_copy_bits(struct canvas *c, const struct canvas_target *t, int32_t x, int32_t y);
+
+#endif
