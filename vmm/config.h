@@ -1,0 +1,75 @@
+/*
+ * config.h - what a user asked for: the command line of `minivm run` as data.
+ *
+ * Strings belong to argv. The parser checks each value by itself; config_check() checks what must fit together.
+ */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include "backend/disk.h"
+#include "backend/net.h"
+
+#define CONFIG_MAX_DISKS 8
+#define CONFIG_MAX_FORWARDS 16
+#define CONFIG_MAX_CPUS 16
+#define CONFIG_MIN_MEMORY MIB(64)
+#define CONFIG_MAX_MEMORY GIB(1024)
+
+/* The exit status of `minivm run`. */
+enum run_status {
+    RUN_OK = 0,      /* the expectation was met, or the guest powered off and nothing was expected */
+    RUN_FAILED = 1,  /* the machine could not start, or failed */
+    RUN_USAGE = 2,
+    RUN_TIMEOUT = 3,
+    RUN_GUEST = 4,   /* the guest crashed, or ended before the expectation was met */
+    RUN_HOST = 5,    /* a fault of the host, such as a full disk */
+};
+
+enum config_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_NESTED };
+enum config_video { VIDEO_QXL, VIDEO_VGA, VIDEO_NONE };
+enum config_net { NET_USER, NET_TAP, NET_NONE };
+enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
+
+struct vm_config {
+    const char *name; /* NULL: after the first disk */
+    uint64_t memory;  /* bytes */
+    unsigned cpus;
+    enum config_accel accel;
+
+    struct disk_options disks[CONFIG_MAX_DISKS];
+    unsigned disk_count;
+    bool snapshot;
+
+    const char *kernel, *initrd, *append;
+    const char *firmware; /* NULL: SeaBIOS as Debian installs it */
+
+    enum config_video video;
+    struct {
+        uint64_t ram, vram, vgamem; /* bytes; 0: the default */
+        unsigned revision;          /* 0: the default */
+    } qxl;
+
+    enum config_net net;
+    const char *tap;
+    struct net_forward forwards[CONFIG_MAX_FORWARDS];
+    unsigned forward_count;
+
+    const char *serial;      /* chardev spec; NULL: stdio when headless, else none */
+    const char *debug_port;  /* chardev spec for port 0x402; NULL: none */
+
+    int spice_port; /* -1: no SPICE over TCP, 0: any free port */
+    const char *spice_listen, *spice_unix, *spice_password_file, *spice_compression;
+
+    bool headless;
+    const char *expect, *screenshot;
+    unsigned timeout; /* seconds; 0: none */
+    enum config_action on_poweroff, on_reboot, on_crash;
+
+    bool relayed; /* inside a software host: it holds the image locks and relays connections */
+};
+
+void config_init(struct vm_config *config);
+/* argv[0] is "run". 0; OPTIONS_HELP after help was printed; -EINVAL with fail_text(). */
+int config_parse(struct vm_config *config, int argc, char **argv);
+
+#endif

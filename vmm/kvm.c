@@ -1,0 +1,291 @@
+#include "vmm/kvm.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define CPUID_ENTRIES 256
+#define FIRST_MSI_GSI KVM_GSI_COUNT
+#define MAX_ROUTES (2 * KVM_GSI_COUNT + KVM_MSI_ROUTES)
+
+static const struct {
+    int capability;
+    const char *name;
+} needed[] = {
+    {KVM_CAP_IRQCHIP, "interrupt controllers"}, {KVM_CAP_USER_MEMORY, "memory slots"},
+    {KVM_CAP_PIT2, "interval timer"},           {KVM_CAP_IRQFD, "irqfd"},
+    {KVM_CAP_IOEVENTFD, "ioeventfd"},           {KVM_CAP_IRQ_ROUTING, "interrupt routing"},
+    {KVM_CAP_SIGNAL_MSI, "MSI"},                {KVM_CAP_READONLY_MEM, "read-only memory"},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"}, {KVM_CAP_EXT_CPUID, "CPUID"},
+};
+
+static int open_device(struct kvm *kvm)
+{
+    size_t i;
+    int version;
+
+    kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (kvm->fd < 0 && errno == EACCES)
+        return fail(-EACCES, "no access to /dev/kvm; add yourself to the group 'kvm' and log in again, "
+                             "or use --accel nested");
+    if (kvm->fd < 0)
+        return fail(-errno, "cannot open /dev/kvm: %s; load kvm-intel or kvm-amd (and enable "
+                            "virtualisation in the firmware), or use --accel nested",
+                    strerror(errno));
+    version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+    if (version != KVM_API_VERSION)
+        return fail(-ENOTSUP, "/dev/kvm speaks version %d, not %d", version, KVM_API_VERSION);
+    for (i = 0; i < ARRAY_SIZE(needed); i++)
+        if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, needed[i].capability) <= 0)
+            return fail(-ENOTSUP, "/dev/kvm lacks %s; a newer kernel has it", needed[i].name);
+    kvm->run_size = (size_t)ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    return 0;
+}
+
+static int fetch_cpuid(struct kvm *kvm)
+{
+    kvm->cpuid = calloc(1, sizeof(*kvm->cpuid) + CPUID_ENTRIES * sizeof(kvm->cpuid->entries[0]));
+    if (!kvm->cpuid)
+        return -ENOMEM;
+    kvm->cpuid->nent = CPUID_ENTRIES;
+    if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid))
+        return fail(-errno, "/dev/kvm does not tell its CPU features: %s", strerror(errno));
+    return 0;
+}
+
+static int apply_routing(struct kvm *kvm)
+{
+    return ioctl(kvm->vm, KVM_SET_GSI_ROUTING, kvm->routing) ? -errno : 0;
+}
+
+static void add_pin(struct kvm *kvm, unsigned gsi, unsigned chip, unsigned pin)
+{
+    kvm->routing->entries[kvm->routing->nr++] = (struct kvm_irq_routing_entry){
+        .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = {.irqchip = chip, .pin = pin}};
+}
+
+/* ISA lines go to PIC and IOAPIC; the timer's is pin 2 of the IOAPIC, as the MADT says. */
+static int init_routing(struct kvm *kvm)
+{
+    unsigned gsi;
+
+    kvm->routing = calloc(1, sizeof(*kvm->routing) + MAX_ROUTES * sizeof(kvm->routing->entries[0]));
+    if (!kvm->routing)
+        return -ENOMEM;
+    for (gsi = 0; gsi < KVM_GSI_COUNT; gsi++) {
+        if (gsi < 16 && gsi != 2)
+            add_pin(kvm, gsi, gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, gsi % 8);
+        if (gsi != 2)
+            add_pin(kvm, gsi, KVM_IRQCHIP_IOAPIC, gsi == 0 ? 2 : gsi);
+    }
+    return apply_routing(kvm);
+}
+
+static int create_chips(struct kvm *kvm)
+{
+    struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+    unsigned i;
+    int err;
+
+    if (ioctl(kvm->vm, KVM_CREATE_IRQCHIP, 0) || ioctl(kvm->vm, KVM_CREATE_PIT2, &pit))
+        return -errno;
+    err = init_routing(kvm);
+    for (i = 0; !err && i < ARRAY_SIZE(kvm->chips); i++) {
+        kvm->chips[i].chip_id = i;
+        err = ioctl(kvm->vm, KVM_GET_IRQCHIP, &kvm->chips[i]) ? -errno : 0;
+    }
+    if (!err && ioctl(kvm->vm, KVM_GET_PIT2, &kvm->pit))
+        err = -errno;
+    return err;
+}
+
+static int create_vm(struct kvm *kvm)
+{
+    uint64_t identity = KVM_IDENTITY_ADDRESS;
+    int err;
+
+    do
+        kvm->vm = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+    while (kvm->vm < 0 && errno == EINTR);
+    if (kvm->vm < 0)
+        return fail(-errno, "/dev/kvm refuses a new machine: %s", strerror(errno));
+    if (ioctl(kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) ||
+        ioctl(kvm->vm, KVM_SET_TSS_ADDR, (unsigned long)KVM_TSS_ADDRESS))
+        return fail(-errno, "/dev/kvm refuses its reserved pages: %s", strerror(errno));
+    err = create_chips(kvm);
+    return err ? fail(err, "/dev/kvm refuses interrupt controllers and timer: %s", strerror(-err)) : 0;
+}
+
+int kvm_create(struct kvm *kvm)
+{
+    int err;
+
+    *kvm = (struct kvm){.fd = -1, .vm = -1};
+    pthread_mutex_init(&kvm->lock, NULL);
+    err = open_device(kvm);
+    if (!err)
+        err = fetch_cpuid(kvm);
+    if (!err)
+        err = create_vm(kvm);
+    if (err)
+        kvm_destroy(kvm);
+    return err;
+}
+
+void kvm_destroy(struct kvm *kvm)
+{
+    if (kvm->vm >= 0)
+        close(kvm->vm);
+    if (kvm->fd >= 0)
+        close(kvm->fd);
+    free(kvm->cpuid);
+    free(kvm->routing);
+    pthread_mutex_destroy(&kvm->lock);
+}
+
+void kvm_reset(struct kvm *kvm)
+{
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(kvm->chips); i++)
+        ioctl(kvm->vm, KVM_SET_IRQCHIP, &kvm->chips[i]);
+    ioctl(kvm->vm, KVM_SET_PIT2, &kvm->pit);
+}
+
+/* --- memory --- */
+
+static int map_slot(void *opaque, struct ram *ram, bool mapped)
+{
+    struct kvm *kvm = opaque;
+    struct kvm_userspace_memory_region slot = {
+        .slot = ram->slot,
+        .flags = (ram->flags & RAM_READ_ONLY ? KVM_MEM_READONLY : 0) |
+                 (ram->flags & RAM_LOG_DIRTY ? KVM_MEM_LOG_DIRTY_PAGES : 0),
+        .guest_phys_addr = ram->base,
+        .memory_size = mapped ? ram->size : 0,
+        .userspace_addr = (uintptr_t)ram->host,
+    };
+
+    if (ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0)
+        return 0;
+    return fail(-errno, "/dev/kvm refuses %zu KiB of %s at %#llx: %s", ram->size >> 10, ram->name,
+                (unsigned long long)ram->base, strerror(errno));
+}
+
+static int fetch_dirty(void *opaque, struct ram *ram, unsigned long *bitmap)
+{
+    struct kvm *kvm = opaque;
+    struct kvm_dirty_log log = {.slot = ram->slot, .dirty_bitmap = bitmap};
+
+    if (!(ram->flags & RAM_LOG_DIRTY))
+        return -ENOTSUP;
+    return ioctl(kvm->vm, KVM_GET_DIRTY_LOG, &log) ? -errno : 0;
+}
+
+const struct memory_backend kvm_memory_backend = {.map = map_slot, .fetch_dirty = fetch_dirty};
+
+/* --- notifiers --- */
+
+static int set_ioeventfd(void *opaque, struct bus *bus, uint64_t addr, unsigned width, int fd, bool match,
+                         uint64_t value, bool add)
+{
+    struct kvm *kvm = opaque;
+    struct kvm_ioeventfd event = {
+        .addr = addr,
+        .len = width,
+        .fd = fd,
+        .datamatch = value,
+        .flags = (bus == kvm->pio ? KVM_IOEVENTFD_FLAG_PIO : 0) |
+                 (match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) | (add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+    };
+
+    return ioctl(kvm->vm, KVM_IOEVENTFD, &event) ? -errno : 0;
+}
+
+const struct bus_backend kvm_bus_backend = {.ioeventfd = set_ioeventfd};
+
+/* --- interrupts --- */
+
+void kvm_set_line(struct kvm *kvm, unsigned gsi, bool level)
+{
+    struct kvm_irq_level line = {.irq = gsi, .level = level};
+
+    ioctl(kvm->vm, KVM_IRQ_LINE, &line);
+}
+
+void kvm_send_msi(struct kvm *kvm, uint64_t addr, uint32_t data)
+{
+    struct kvm_msi msi = {
+        .address_lo = (uint32_t)addr, .address_hi = (uint32_t)(addr >> 32), .data = data};
+
+    ioctl(kvm->vm, KVM_SIGNAL_MSI, &msi);
+}
+
+static int set_irqfd(struct kvm *kvm, int fd, int route, bool add)
+{
+    struct kvm_irqfd irqfd = {.fd = (uint32_t)fd,
+                              .gsi = FIRST_MSI_GSI + (uint32_t)route,
+                              .flags = add ? 0 : KVM_IRQFD_FLAG_DEASSIGN};
+
+    return ioctl(kvm->vm, KVM_IRQFD, &irqfd) ? -errno : 0;
+}
+
+static void remove_route(struct kvm *kvm, int route)
+{
+    struct kvm_irq_routing *table = kvm->routing;
+    unsigned i;
+
+    for (i = 0; i < table->nr; i++)
+        if (table->entries[i].gsi == FIRST_MSI_GSI + (unsigned)route)
+            table->entries[i] = table->entries[--table->nr];
+    kvm->route_used[route] = false;
+}
+
+static int add_route(struct kvm *kvm, uint64_t addr, uint32_t data)
+{
+    int route;
+
+    for (route = 0; route < KVM_MSI_ROUTES && kvm->route_used[route]; route++)
+        ;
+    if (route == KVM_MSI_ROUTES)
+        return -ENOSPC;
+    kvm->route_used[route] = true;
+    kvm->routing->entries[kvm->routing->nr++] = (struct kvm_irq_routing_entry){
+        .gsi = FIRST_MSI_GSI + (unsigned)route,
+        .type = KVM_IRQ_ROUTING_MSI,
+        .u.msi = {.address_lo = (uint32_t)addr, .address_hi = (uint32_t)(addr >> 32), .data = data}};
+    return route;
+}
+
+int kvm_add_msi_eventfd(struct kvm *kvm, uint64_t addr, uint32_t data, int fd, int *route)
+{
+    int err;
+
+    pthread_mutex_lock(&kvm->lock);
+    err = add_route(kvm, addr, data);
+    if (err >= 0) {
+        *route = err;
+        err = apply_routing(kvm);
+        if (!err)
+            err = set_irqfd(kvm, fd, *route, true);
+        if (err)
+            remove_route(kvm, *route);
+    }
+    pthread_mutex_unlock(&kvm->lock);
+    return err;
+}
+
+void kvm_remove_msi_eventfd(struct kvm *kvm, int fd, int route)
+{
+    pthread_mutex_lock(&kvm->lock);
+    set_irqfd(kvm, fd, route, false);
+    remove_route(kvm, route);
+    apply_routing(kvm);
+    pthread_mutex_unlock(&kvm->lock);
+}

@@ -1,0 +1,48 @@
+/*
+ * kvm.h - the kernel's virtual machine: memory slots, interrupts, notifiers.
+ *
+ * In-kernel PIC, IOAPIC, LAPIC and PIT (Documentation/virt/kvm/api.rst of Linux). Thread: kvm_create in the main thread
+ * before any other exists; the rest from any thread.
+ */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include "vmm/bus.h"
+#include "vmm/memory.h"
+
+#include <linux/kvm.h>
+
+#define KVM_GSI_COUNT 24     /* IOAPIC pins */
+#define KVM_MSI_ROUTES 512
+
+/* Three pages for VMX' TSS and one for its identity map, outside RAM, reserved in e820. */
+#define KVM_TSS_ADDRESS 0xfeffd000u
+#define KVM_IDENTITY_ADDRESS 0xfeffc000u
+
+struct kvm {
+    int fd, vm;
+    size_t run_size; /* of struct kvm_run's mapping */
+    struct kvm_cpuid2 *cpuid; /* what the host supports */
+    pthread_mutex_t lock;     /* guards the routes */
+    struct kvm_irq_routing *routing;
+    bool route_used[KVM_MSI_ROUTES];
+    struct bus *pio;
+    struct kvm_irqchip chips[3]; /* PIC, PIC, IOAPIC as created, for reset */
+    struct kvm_pit_state2 pit;
+};
+
+/* Errors come with fail_text(). */
+int kvm_create(struct kvm *kvm);
+void kvm_destroy(struct kvm *kvm);
+/* Interrupt controllers and timer as at power-on; vCPUs stopped. */
+void kvm_reset(struct kvm *kvm);
+
+extern const struct memory_backend kvm_memory_backend; /* opaque: struct kvm */
+extern const struct bus_backend kvm_bus_backend;       /* opaque: struct kvm; kvm->pio tells ports from memory */
+
+void kvm_set_line(struct kvm *kvm, unsigned gsi, bool level);
+void kvm_send_msi(struct kvm *kvm, uint64_t addr, uint32_t data);
+int kvm_add_msi_eventfd(struct kvm *kvm, uint64_t addr, uint32_t data, int fd, int *route);
+void kvm_remove_msi_eventfd(struct kvm *kvm, int fd, int route);
+
+#endif
