@@ -1,0 +1,172 @@
+#include "spice/codec/lz4.h"
+#include "tests/lib/pictures.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static const uint8_t formats[] = {SPICE_BITMAP_FMT_16BIT, SPICE_BITMAP_FMT_24BIT,
+                                  SPICE_BITMAP_FMT_32BIT, SPICE_BITMAP_FMT_RGBA};
+
+static struct lz4 *lz4;
+
+static int set_up(void **state)
+{
+    (void)state;
+    lz4 = lz4_create();
+    return lz4 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    lz4_destroy(lz4);
+    return 0;
+}
+
+static size_t round_trip(uint8_t format, uint32_t width, uint32_t height, uint32_t pad, int content)
+{
+    struct image from = picture_new(format, width, height, pad);
+    struct image to = picture_new(format, width, height, pad / 2);
+    struct writer w;
+    uint8_t seen;
+    size_t size;
+
+    writer_init(&w, MIB(64));
+    picture_draw(&from, content, width * 31 + height);
+    assert_int_equal(lz4_encode(lz4, &w, &from, 1), 0);
+    assert_int_equal(lz4_peek(w.data, w.size, &seen), 0);
+    assert_int_equal(seen, format);
+    assert_int_equal(lz4_decode(lz4, w.data, w.size, &to), 0);
+    if (!picture_equal(&from, &to))
+        fail_msg("format %u, %ux%u, %s differs", format, width, height,
+                 picture_content_names[content]);
+    size = w.size;
+    writer_fini(&w);
+    picture_free(&from);
+    picture_free(&to);
+    return size;
+}
+
+static void test_sizes(void **state)
+{
+    uint32_t random = 1;
+
+    (void)state;
+    for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
+        for (uint32_t width = 1; width <= 70; width++)
+            for (int content = 0; content < PICTURE_CONTENTS; content++)
+                round_trip(formats[f], width, 1 + picture_random(&random) % 40,
+                           picture_random(&random) % 9, content);
+}
+
+static void test_many_blocks(void **state)
+{
+    (void)state;
+    for (int content = 0; content < PICTURE_CONTENTS; content++)
+        round_trip(SPICE_BITMAP_FMT_32BIT, 1024, 1000, 0, content);
+    round_trip(SPICE_BITMAP_FMT_32BIT, 16384, 40, 4, PICTURE_UI);
+}
+
+/* A stream of three blocks, the later two of which only point back, as a server's streaming dictionary makes them. */
+static void test_blocks_refer_back(void **state)
+{
+    uint8_t px[64], out[3 * 64], stream[256] = {1, SPICE_BITMAP_FMT_32BIT, 0, 0, 0, 66, 0xf0, 49};
+    struct image to = {out, 16, 3, 64, SPICE_BITMAP_FMT_32BIT};
+    /* 1 literal; 58 bytes from 64 back; 5 literals */
+    const uint8_t back[] = {0, 0, 0, 11, 0x1f, 7, 64, 0, 58 - 4 - 15, 0x50, 1, 2, 3, 4, 5};
+    size_t n = 8;
+
+    (void)state;
+    for (int i = 0; i < 64; i++)
+        px[i] = (uint8_t)(i * 37);
+    memcpy(stream + n, px, 64);
+    n += 64;
+    for (int block = 0; block < 2; block++, n += sizeof(back))
+        memcpy(stream + n, back, sizeof(back));
+    assert_int_equal(lz4_decode(lz4, stream, n, &to), 0);
+    for (int block = 1; block < 3; block++) {
+        assert_int_equal(out[64 * block], 7);
+        assert_memory_equal(out + 64 * block + 1, out + 64 * (block - 1) + 1, 58);
+        assert_memory_equal(out + 64 * block + 59, "\1\2\3\4\5", 5);
+    }
+    stream[0] = 0; /* bottom-up */
+    assert_int_equal(lz4_decode(lz4, stream, n, &to), 0);
+    assert_memory_equal(out + 128, px, 64);
+}
+
+static void test_to_rgb32(void **state)
+{
+    uint8_t px[6] = {1, 2, 3, 4, 5, 6}, out[8];
+    struct image from = {px, 2, 1, 6, SPICE_BITMAP_FMT_24BIT};
+    struct image to = {out, 2, 1, 8, SPICE_BITMAP_FMT_32BIT};
+    struct writer w;
+
+    (void)state;
+    writer_init(&w, KIB(1));
+    assert_int_equal(lz4_encode(lz4, &w, &from, 1), 0);
+    assert_int_equal(lz4_decode(lz4, w.data, w.size, &to), 0);
+    assert_int_equal(load_le32(out), 0x030201);
+    assert_int_equal(load_le32(out + 4), 0x060504);
+    to.format = SPICE_BITMAP_FMT_RGBA;
+    assert_int_equal(lz4_decode(lz4, w.data, w.size, &to), -EINVAL);
+    writer_fini(&w);
+}
+
+static void test_writer_too_small(void **state)
+{
+    struct image from = picture_new(SPICE_BITMAP_FMT_32BIT, 300, 300, 0);
+    struct writer w;
+
+    (void)state;
+    picture_draw(&from, PICTURE_NOISE, 1);
+    writer_init(&w, 300000);
+    writer_u32(&w, 42);
+    assert_int_equal(lz4_encode(lz4, &w, &from, 1), -ENOSPC);
+    assert_int_equal(w.size, 4);
+    assert_false(w.bad);
+    picture_draw(&from, PICTURE_TEXT, 1);
+    assert_int_equal(lz4_encode(lz4, &w, &from, 1), 0);
+    from.format = SPICE_BITMAP_FMT_8BIT;
+    assert_int_equal(lz4_encode(lz4, &w, &from, 1), -EINVAL);
+    writer_fini(&w);
+    picture_free(&from);
+}
+
+static int decode(void *opaque, const uint8_t *data, size_t size)
+{
+    return lz4_decode(lz4, data, size, opaque);
+}
+
+static void test_spoilt(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
+        for (int content = 0; content < PICTURE_CONTENTS; content++) {
+            struct image from = picture_new(formats[f], 37, 11, 0);
+            struct writer w;
+
+            writer_init(&w, KIB(64));
+            picture_draw(&from, content, 7);
+            assert_int_equal(lz4_encode(lz4, &w, &from, 1), 0);
+            assert_int_equal(picture_spoil(w.data, w.size, 500, decode, &from), 0);
+            writer_fini(&w);
+            picture_free(&from);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_many_blocks),
+        cmocka_unit_test(test_blocks_refer_back),
+        cmocka_unit_test(test_to_rgb32),
+        cmocka_unit_test(test_writer_too_small),
+        cmocka_unit_test(test_spoilt),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
