@@ -23,10 +23,11 @@ struct spice_msg_info {
 };
 
 /* The message `id` of a channel type (SPICE_CHANNEL_*), common ones included; NULL if there is none. */
-const struct spice_msg_info *spice_msg_find(unsigned channel, enum spice_direction direction, unsigned id);
+const struct spice_msg_info *spice_msg_find(unsigned channel, enum spice_direction direction,
+                                            unsigned id);
 /* All of them, for tests and fuzzing: calls fn for each message of each channel. */
-void spice_msg_for_each(void (*fn)(unsigned channel, enum spice_direction direction, const struct spice_msg_info *info,
-                                   void *arg),
+void spice_msg_for_each(void (*fn)(unsigned channel, enum spice_direction direction,
+                                   const struct spice_msg_info *info, void *arg),
                         void *arg);
 /* "main", "display"...; "unknown" */
 const char *spice_channel_name(unsigned channel);
@@ -49,7 +50,7 @@ struct spice_link_mess {
 };
 
 struct spice_link_reply {
-    uint32_t error; /* SPICE_LINK_ERR_* */
+    uint32_t error;                             /* SPICE_LINK_ERR_* */
     uint8_t pub_key[SPICE_TICKET_PUBKEY_BYTES]; /* DER SubjectPublicKeyInfo */
     uint32_t num_common_caps, num_channel_caps;
     uint32_t *caps;
@@ -470,7 +471,8 @@ struct spice_msg_display_draw_composite {
 };
 
 struct spice_msg_display_surface_create {
-    uint32_t surface_id, width, height, format, flags; /* SPICE_SURFACE_FMT_*, SPICE_SURFACE_FLAGS_* */
+    uint32_t surface_id, width, height, format,
+        flags; /* SPICE_SURFACE_FMT_*, SPICE_SURFACE_FLAGS_* */
 };
 
 struct spice_msg_display_surface_destroy {

@@ -99,7 +99,8 @@ void *msg_arena_alloc(struct msg_arena *arena, size_t size);
  * Decode the body into *out, a struct of the type (valid until the arena is reset; never NULL on success).
  * Errors: -EBADMSG truncated or malformed, -E2BIG a count over its maximum, -ENOMEM the arena is full.
  */
-int msg_decode(const struct msg_type *type, const void *body, size_t size, struct msg_arena *arena, void **out);
+int msg_decode(const struct msg_type *type, const void *body, size_t size, struct msg_arena *arena,
+               void **out);
 /*
  * Append the body of msg to w; what w held before is no part of the body. msg may be NULL for a type without fields.
  * Errors: -EINVAL a missing pointer or too many of them, -EMSGSIZE the writer's maximum.
