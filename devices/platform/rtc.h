@@ -16,8 +16,8 @@ enum rtc_boot { RTC_BOOT_NONE, RTC_BOOT_FLOPPY, RTC_BOOT_DISK, RTC_BOOT_CDROM, R
 struct rtc_config {
     uint64_t ram_low, ram_high; /* bytes of RAM below and above 4 GiB */
     unsigned cpus;              /* 1..256 */
-    bool local_time;            /* the clock shows local time, as Windows wants it, instead of UTC */
-    enum rtc_boot boot[3];      /* in order */
+    bool local_time;       /* the clock shows local time, as Windows wants it, instead of UTC */
+    enum rtc_boot boot[3]; /* in order */
 };
 
 struct device *rtc_create(struct machine *machine, const struct rtc_config *config);
