@@ -1,0 +1,118 @@
+/*
+ * dsdt.asl - the machine as ACPI describes it (ACPI 2.0): the PCI root with its interrupt routing and windows, the ISA
+ * devices, soft off. Compiled by iasl at build time; PCIS comes from a table made at run time (acpi.c).
+ */
+DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
+{
+    External(\PCIS, IntObj) /* where the PCI window starts, below 4 GiB */
+
+    Name(\_S5, Package() { 0, 0, 0, 0 })
+
+    Scope(\_SB) {
+        Device(PCI0) {
+            Name(_HID, EisaId("PNP0A03"))
+            Name(_UID, 0)
+
+            Name(CRES, ResourceTemplate() {
+                WordBusNumber(ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0, 0, 1)
+                IO(Decode16, 0xcf8, 0xcf8, 1, 8)
+                WordIO(ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange, 0, 0, 0x0cf7, 0, 0x0cf8)
+                WordIO(ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange, 0, 0x0d00, 0xffff, 0, 0xf300)
+                DWordMemory(ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadWrite, 0, 0xa0000,
+                            0xbffff, 0, 0x20000)
+                DWordMemory(ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite, 0,
+                            0xe0000000, 0xfebfffff, 0, 0x1ec00000, , , PWIN)
+            })
+            CreateDWordField(CRES, PWIN._MIN, WMIN)
+            CreateDWordField(CRES, PWIN._MAX, WMAX)
+            CreateDWordField(CRES, PWIN._LEN, WLEN)
+
+            Method(_CRS, 0, NotSerialized) {
+                WMIN = PCIS
+                WLEN = WMAX - WMIN + 1
+                Return (CRES)
+            }
+
+/* Pin n of slot s is on link (n + s - 1) & 3, as PIIX boards wire it. */
+#define PIN(slot, pin, link) Package() { (slot << 16) | 0xffff, pin, link, 0 }
+#define SLOT(slot, a, b, c, d) PIN(slot, 0, a), PIN(slot, 1, b), PIN(slot, 2, c), PIN(slot, 3, d)
+#define FOUR_SLOTS(s) \
+    SLOT((s), \_SB.LNKD, \_SB.LNKA, \_SB.LNKB, \_SB.LNKC), SLOT((s + 1), \_SB.LNKA, \_SB.LNKB, \_SB.LNKC, \_SB.LNKD), \
+    SLOT((s + 2), \_SB.LNKB, \_SB.LNKC, \_SB.LNKD, \_SB.LNKA), SLOT((s + 3), \_SB.LNKC, \_SB.LNKD, \_SB.LNKA, \_SB.LNKB)
+
+            Name(_PRT, Package() {
+                FOUR_SLOTS(0), FOUR_SLOTS(4), FOUR_SLOTS(8), FOUR_SLOTS(12),
+                FOUR_SLOTS(16), FOUR_SLOTS(20), FOUR_SLOTS(24), FOUR_SLOTS(28)
+            })
+
+            Device(ISA) {
+                Name(_ADR, 0x00010000)
+                OperationRegion(PIRQ, PCI_Config, 0x60, 4)
+                Field(PIRQ, ByteAcc, NoLock, Preserve) { PRQA, 8, PRQB, 8, PRQC, 8, PRQD, 8 }
+
+                Device(RTC) {
+                    Name(_HID, EisaId("PNP0B00"))
+                    Name(_CRS, ResourceTemplate() {
+                        IO(Decode16, 0x70, 0x70, 0x10, 2)
+                        IRQNoFlags() { 8 }
+                        IO(Decode16, 0x72, 0x72, 2, 6)
+                    })
+                }
+                Device(KBD) {
+                    Name(_HID, EisaId("PNP0303"))
+                    Name(_CRS, ResourceTemplate() {
+                        IO(Decode16, 0x60, 0x60, 1, 1)
+                        IO(Decode16, 0x64, 0x64, 1, 1)
+                        IRQNoFlags() { 1 }
+                    })
+                }
+                Device(MOU) {
+                    Name(_HID, EisaId("PNP0F13"))
+                    Name(_CRS, ResourceTemplate() { IRQNoFlags() { 12 } })
+                }
+                Device(COM1) {
+                    Name(_HID, EisaId("PNP0501"))
+                    Name(_UID, 1)
+                    Name(_CRS, ResourceTemplate() {
+                        IO(Decode16, 0x3f8, 0x3f8, 0, 8)
+                        IRQNoFlags() { 4 }
+                    })
+                }
+            }
+        }
+
+        /* Bit 7 of a PIRQ register: not routed. */
+        Method(LSTA, 1, NotSerialized) {
+            If (Arg0 & 0x80) { Return (0x09) }
+            Return (0x0b)
+        }
+        Name(LRES, ResourceTemplate() { Interrupt(, Level, ActiveHigh, Shared) { 0 } })
+        CreateDWordField(LRES, 5, LINT)
+        Method(LCRS, 1, Serialized) {
+            LINT = 0
+            If (!(Arg0 & 0x80)) { LINT = Arg0 }
+            Return (LRES)
+        }
+
+#define LINK(name, uid, reg)                                                          \
+        Device(name) {                                                                \
+            Name(_HID, EisaId("PNP0C0F"))                                             \
+            Name(_UID, uid)                                                           \
+            Name(_PRS, ResourceTemplate() {                                           \
+                Interrupt(, Level, ActiveHigh, Shared) { 5, 10, 11 }                  \
+            })                                                                        \
+            Method(_STA, 0, NotSerialized) { Return (LSTA(\_SB.PCI0.ISA.reg)) }                \
+            Method(_DIS, 0, NotSerialized) { \_SB.PCI0.ISA.reg |= 0x80 }                       \
+            Method(_CRS, 0, NotSerialized) { Return (LCRS(\_SB.PCI0.ISA.reg)) }                \
+            Method(_SRS, 1, NotSerialized) {                                          \
+                CreateDWordField(Arg0, 5, GSI)                                        \
+                \_SB.PCI0.ISA.reg = GSI                                                        \
+            }                                                                         \
+        }
+
+        LINK(LNKA, 0, PRQA)
+        LINK(LNKB, 1, PRQB)
+        LINK(LNKC, 2, PRQC)
+        LINK(LNKD, 3, PRQD)
+    }
+}

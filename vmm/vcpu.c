@@ -1,0 +1,450 @@
+#include "vmm/vcpu.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "vmm/cpuid.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MAX_MSRS 512
+#define MSR_TSC 0x10
+
+/* Everything that a reset must bring back, as KVM made it. */
+struct cpu_state {
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    struct kvm_fpu fpu;
+    struct kvm_xcrs xcrs;
+    struct kvm_lapic_state lapic;
+    struct kvm_mp_state mp_state;
+    struct kvm_vcpu_events events;
+    struct kvm_debugregs debugregs;
+    struct kvm_msrs *msrs; /* owned */
+};
+
+struct vcpu {
+    struct vcpus *set;
+    unsigned index;
+    int fd;
+    struct kvm_run *run;
+    pthread_t thread;
+    bool have_thread;
+    struct cpu_state initial;
+    uint64_t exits;
+};
+
+struct vcpus {
+    struct machine *machine;
+    struct kvm *kvm;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    bool run, quit;
+    unsigned starts;  /* so that a parked vCPU sees a stop and start that it slept through */
+    unsigned running; /* vCPUs that are not parked */
+    unsigned count;
+    struct vcpu cpu[];
+};
+
+static_assert(sizeof(struct kvm_msr_entry) == 16, "the MSR list is sized by entries");
+
+/* --- saved registers --- */
+
+static struct kvm_msrs *list_msrs(struct kvm *kvm)
+{
+    struct {
+        struct kvm_msr_list head;
+        uint32_t indices[MAX_MSRS];
+    } list = {.head.nmsrs = MAX_MSRS};
+    struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + MAX_MSRS * sizeof(msrs->entries[0]));
+    unsigned i;
+
+    if (!msrs || ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, &list))
+        return msrs;
+    for (i = 0; i < list.head.nmsrs; i++)
+        if (list.indices[i] != MSR_TSC) /* time goes on */
+            msrs->entries[msrs->nmsrs++].index = list.indices[i];
+    return msrs;
+}
+
+/* KVM stops at the first MSR that it does not give: drop it and ask again. */
+static void read_msrs(struct vcpu *cpu, struct kvm_msrs *msrs)
+{
+    unsigned done = 0;
+
+    while (done < msrs->nmsrs) {
+        struct {
+            struct kvm_msrs head;
+            struct kvm_msr_entry entry;
+        } one = {.head.nmsrs = 1, .entry.index = msrs->entries[done].index};
+
+        if (ioctl(cpu->fd, KVM_GET_MSRS, &one) == 1)
+            msrs->entries[done++].data = one.entry.data;
+        else
+            msrs->entries[done] = msrs->entries[--msrs->nmsrs];
+    }
+}
+
+static void write_msrs(struct vcpu *cpu, const struct kvm_msrs *msrs)
+{
+    unsigned i;
+
+    for (i = 0; i < msrs->nmsrs; i++) {
+        struct {
+            struct kvm_msrs head;
+            struct kvm_msr_entry entry;
+        } one = {.head.nmsrs = 1, .entry = msrs->entries[i]};
+
+        ioctl(cpu->fd, KVM_SET_MSRS, &one);
+    }
+}
+
+static int save_initial(struct vcpu *cpu)
+{
+    struct cpu_state *s = &cpu->initial;
+
+    if (ioctl(cpu->fd, KVM_GET_REGS, &s->regs) || ioctl(cpu->fd, KVM_GET_SREGS, &s->sregs) ||
+        ioctl(cpu->fd, KVM_GET_FPU, &s->fpu) || ioctl(cpu->fd, KVM_GET_LAPIC, &s->lapic) ||
+        ioctl(cpu->fd, KVM_GET_MP_STATE, &s->mp_state) || ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &s->events))
+        return -errno;
+    /* Older or smaller KVMs lack these two. */
+    if (ioctl(cpu->fd, KVM_GET_XCRS, &s->xcrs))
+        s->xcrs.nr_xcrs = 0;
+    ioctl(cpu->fd, KVM_GET_DEBUGREGS, &s->debugregs);
+    s->msrs = list_msrs(cpu->set->kvm);
+    if (!s->msrs)
+        return -ENOMEM;
+    read_msrs(cpu, s->msrs);
+    return 0;
+}
+
+static void restore_initial(struct vcpu *cpu)
+{
+    struct cpu_state *s = &cpu->initial;
+
+    ioctl(cpu->fd, KVM_SET_SREGS, &s->sregs);
+    ioctl(cpu->fd, KVM_SET_REGS, &s->regs);
+    ioctl(cpu->fd, KVM_SET_FPU, &s->fpu);
+    if (s->xcrs.nr_xcrs)
+        ioctl(cpu->fd, KVM_SET_XCRS, &s->xcrs);
+    ioctl(cpu->fd, KVM_SET_DEBUGREGS, &s->debugregs);
+    write_msrs(cpu, s->msrs);
+    ioctl(cpu->fd, KVM_SET_LAPIC, &s->lapic);
+    ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &s->events);
+    ioctl(cpu->fd, KVM_SET_MP_STATE, &s->mp_state);
+}
+
+/* Flat segments, paging off, interrupts off: what Linux' 32-bit boot protocol wants. */
+static void enter_protected_mode(struct vcpu *cpu, const struct vcpu_entry *entry)
+{
+    const struct kvm_segment code = {.limit = 0xffffffff, .selector = 0x10, .type = 11, .present = 1,
+                                     .db = 1, .s = 1, .g = 1};
+    const struct kvm_segment data = {.limit = 0xffffffff, .selector = 0x18, .type = 3, .present = 1,
+                                     .db = 1, .s = 1, .g = 1};
+    struct kvm_sregs sregs = cpu->initial.sregs;
+    struct kvm_regs regs = {.rip = entry->eip, .rsi = entry->esi, .rflags = 2};
+
+    sregs.cs = code;
+    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+    sregs.gdt.base = entry->gdt;
+    sregs.gdt.limit = 4 * 8 - 1;
+    sregs.cr0 = 0x11; /* PE, ET */
+    ioctl(cpu->fd, KVM_SET_SREGS, &sregs);
+    ioctl(cpu->fd, KVM_SET_REGS, &regs);
+}
+
+void vcpus_reset(struct vcpus *vcpus, const struct vcpu_entry *entry)
+{
+    unsigned i;
+
+    for (i = 0; i < vcpus->count; i++)
+        restore_initial(&vcpus->cpu[i]);
+    if (entry->direct)
+        enter_protected_mode(&vcpus->cpu[0], entry);
+}
+
+/* --- running --- */
+
+static void on_kick(int signal UNUSED)
+{
+}
+
+static void handle_io(struct vcpu *cpu)
+{
+    struct kvm_run *run = cpu->run;
+    struct bus *pio = cpu->set->machine->pio;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+    uint32_t i;
+
+    for (i = 0; i < run->io.count; i++, data += run->io.size) {
+        if (run->io.direction == KVM_EXIT_IO_OUT)
+            bus_write(pio, run->io.port, data, run->io.size);
+        else
+            bus_read(pio, run->io.port, data, run->io.size);
+    }
+}
+
+static void handle_mmio(struct vcpu *cpu)
+{
+    struct kvm_run *run = cpu->run;
+    struct bus *mmio = cpu->set->machine->mmio;
+
+    if (run->mmio.is_write)
+        bus_write(mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+    else
+        bus_read(mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+}
+
+/* The vCPU cannot go on: say where it was, ask for the machine's crash action, and park. */
+static void report_crash(struct vcpu *cpu, const char *reason, uint64_t detail)
+{
+    struct vcpus *set = cpu->set;
+    struct kvm_regs regs = {0};
+
+    ioctl(cpu->fd, KVM_GET_REGS, &regs);
+    log_error("CPU %u cannot go on: %s (%#llx) at rip %#llx", cpu->index, reason, (unsigned long long)detail,
+              (unsigned long long)regs.rip);
+    set->machine->request(set->machine, MACHINE_CRASH);
+}
+
+/* False: this vCPU shall park until the machine is stopped. */
+static bool handle_exit(struct vcpu *cpu)
+{
+    struct kvm_run *run = cpu->run;
+    struct machine *machine = cpu->set->machine;
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        handle_io(cpu);
+        return true;
+    case KVM_EXIT_MMIO:
+        handle_mmio(cpu);
+        return true;
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+    case KVM_EXIT_HLT:
+        return true;
+    case KVM_EXIT_SHUTDOWN: /* triple fault */
+        machine->request(machine, MACHINE_RESET);
+        return false;
+    case KVM_EXIT_SYSTEM_EVENT:
+        machine->request(machine, run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN ? MACHINE_POWEROFF
+                                  : run->system_event.type == KVM_SYSTEM_EVENT_RESET  ? MACHINE_RESET
+                                                                                      : MACHINE_CRASH);
+        return false;
+    case KVM_EXIT_FAIL_ENTRY:
+        report_crash(cpu, "KVM cannot enter the guest", run->fail_entry.hardware_entry_failure_reason);
+        return false;
+    case KVM_EXIT_INTERNAL_ERROR:
+        report_crash(cpu, "KVM cannot emulate an instruction", run->internal.suberror);
+        return false;
+    default:
+        report_crash(cpu, "KVM exits for an unknown reason", run->exit_reason);
+        return false;
+    }
+}
+
+/* Runs until somebody wants the vCPUs parked. */
+static void run_guest(struct vcpu *cpu)
+{
+    while (__atomic_load_n(&cpu->set->run, __ATOMIC_ACQUIRE)) {
+        int err = ioctl(cpu->fd, KVM_RUN, 0) ? errno : 0;
+
+        if (err == EINTR || err == EAGAIN)
+            continue;
+        if (err) {
+            report_crash(cpu, strerror(err), (uint64_t)err);
+            return;
+        }
+        __atomic_store_n(&cpu->exits, cpu->exits + 1, __ATOMIC_RELAXED);
+        if (!handle_exit(cpu))
+            return;
+    }
+}
+
+/* An IN or MMIO read is complete only when KVM was entered again; do so without running the guest. */
+static void complete_io(struct vcpu *cpu)
+{
+    cpu->run->immediate_exit = 1;
+    ioctl(cpu->fd, KVM_RUN, 0);
+    cpu->run->immediate_exit = 0;
+}
+
+static void *vcpu_thread(void *arg)
+{
+    struct vcpu *cpu = arg;
+    struct vcpus *set = cpu->set;
+    unsigned start;
+
+    pthread_mutex_lock(&set->lock);
+    while (!set->quit) {
+        if (!set->run) {
+            pthread_cond_wait(&set->changed, &set->lock);
+            continue;
+        }
+        start = set->starts;
+        set->running++;
+        pthread_mutex_unlock(&set->lock);
+        run_guest(cpu);
+        complete_io(cpu);
+        pthread_mutex_lock(&set->lock);
+        set->running--;
+        pthread_cond_broadcast(&set->changed);
+        while (set->run && set->starts == start && !set->quit) /* parked before the others */
+            pthread_cond_wait(&set->changed, &set->lock);
+    }
+    pthread_mutex_unlock(&set->lock);
+    return NULL;
+}
+
+void vcpus_start(struct vcpus *vcpus)
+{
+    unsigned i;
+
+    pthread_mutex_lock(&vcpus->lock);
+    if (!vcpus->run) {
+        for (i = 0; i < vcpus->count; i++)
+            vcpus->cpu[i].run->immediate_exit = 0;
+        machine_clock_start(vcpus->machine);
+        vcpus->starts++;
+        __atomic_store_n(&vcpus->run, true, __ATOMIC_RELEASE);
+        pthread_cond_broadcast(&vcpus->changed);
+    }
+    pthread_mutex_unlock(&vcpus->lock);
+}
+
+void vcpus_stop(struct vcpus *vcpus)
+{
+    unsigned i;
+
+    pthread_mutex_lock(&vcpus->lock);
+    if (vcpus->run) {
+        __atomic_store_n(&vcpus->run, false, __ATOMIC_RELEASE);
+        for (i = 0; i < vcpus->count; i++) {
+            __atomic_store_n(&vcpus->cpu[i].run->immediate_exit, 1, __ATOMIC_RELEASE);
+            pthread_kill(vcpus->cpu[i].thread, SIGUSR1);
+        }
+        pthread_cond_broadcast(&vcpus->changed);
+        while (vcpus->running)
+            pthread_cond_wait(&vcpus->changed, &vcpus->lock);
+        machine_clock_stop(vcpus->machine);
+    }
+    pthread_mutex_unlock(&vcpus->lock);
+}
+
+bool vcpus_running(const struct vcpus *vcpus)
+{
+    return __atomic_load_n(&vcpus->run, __ATOMIC_ACQUIRE);
+}
+
+uint64_t vcpus_exits(const struct vcpus *vcpus)
+{
+    uint64_t sum = 0;
+    unsigned i;
+
+    for (i = 0; i < vcpus->count; i++)
+        sum += __atomic_load_n(&vcpus->cpu[i].exits, __ATOMIC_RELAXED);
+    return sum;
+}
+
+/* --- creation --- */
+
+static int create_vcpu(struct vcpus *set, struct vcpu *cpu)
+{
+    struct kvm *kvm = set->kvm;
+    struct kvm_cpuid2 *cpuid;
+    int err;
+
+    cpu->fd = ioctl(kvm->vm, KVM_CREATE_VCPU, cpu->index);
+    if (cpu->fd < 0)
+        return -errno;
+    cpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
+    if (cpu->run == MAP_FAILED) {
+        cpu->run = NULL;
+        return -errno;
+    }
+    cpuid = cpuid_create(kvm->cpuid, cpu->index, set->count);
+    if (!cpuid)
+        return -ENOMEM;
+    err = ioctl(cpu->fd, KVM_SET_CPUID2, cpuid) ? -errno : 0;
+    free(cpuid);
+    return err ? err : save_initial(cpu);
+}
+
+static int start_thread(struct vcpu *cpu)
+{
+    char name[16];
+    int err = pthread_create(&cpu->thread, NULL, vcpu_thread, cpu);
+
+    if (err)
+        return -err;
+    cpu->have_thread = true;
+    snprintf(name, sizeof(name), "vcpu%u", cpu->index);
+    pthread_setname_np(cpu->thread, name);
+    return 0;
+}
+
+int vcpus_create(struct vcpus **vcpus, struct machine *machine, struct kvm *kvm, unsigned count)
+{
+    struct vcpus *set = calloc(1, sizeof(*set) + count * sizeof(set->cpu[0]));
+    struct sigaction kick = {.sa_handler = on_kick};
+    unsigned i;
+    int err = 0;
+
+    if (!set)
+        return -ENOMEM;
+    set->machine = machine;
+    set->kvm = kvm;
+    set->count = count;
+    pthread_mutex_init(&set->lock, NULL);
+    pthread_cond_init(&set->changed, NULL);
+    sigaction(SIGUSR1, &kick, NULL);
+    for (i = 0; i < count; i++) {
+        set->cpu[i].set = set;
+        set->cpu[i].index = i;
+        set->cpu[i].fd = -1;
+    }
+    for (i = 0; i < count && !err; i++)
+        err = create_vcpu(set, &set->cpu[i]);
+    for (i = 0; i < count && !err; i++)
+        err = start_thread(&set->cpu[i]);
+    if (err) {
+        vcpus_destroy(set);
+        return fail(err, "/dev/kvm refuses CPU %u of %u: %s", i ? i - 1 : 0, count, strerror(-err));
+    }
+    *vcpus = set;
+    return 0;
+}
+
+void vcpus_destroy(struct vcpus *vcpus)
+{
+    unsigned i;
+
+    if (!vcpus)
+        return;
+    vcpus_stop(vcpus);
+    pthread_mutex_lock(&vcpus->lock);
+    vcpus->quit = true;
+    pthread_cond_broadcast(&vcpus->changed);
+    pthread_mutex_unlock(&vcpus->lock);
+    for (i = 0; i < vcpus->count; i++) {
+        struct vcpu *cpu = &vcpus->cpu[i];
+
+        if (cpu->have_thread)
+            pthread_join(cpu->thread, NULL);
+        if (cpu->run)
+            munmap(cpu->run, vcpus->kvm->run_size);
+        if (cpu->fd >= 0)
+            close(cpu->fd);
+        free(cpu->initial.msrs);
+    }
+    pthread_cond_destroy(&vcpus->changed);
+    pthread_mutex_destroy(&vcpus->lock);
+    free(vcpus);
+}
