@@ -2,19 +2,14 @@
 
 #include "dsdt.hex"
 
+#include "devices/platform/piix4_pm.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Ports and values of the PIIX4's power management (devices/platform/piix4_pm.c) and the reset register. */
-#define SCI 9
-#define SMI_CMD 0xb2
-#define ACPI_ENABLE 0xf1
-#define ACPI_DISABLE 0xf0
 #define PM1_EVENT 0
 #define PM1_CONTROL 4
-#define PM_TIMER 8
-#define GPE0 0xafe0
 #define RESET_PORT 0xcf9
 #define RESET_VALUE 6
 
@@ -227,29 +222,29 @@ static size_t add_fadt(struct acpi_tables *acpi, const struct acpi_config *confi
     writer_u32(w, (uint32_t)dsdt);
     writer_u8(w, 1); /* was the interrupt model */
     writer_u8(w, 0); /* no preferred profile */
-    writer_u16(w, SCI);
-    writer_u32(w, SMI_CMD);
-    writer_u8(w, ACPI_ENABLE);
-    writer_u8(w, ACPI_DISABLE);
+    writer_u16(w, PIIX4_PM_SCI);
+    writer_u32(w, PIIX4_PM_SMI_CMD);
+    writer_u8(w, PIIX4_PM_ACPI_ENABLE);
+    writer_u8(w, PIIX4_PM_ACPI_DISABLE);
     writer_u16(w, 0); /* no S4BIOS, no P-states */
     writer_u32(w, pm + PM1_EVENT);
     writer_u32(w, 0);
     writer_u32(w, pm + PM1_CONTROL);
     writer_u32(w, 0);
     writer_u32(w, 0); /* no PM2 */
-    writer_u32(w, pm + PM_TIMER);
-    writer_u32(w, GPE0);
+    writer_u32(w, pm + PIIX4_PM_TIMER);
+    writer_u32(w, PIIX4_PM_GPE0);
     writer_u32(w, 0);
     writer_bytes(w, lengths, sizeof(lengths));
     writer_u16(w, 0xfff); /* no C2 */
     writer_u16(w, 0xfff); /* no C3 */
     writer_u32(w, 0);     /* cache flushing and duty: not needed with WBINVD */
     writer_u32(w, 0);
-    writer_u8(w, 0x32);          /* CMOS century, with the day and month alarms absent before it */
-    writer_u16(w, 3);            /* legacy devices and an 8042 */
+    writer_u8(w, 0x32); /* the century in CMOS */
+    writer_u16(w, 3);   /* legacy devices and an 8042 */
     writer_u8(w, 0);
-    /* WBINVD, C1, no sleep button, RTC not in the fixed registers' wake-up, 32-bit timer?, reset register */
-    writer_u32(w, 1 << 0 | 1 << 2 | 1 << 5 | 1 << 7 | 1 << 10);
+    /* WBINVD, C1, power button fixed, no sleep button, 24-bit timer, reset register */
+    writer_u32(w, 1 << 0 | 1 << 2 | 1 << 5 | 1 << 10);
     add_gas(w, 8, RESET_PORT);
     writer_u8(w, RESET_VALUE);
     writer_bytes(w, "\0\0", 3);
@@ -260,8 +255,8 @@ static size_t add_fadt(struct acpi_tables *acpi, const struct acpi_config *confi
     add_gas(w, 16, pm + PM1_CONTROL);
     add_gas(w, 0, 0);
     add_gas(w, 0, 0);
-    add_gas(w, 32, pm + PM_TIMER);
-    add_gas(w, 32, GPE0);
+    add_gas(w, 32, pm + PIIX4_PM_TIMER);
+    add_gas(w, 32, PIIX4_PM_GPE0);
     add_gas(w, 0, 0);
     add_pointer(acpi, tables_file, start + FADT_FACS, 4);
     add_pointer(acpi, tables_file, start + FADT_DSDT, 4);

@@ -1,0 +1,90 @@
+#include "vmm/pci_setup.h"
+
+#include <linux/pci_regs.h>
+
+#define IO_START 0xc000
+#define MEM_END 0xfebfffffu
+
+#define PIIX3_DEVFN PCI_DEVFN(1, 0)
+#define PIIX3_PIRQ 0x60
+#define PIIX4_PM_DEVFN PCI_DEVFN(1, 3)
+#define PIIX4_PM_BASE 0x40
+#define PIIX4_PM_ENABLE 0x80
+
+/* The ISA interrupts of the links PIRQA..D. */
+static const uint8_t link_irq[] = {10, 10, 11, 11};
+
+struct windows {
+    uint64_t io, mem;
+};
+
+/* Through the ports, as firmware would: the devices see nothing unusual. */
+static void config_write(struct machine *machine, unsigned devfn, unsigned offset, uint32_t value, unsigned width)
+{
+    uint32_t address = 0x80000000u | devfn << 8 | (offset & 0xfc);
+
+    bus_write(machine->pio, 0xcf8, &address, 4);
+    bus_write(machine->pio, 0xcfc + (offset & 3), &value, width);
+}
+
+static uint32_t config_read(struct machine *machine, unsigned devfn, unsigned offset, unsigned width)
+{
+    uint32_t address = 0x80000000u | devfn << 8 | (offset & 0xfc), value = 0;
+
+    bus_write(machine->pio, 0xcf8, &address, 4);
+    bus_read(machine->pio, 0xcfc + (offset & 3), &value, width);
+    return value;
+}
+
+/* Size BAR n the way the specification says and give it a place; returns how many registers it takes. */
+static unsigned place_bar(struct machine *machine, unsigned devfn, unsigned n, struct windows *next)
+{
+    unsigned offset = PCI_BASE_ADDRESS_0 + 4 * n;
+    uint32_t mask;
+    uint64_t size, *window;
+    bool io, wide;
+
+    config_write(machine, devfn, offset, 0xffffffff, 4);
+    mask = config_read(machine, devfn, offset, 4);
+    if (mask == 0)
+        return 1;
+    io = mask & PCI_BASE_ADDRESS_SPACE_IO;
+    wide = !io && (mask & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
+    size = (~(mask & (io ? ~3u : ~15u)) & (io ? 0xffffu : ~0u)) + 1ull;
+    window = io ? &next->io : &next->mem;
+    *window = ALIGN_UP(*window, size);
+    if (*window + size - 1 > (io ? 0xffffu : MEM_END)) {
+        config_write(machine, devfn, offset, 0, 4); /* no room: the guest may find some */
+    } else {
+        config_write(machine, devfn, offset, (uint32_t)*window, 4);
+        *window += size;
+    }
+    if (wide)
+        config_write(machine, devfn, offset + 4, 0, 4);
+    return wide ? 2 : 1;
+}
+
+static void set_up_function(struct machine *machine, unsigned devfn, struct windows *next)
+{
+    unsigned pin = config_read(machine, devfn, PCI_INTERRUPT_PIN, 1), n;
+
+    for (n = 0; n < PCI_BARS;)
+        n += place_bar(machine, devfn, n, next);
+    if (pin)
+        config_write(machine, devfn, PCI_INTERRUPT_LINE, link_irq[(pin - 1 + (devfn >> 3) - 1) & 3], 1);
+    config_write(machine, devfn, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY, 2);
+}
+
+void pci_setup(struct machine *machine, uint32_t mem_start)
+{
+    struct windows next = {.io = IO_START, .mem = mem_start};
+    unsigned devfn, link;
+
+    for (devfn = 0; devfn < 256; devfn++)
+        if (config_read(machine, devfn, PCI_VENDOR_ID, 2) != 0xffff)
+            set_up_function(machine, devfn, &next);
+    for (link = 0; link < ARRAY_SIZE(link_irq); link++)
+        config_write(machine, PIIX3_DEVFN, PIIX3_PIRQ + link, link_irq[link], 1);
+    config_write(machine, PIIX4_PM_DEVFN, PIIX4_PM_BASE, PCI_SETUP_PM_BASE | 1, 4);
+    config_write(machine, PIIX4_PM_DEVFN, PIIX4_PM_ENABLE, 1, 1);
+}

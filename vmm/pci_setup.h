@@ -1,0 +1,15 @@
+/*
+ * pci_setup.h - what a PC's firmware does to PCI before an operating system starts, for machines booted without one:
+ * places the BARs, routes the interrupts, opens the power management ports.
+ */
+#ifndef VMM_PCI_SETUP_H
+#define VMM_PCI_SETUP_H
+
+#include "vmm/pci.h"
+
+#define PCI_SETUP_PM_BASE 0x600 /* as SeaBIOS places it */
+
+/* Device lock held, vCPUs stopped, just after a reset. mem_start: where the PCI window below 4 GiB begins. */
+void pci_setup(struct machine *machine, uint32_t mem_start);
+
+#endif
