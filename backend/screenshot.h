@@ -1,0 +1,24 @@
+/*
+ * screenshot.h - a display's picture as pixels, or as a file.
+ *
+ * Thread: any but one that the display thread may wait for; the call waits for the display thread, which first draws what
+ * the guest has asked for until now. The cursor is not part of the picture.
+ */
+#ifndef BACKEND_SCREENSHOT_H
+#define BACKEND_SCREENSHOT_H
+
+#include "backend/display.h"
+
+struct screenshot {
+    uint32_t width, height;
+    uint32_t *pixels; /* width * height, bytes B G R 0; owned: screenshot_fini() */
+};
+
+/* -ENOENT: the display shows nothing now. */
+int screenshot_take(struct screenshot *shot, struct display *display);
+void screenshot_fini(struct screenshot *shot);
+
+/* Take one and write it: binary PPM if the name ends in ".ppm", else PNG. 0 or -errno with fail_text(). */
+int screenshot_write(struct display *display, const char *path);
+
+#endif
