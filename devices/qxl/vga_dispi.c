@@ -55,7 +55,7 @@ static void set_classic_registers(struct vga_regs *r)
 
     r->gfx[6] = (r->gfx[6] & ~0x0c) | 0x05;
     r->gfx[5] = (r->gfx[5] & ~0x60) | (planar ? 0 : 0x40);
-    r->seq[4] = planar ? r->seq[4] & ~0x08 : r->seq[4] | 0x08;
+    r->seq[4] = planar ? 0x06 : 0x0e;
     r->seq[2] |= 0x0f;
     r->crtc[0x01] = r->dispi[DISPI_XRES] / 8 - 1;
     r->crtc[0x07] = (r->crtc[0x07] & ~0x42) | (lines >> 7 & 0x02) | (lines >> 3 & 0x40);
