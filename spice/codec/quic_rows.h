@@ -1,0 +1,483 @@
+/*
+ * quic_rows.h - QUIC's inner loops. Included by quic_any.c and quic_v3.c alone, which differ in compiler flags.
+ *
+ * Each loop is one function with constant parameters (the number of channels, whether a row is the first), so that the
+ * compiler makes a straight one for each case.
+ */
+#include "spice/codec/quic_model.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE uint32_t random_wait(struct quic_pass *pass, uint32_t mask)
+{
+    return quic_random[++pass->seed & 255] & mask;
+}
+
+/* Buckets hold 1, 2, 4, ... values; the last takes the rest. */
+INLINE unsigned bucket_of(const struct quic_codes *codes, unsigned value)
+{
+    return MIN(31 - (unsigned)__builtin_clz(value + 1), codes->bits - 1);
+}
+
+static void set_best(struct quic_channel *channel, const struct quic_codes *codes, unsigned bucket,
+                     unsigned best)
+{
+    unsigned from = (1u << bucket) - 1;
+    unsigned size = bucket == codes->bits - 1 ? 256 - from : 1u << bucket;
+
+    memset(channel->best + from, (int)best, size);
+}
+
+#ifdef __SSE4_1__
+/* Add what each code would have cost; returns the place of the least, and halves all if that passes the trigger. */
+INLINE unsigned count_costs(uint16_t *counter, const uint16_t *length, unsigned trigger)
+{
+    __m128i sum = _mm_adds_epu16(_mm_load_si128((const __m128i *)counter),
+                                 _mm_loadu_si128((const __m128i *)length));
+    unsigned least = (unsigned)_mm_cvtsi128_si32(_mm_minpos_epu16(sum));
+
+    if ((least & 0xffff) > trigger)
+        sum = _mm_srli_epi16(sum, 1);
+    _mm_store_si128((__m128i *)counter, sum);
+    return least >> 16;
+}
+#else
+INLINE unsigned count_costs(uint16_t *counter, const uint16_t *length, unsigned trigger)
+{
+    unsigned least = 0;
+
+    for (unsigned i = 0; i < QUIC_CODES; i++) {
+        counter[i] = (uint16_t)MIN(counter[i] + length[i], 65535);
+        if (counter[i] < counter[least])
+            least = i;
+    }
+    if (counter[least] > trigger)
+        for (unsigned i = 0; i < QUIC_CODES; i++)
+            counter[i] >>= 1;
+    return least;
+}
+#endif
+
+/*
+ * Learn from the pixel at x. Counters are kept with the longest code first, so that of equal costs its place wins.
+ * They stay below 65535: a counter grows by 26 at most while the least grows by 1 at least, and all are halved when
+ * the least passes 900.
+ */
+INLINE void learn(struct quic_pass *pass, uint32_t x, unsigned channels)
+{
+    const struct quic_codes *codes = pass->codes;
+
+    for (unsigned c = 0; c < channels; c++) {
+        struct quic_channel *channel = &pass->channel[c];
+        unsigned before = channel->context[(ptrdiff_t)x - 1], bucket = bucket_of(codes, before),
+                 best;
+
+        best = codes->bits - 1 -
+               count_costs(channel->counter[bucket], codes->length[channel->context[x]],
+                           pass->trigger);
+        if (channel->best[before] != best)
+            set_best(channel, codes, bucket, best);
+    }
+}
+
+/*
+ * A row is coded in parts that end where the model's pace changes. Returns the end of the part that begins at x, or x
+ * after stepping the pace.
+ */
+INLINE uint32_t next_part(struct quic_pass *pass, uint32_t x, uint32_t width)
+{
+    if (pass->step == QUIC_LAST_STEP)
+        return width;
+    if (pass->step_left > width - x) {
+        pass->step_left -= width - x;
+        return width;
+    }
+    x += pass->step_left;
+    pass->step_left = 0;
+    return x;
+}
+
+INLINE void step_pace(struct quic_pass *pass)
+{
+    if (pass->step_left || pass->step == QUIC_LAST_STEP)
+        return;
+    pass->trigger = quic_triggers[++pass->step];
+    pass->step_left = QUIC_STEP_SYMBOLS;
+}
+
+/* ---- encoder ---- */
+
+/* At most 32 bits, which have no others set above them. */
+INLINE void put_bits(struct quic_bit_writer *out, uint64_t bits, unsigned length)
+{
+    out->bits = out->bits << length | bits;
+    out->count += length;
+    /* Always store; step only when a word was full. */
+    store_le32(out->p, (uint32_t)(out->bits >> ((out->count - 32) & 63)));
+    out->p += out->count >> 5 << 2;
+    out->count &= 31;
+}
+
+INLINE void put_run(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t length)
+{
+    while (length >= 1u << quic_run_bits[pass->run_state]) {
+        length -= 1u << quic_run_bits[pass->run_state];
+        pass->run_state = MIN(pass->run_state + 1, 31u);
+        put_bits(out, 1, 1);
+    }
+    put_bits(out, length, quic_run_bits[pass->run_state] + 1u);
+    pass->run_state -= pass->run_state != 0;
+}
+
+/* Differences of 16 samples, folded so that small ones of either sign are small numbers. */
+INLINE __m128i fold(__m128i d, unsigned bits)
+{
+    if (bits == 5)
+        d = _mm_and_si128(_mm_slli_epi16(d, 3), _mm_set1_epi8((char)0xf8));
+    d = _mm_xor_si128(_mm_add_epi8(d, d), _mm_cmpgt_epi8(_mm_setzero_si128(), d));
+    if (bits == 5)
+        d = _mm_and_si128(_mm_srli_epi16(d, 3), _mm_set1_epi8(0x1f));
+    return d;
+}
+
+INLINE __m128i load16(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)p);
+}
+
+/* The mean of the left and the upper sample, rounded down, predicts; the left alone in the first row. */
+INLINE void fold_row(uint8_t *to, const uint8_t *cur, const uint8_t *above, uint32_t width,
+                     unsigned bits, bool first)
+{
+    uint8_t corner = first ? cur[0] : (uint8_t)(cur[0] - above[0]);
+
+    for (uint32_t x = 0; x < width; x += 16) {
+        __m128i guess = load16(cur + x - 1);
+
+        if (!first) {
+            __m128i up = load16(above + x), odd = _mm_xor_si128(guess, up);
+
+            guess = _mm_sub_epi8(_mm_avg_epu8(guess, up), _mm_and_si128(odd, _mm_set1_epi8(1)));
+        }
+        _mm_storeu_si128((__m128i *)(to + x), fold(_mm_sub_epi8(load16(cur + x), guess), bits));
+    }
+    to[0] = (uint8_t)_mm_cvtsi128_si32(fold(_mm_cvtsi32_si128(corner), bits));
+}
+
+INLINE void mark_same(uint64_t *same, uint8_t *const plane[], uint32_t width, unsigned channels)
+{
+    for (uint32_t x = 0; x < width; x += 64) {
+        uint64_t word = 0;
+
+        for (unsigned part = 0; part < 64; part += 16) {
+            __m128i equal = _mm_set1_epi8(-1);
+
+            for (unsigned c = 0; c < channels; c++) {
+                const uint8_t *p = plane[c] + x + part;
+                equal = _mm_and_si128(equal, _mm_cmpeq_epi8(load16(p), load16(p - 1)));
+            }
+            word |= (uint64_t)(uint32_t)_mm_movemask_epi8(equal) << part;
+        }
+        same[x / 64] = word;
+    }
+}
+
+/* The first place from x on where a run is tried: the row above goes on and this one just did. `end` if none. */
+INLINE uint32_t next_run(const struct quic_pass *pass, uint32_t x, uint32_t end)
+{
+    const uint64_t *cur = pass->same[0], *above = pass->same[1];
+    uint64_t from = ~0ull;
+
+    x = MAX(x, 3u);
+    from <<= x % 64;
+    for (uint32_t i = x / 64; i * 64 < end; i++, from = ~0ull) {
+        uint64_t before = cur[i] << 1 | (i ? cur[i - 1] >> 63 : 0),
+                 found = above[i] & before & from;
+
+        if (found)
+            return MIN(i * 64 + (uint32_t)__builtin_ctzll(found), end);
+    }
+    return end;
+}
+
+INLINE uint32_t run_end(const uint64_t *same, uint32_t x, uint32_t end)
+{
+    uint64_t from = ~0ull << x % 64;
+
+    for (uint32_t i = x / 64; i * 64 < end; i++, from = ~0ull) {
+        uint64_t other = ~same[i] & from;
+
+        if (other)
+            return MIN(i * 64 + (uint32_t)__builtin_ctzll(other), end);
+    }
+    return end;
+}
+
+/* Code the pixels from x up to end. */
+INLINE void put_pixels(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t x,
+                       uint32_t end, unsigned channels)
+{
+    const uint32_t(*words)[256] = pass->codes->word;
+    unsigned before[QUIC_CHANNELS];
+
+    for (unsigned c = 0; c < channels; c++)
+        before[c] = pass->channel[c].context[(ptrdiff_t)x - 1];
+    for (; x < end; x++) {
+        uint32_t word[QUIC_CHANNELS];
+        unsigned length = 0;
+
+        for (unsigned c = 0; c < channels; c++) {
+            uint8_t code = pass->channel[c].best[before[c]];
+
+            before[c] = pass->channel[c].context[x] = pass->residual[c][x];
+            word[c] = words[code][before[c]];
+            length += QUIC_WORD_LENGTH(word[c]);
+        }
+        if (length <= 32) {
+            uint64_t all = 0;
+
+            for (unsigned c = 0; c < channels; c++)
+                all = all << QUIC_WORD_LENGTH(word[c]) | QUIC_WORD_BITS(word[c]);
+            put_bits(out, all, length);
+        } else {
+            for (unsigned c = 0; c < channels; c++)
+                put_bits(out, QUIC_WORD_BITS(word[c]), QUIC_WORD_LENGTH(word[c]));
+        }
+    }
+}
+
+/* Pixels from x up to end, learning from each one whose turn it is. `stop` is the next such one. */
+INLINE uint32_t put_and_learn(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t x,
+                              uint32_t end, uint32_t stop, uint32_t mask, unsigned channels)
+{
+    while (stop < end) {
+        put_pixels(pass, out, x, stop + 1, channels);
+        learn(pass, stop, channels);
+        x = stop + 1;
+        stop = x + random_wait(pass, mask);
+    }
+    put_pixels(pass, out, x, end, channels);
+    return stop;
+}
+
+INLINE void encode_part(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t x,
+                        uint32_t end, unsigned channels, bool first)
+{
+    uint32_t mask = (1u << pass->step) - 1, stop = x + pass->wait, tried = 0;
+
+    for (;;) {
+        uint32_t run = first ? end : next_run(pass, MAX(x, tried + 1), end);
+
+        stop = put_and_learn(pass, out, x, run, stop, mask, channels);
+        pass->wait = stop - run;
+        if (run == end)
+            return;
+        tried = run;
+        x = run_end(pass->same[0], run, end);
+        put_run(pass, out, x - run);
+        if (x == end)
+            return;
+        stop = x + pass->wait;
+    }
+}
+
+INLINE void encode_row(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t width,
+                       unsigned channels, bool first)
+{
+    struct quic_bit_writer local = *out;
+
+    for (unsigned c = 0; c < channels; c++) {
+        struct quic_channel *channel = &pass->channel[c];
+
+        fold_row(pass->residual[c], pass->plane[0][c], pass->plane[1][c], width, pass->codes->bits,
+                 first);
+        channel->context[-1] = first ? 0 : channel->context[0];
+    }
+    mark_same(pass->same[0], pass->plane[0], width, channels);
+    for (uint32_t x = 0, end; x < width; x = end) {
+        end = next_part(pass, x, width);
+        if (end > x)
+            encode_part(pass, &local, x, end, channels, first);
+        step_pace(pass);
+    }
+    *out = local;
+}
+
+static void encode_any_row(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t width,
+                           bool first)
+{
+    if (pass->channels == 3)
+        first ? encode_row(pass, out, width, 3, true) : encode_row(pass, out, width, 3, false);
+    else
+        first ? encode_row(pass, out, width, 1, true) : encode_row(pass, out, width, 1, false);
+}
+
+/* ---- decoder ---- */
+
+/* Have 56 bits or more. */
+INLINE void refill(struct quic_bit_reader *in)
+{
+    in->bits |= load_be64(in->p) >> in->count;
+    in->p += (63 - in->count) >> 3;
+    in->count |= 56;
+}
+
+INLINE void drop_bits(struct quic_bit_reader *in, unsigned n)
+{
+    in->bits <<= n;
+    in->count -= n;
+}
+
+/* One sample in code l; 26 bits must be there. */
+INLINE unsigned take_sample(struct quic_bit_reader *in, const struct quic_codes *codes, unsigned l)
+{
+    unsigned zeros = (unsigned)__builtin_clzll(in->bits | 1), length, value;
+
+    if (__builtin_expect(zeros < codes->prefix_limit[l], 1)) {
+        length = zeros + 1 + l;
+        value = zeros << l | (unsigned)(in->bits >> (64 - length) & ((1u << l) - 1));
+    } else {
+        length = codes->escape_length[l];
+        value = (unsigned)(in->bits >> (64 - length)) & ((1u << codes->suffix_bits[l]) - 1);
+        value = (value + codes->escape_base[l]) & ((1u << codes->bits) - 1);
+    }
+    drop_bits(in, length);
+    return value;
+}
+
+/* A run's length; more than `most` if it is wrong. Afterwards the bits are refilled. */
+INLINE uint32_t take_run(struct quic_pass *pass, struct quic_bit_reader *in, uint32_t most)
+{
+    uint32_t length = 0;
+    unsigned tail;
+
+    refill(in);
+    while (in->bits >> 63 && length <= most) {
+        length += 1u << quic_run_bits[pass->run_state];
+        pass->run_state = MIN(pass->run_state + 1, 31u);
+        drop_bits(in, 1);
+        refill(in);
+    }
+    tail = quic_run_bits[pass->run_state];
+    length += (uint32_t)(in->bits >> (63 - tail)); /* the highest bit is 0, or the run too long */
+    drop_bits(in, tail + 1);
+    refill(in);
+    pass->run_state -= pass->run_state != 0;
+    return length;
+}
+
+INLINE int unfold(unsigned v)
+{
+    return (int)(v >> 1) ^ -(int)(v & 1);
+}
+
+struct place {
+    uint32_t left, left2, corner; /* the pixels to the left, and above the left one */
+    unsigned before[QUIC_CHANNELS];
+};
+
+INLINE void load_place(struct place *at, const struct quic_pass *pass, const uint32_t *above,
+                       const uint32_t *cur, uint32_t x, unsigned channels, bool first)
+{
+    at->left = x ? cur[x - 1] : 0;
+    at->left2 = x > 1 ? cur[x - 2] : 0;
+    at->corner = x && !first ? above[x - 1] : 0;
+    for (unsigned c = 0; c < channels; c++)
+        at->before[c] = pass->channel[c].context[(ptrdiff_t)x - 1];
+}
+
+/* `first` rows are predicted from the left, pixel 0 from above. */
+INLINE void take_pixel(struct quic_pass *pass, struct quic_bit_reader *in, struct place *at,
+                       uint32_t *cur, uint32_t x, uint32_t up, unsigned channels, bool first)
+{
+    const struct quic_codes *codes = pass->codes;
+    unsigned mask = (1u << codes->bits) - 1;
+    uint32_t pixel = 0;
+
+    refill(in);
+    for (unsigned c = 0; c < channels; c++) {
+        struct quic_channel *channel = &pass->channel[c];
+        unsigned shift = 8 * (channels - 1 - c), l = channel->best[at->before[c]], guess;
+        unsigned left = at->left >> shift & 0xff;
+
+        if (c == 2 && __builtin_expect(in->count < QUIC_MAX_CODE, 0))
+            refill(in);
+        at->before[c] = channel->context[x] = (uint8_t)take_sample(in, codes, l);
+        guess = first ? left : x ? (left + (up >> shift & 0xff)) >> 1 : up >> shift & 0xff;
+        pixel |= (((unsigned)unfold(at->before[c]) + guess) & mask) << shift;
+    }
+    at->left2 = at->left;
+    at->left = pixel;
+    at->corner = up;
+    cur[x] = pixel;
+}
+
+/* As encode_part(). False for a run past the end. */
+INLINE bool decode_part(struct quic_pass *pass, struct quic_bit_reader *in, const uint32_t *above,
+                        uint32_t *cur, uint32_t x, uint32_t end, unsigned channels, bool first)
+{
+    uint32_t mask = (1u << pass->step) - 1, stop = x + pass->wait, tried = 0, length;
+    struct place at;
+
+    load_place(&at, pass, above, cur, x, channels, first);
+    for (;;) {
+        for (uint32_t until = MIN(stop + 1, end); x < until; x++) {
+            uint32_t up = first ? 0 : above[x];
+
+            if (!first && up == at.corner && at.left == at.left2 && x > 2 && x != tried)
+                goto run;
+            take_pixel(pass, in, &at, cur, x, up, channels, first);
+        }
+        if (stop >= end) {
+            pass->wait = stop - end;
+            return true;
+        }
+        learn(pass, stop, channels);
+        stop = x + random_wait(pass, mask);
+        continue;
+    run:
+        length = take_run(pass, in, end - x);
+        if (length > end - x)
+            return false;
+        pass->wait = stop - x;
+        tried = x;
+        for (uint32_t to = x + length; x < to; x++)
+            cur[x] = at.left;
+        if (x == end)
+            return true;
+        stop = x + pass->wait;
+        load_place(&at, pass, above, cur, x, channels, first);
+    }
+}
+
+INLINE bool decode_row(struct quic_pass *pass, struct quic_bit_reader *in, const uint32_t *above,
+                       uint32_t *cur, uint32_t width, unsigned channels, bool first)
+{
+    struct quic_bit_reader local = *in;
+    bool sound = true;
+
+    for (unsigned c = 0; c < channels; c++)
+        pass->channel[c].context[-1] = first ? 0 : pass->channel[c].context[0];
+    for (uint32_t x = 0, end; x < width && sound; x = end) {
+        end = next_part(pass, x, width);
+        if (end > x)
+            sound = decode_part(pass, &local, above, cur, x, end, channels, first);
+        step_pace(pass);
+    }
+    *in = local;
+    return sound;
+}
+
+static bool decode_any_row(struct quic_pass *pass, struct quic_bit_reader *in,
+                           const uint32_t *above, uint32_t *cur, uint32_t width, bool first)
+{
+    if (pass->channels == 3)
+        return first ? decode_row(pass, in, above, cur, width, 3, true)
+                     : decode_row(pass, in, above, cur, width, 3, false);
+    return first ? decode_row(pass, in, above, cur, width, 1, true)
+                 : decode_row(pass, in, above, cur, width, 1, false);
+}
+
+const struct quic_ops QUIC_OPS = {.encode_row = encode_any_row, .decode_row = decode_any_row};
