@@ -1,0 +1,21 @@
+# Guest disks and kernels, made from Debian's packages. They do not depend on how minivm is built, so all builds share
+# them. build-demo itself knows whether its disk is up to date.
+KERNEL_DIR := build/kernel
+TINY := build/guest/tiny.cpio.gz
+DEMO := build/demo/demo.qcow2
+
+.PHONY: demo tiny
+demo:
+	$(Q)guest/image/build-demo $(DEMO)
+tiny: $(TINY)
+
+$(KERNEL_DIR)/vmlinuz: guest/image/fetch-kernel
+	$(Q)guest/image/fetch-kernel $(KERNEL_DIR)
+
+$(TINY): $(addprefix guest/image/,build-tiny tiny-init copy-modules) $(KERNEL_DIR)/vmlinuz
+	@echo "  TINY  $@"
+	$(Q)guest/image/build-tiny $(KERNEL_DIR) $@
+
+.PHONY: deps
+deps:
+	$(Q)guest/image/install-deps deps.txt
