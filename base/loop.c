@@ -59,6 +59,7 @@ static void close_handle(uv_handle_t *handle, void *arg UNUSED)
 
 void loop_fini(struct loop *loop)
 {
+    loop->stopping = false; /* the handles' closing needs the loop to run once more */
     run_calls(&loop->wake);
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);

@@ -142,11 +142,11 @@ void memory_fetch_dirty(struct memory *memory, struct ram *ram, unsigned long *b
     size_t bytes = DIV_ROUND_UP(ram->size / 4096, 8 * sizeof(long)) * sizeof(long);
 
     memset(bitmap, 0, bytes);
-    if (!ram->mapped)
-        return;
-    if (!memory->backend->fetch_dirty ||
-        memory->backend->fetch_dirty(memory->opaque, ram, bitmap) != 0)
+    pthread_rwlock_rdlock(&memory->lock); /* a block being moved has no slot to ask about */
+    if (ram->mapped && (!memory->backend->fetch_dirty ||
+                        memory->backend->fetch_dirty(memory->opaque, ram, bitmap) != 0))
         memset(bitmap, 0xff, bytes);
+    pthread_rwlock_unlock(&memory->lock);
 }
 
 /* The block that holds addr, or NULL. The map's lock is held. */
