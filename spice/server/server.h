@@ -23,8 +23,8 @@ struct spice_config {
 struct spice_server;
 
 /* Listens when it returns. Errors come with fail_text(). */
-int spice_server_create(struct spice_server **server, struct loop *loop, const struct spice_config *config,
-                        struct input *input);
+int spice_server_create(struct spice_server **server, struct loop *loop,
+                        const struct spice_config *config, struct input *input);
 /* Before clients are served; at most one display per id. */
 int spice_server_add_display(struct spice_server *server, struct display *display);
 /* The TCP port listened on, or -1. */

@@ -1,0 +1,383 @@
+#include "spice/server/channel.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define IN_CAPACITY   4096
+#define SMALL_MESSAGE 4096        /* smaller ones share a buffer */
+#define BUFFER_SIZE   (16 * 1024) /* of shared ones */
+#define MAX_IOV       64
+
+struct channel_buffer {
+    TAILQ_ENTRY(channel_buffer) link;
+    uint8_t *data; /* own, from malloc */
+    size_t size, sent, capacity;
+};
+
+/* --- life --- */
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct channel *ch = handle->data;
+
+    if (--ch->handles)
+        return;
+    msg_arena_fini(&ch->arena);
+    writer_fini(&ch->out);
+    free(ch->in);
+    ch->ops->free(ch);
+}
+
+static void buffer_free(struct channel *ch, struct channel_buffer *b)
+{
+    TAILQ_REMOVE(&ch->queue, b, link);
+    ch->queued -= b->size - b->sent;
+    free(b->data);
+    free(b);
+}
+
+void channel_close(struct channel *ch)
+{
+    if (ch->closed)
+        return;
+    ch->closed = true;
+    ch->ops->closed(ch);
+    while (!TAILQ_EMPTY(&ch->queue))
+        buffer_free(ch, TAILQ_FIRST(&ch->queue));
+    uv_close((uv_handle_t *)&ch->poll, handle_closed);
+    uv_close((uv_handle_t *)&ch->prepare, handle_closed);
+    stream_close(ch->params.stream);
+    ch->params.stream = NULL;
+}
+
+static void fail_channel(struct channel *ch, const char *why)
+{
+    log_info("spice: %s channel %u of %s: %s", spice_channel_name(ch->params.type), ch->params.id,
+             ch->params.stream->peer, why);
+    channel_close(ch);
+}
+
+bool channel_has_cap(const struct channel *ch, unsigned cap)
+{
+    return spice_has_cap(ch->params.caps, CHANNEL_MAX_CAPS, cap);
+}
+
+/* --- outgoing --- */
+
+static void poll_event(uv_poll_t *poll, int status, int events);
+
+static void update_poll(struct channel *ch)
+{
+    uv_poll_start(&ch->poll, UV_READABLE | (TAILQ_EMPTY(&ch->queue) ? 0 : UV_WRITABLE), poll_event);
+}
+
+bool channel_ready(const struct channel *ch)
+{
+    return !ch->closed && TAILQ_EMPTY(&ch->queue) &&
+           (!ch->ack_window || ch->unacked < 2 * ch->ack_window);
+}
+
+static struct channel_buffer *buffer_create(struct channel *ch, uint8_t *data, size_t capacity)
+{
+    struct channel_buffer *b = calloc(1, sizeof(*b));
+
+    if (!b || !data) {
+        free(b);
+        free(data);
+        return NULL;
+    }
+    b->data = data;
+    b->capacity = capacity;
+    TAILQ_INSERT_TAIL(&ch->queue, b, link);
+    return b;
+}
+
+/* Move what the writer holds into the queue: large messages with their memory, small ones into a shared buffer. */
+static bool enqueue(struct channel *ch)
+{
+    struct channel_buffer *b = TAILQ_LAST(&ch->queue, channel_queue);
+    size_t size = ch->out.size;
+
+    if (size >= SMALL_MESSAGE) {
+        b = buffer_create(ch, ch->out.data, ch->out.capacity);
+        writer_init(&ch->out, MSG_MAX_SIZE);
+        if (!b)
+            return false;
+    } else {
+        if (!b || b->capacity - b->size < size)
+            b = buffer_create(ch, malloc(BUFFER_SIZE), BUFFER_SIZE);
+        if (!b)
+            return false;
+        memcpy(b->data + b->size, ch->out.data, size);
+    }
+    b->size += size;
+    ch->queued += size;
+    return true;
+}
+
+static int encode(struct channel *ch, const struct spice_msg_info *info, const void *msg)
+{
+    struct spice_header header = {.serial = ++ch->serial, .type = info->id};
+    const struct msg_type *type = ch->mini_header ? &spice_mini_header_type : &spice_header_type;
+    size_t header_size = ch->mini_header ? SPICE_MINI_HEADER_SIZE : SPICE_HEADER_SIZE;
+    int err;
+
+    writer_reset(&ch->out);
+    if (!writer_extend(&ch->out, header_size))
+        return -ENOMEM;
+    err = msg_encode(info->type, msg, &ch->out);
+    if (err)
+        return err;
+    /* The header is written in place, now that the size is known. */
+    header.size = ch->out.size - header_size;
+    struct writer head = {.data = ch->out.data, .capacity = ch->out.capacity, .max = header_size};
+    return msg_encode(type, &header, &head);
+}
+
+void channel_send(struct channel *ch, unsigned id, const void *msg)
+{
+    const struct spice_msg_info *info = spice_msg_find(ch->params.type, SPICE_TO_CLIENT, id);
+
+    if (ch->closed)
+        return;
+    if (!info || encode(ch, info, msg) || !enqueue(ch)) {
+        fail_channel(ch, "out of memory, the connection ends");
+        return;
+    }
+    ch->unacked++;
+    if (ch->queued > ch->max_queue)
+        fail_channel(ch, "the client does not read, the connection ends");
+}
+
+void channel_set_ack_window(struct channel *ch, uint32_t window)
+{
+    struct spice_msg_set_ack msg = {++ch->ack_generation, window};
+
+    channel_send(ch, SPICE_MSG_SET_ACK, &msg);
+    ch->ack_window = window;
+    ch->unacked = 0;
+}
+
+static unsigned gather(struct channel *ch, struct iovec iov[MAX_IOV])
+{
+    struct channel_buffer *b;
+    unsigned n = 0;
+
+    TAILQ_FOREACH (b, &ch->queue, link) {
+        if (n == MAX_IOV)
+            break;
+        iov[n++] = (struct iovec){b->data + b->sent, b->size - b->sent};
+    }
+    return n;
+}
+
+static void consume(struct channel *ch, size_t n)
+{
+    struct channel_buffer *b;
+
+    while (n && (b = TAILQ_FIRST(&ch->queue))) {
+        size_t part = MIN(n, b->size - b->sent);
+
+        b->sent += part;
+        ch->queued -= part;
+        n -= part;
+        if (b->sent == b->size)
+            buffer_free(ch, b);
+    }
+}
+
+void channel_flush(struct channel *ch)
+{
+    struct iovec iov[MAX_IOV];
+    ssize_t n = 0;
+
+    if (ch->closed || TAILQ_EMPTY(&ch->queue))
+        return;
+    while (n >= 0 && !TAILQ_EMPTY(&ch->queue)) {
+        n = ch->params.stream->ops->writev(ch->params.stream, iov, gather(ch, iov));
+        if (n > 0)
+            consume(ch, n);
+    }
+    if (n < 0 && n != -EAGAIN)
+        fail_channel(ch, "the connection was lost");
+    else
+        update_poll(ch);
+}
+
+static void tell_ready(struct channel *ch)
+{
+    if (ch->ops->ready && channel_ready(ch))
+        ch->ops->ready(ch);
+}
+
+/* Before the loop sleeps: everything that this round queued goes out in one call. */
+static void send_round(uv_prepare_t *prepare)
+{
+    struct channel *ch = prepare->data;
+
+    if (TAILQ_EMPTY(&ch->queue))
+        return;
+    channel_flush(ch);
+    tell_ready(ch);
+}
+
+void channel_say_goodbye(struct channel *ch)
+{
+    struct spice_msg_disconnecting msg = {.time_stamp = uv_hrtime() / 1000000,
+                                          .reason = SPICE_LINK_ERR_OK};
+
+    channel_send(ch, SPICE_MSG_DISCONNECTING, &msg);
+    channel_flush(ch);
+    channel_close(ch);
+}
+
+/* --- incoming --- */
+
+static void handle_ack(struct channel *ch)
+{
+    ch->unacked -= MIN(ch->unacked, ch->ack_window);
+    tell_ready(ch);
+}
+
+static void dispatch(struct channel *ch, unsigned id, const void *body, size_t size)
+{
+    const struct spice_msg_info *info = spice_msg_find(ch->params.type, SPICE_TO_SERVER, id);
+    void *msg;
+
+    if (!info) {
+        log_once(LOG_INFO, "spice: %s sent message %u on its %s channel, which is unknown; ignored",
+                 ch->params.stream->peer, id, spice_channel_name(ch->params.type));
+        return;
+    }
+    msg_arena_reset(&ch->arena);
+    if (msg_decode(info->type, body, size, &ch->arena, &msg)) {
+        fail_channel(ch, "malformed message, the connection ends");
+        return;
+    }
+    switch (id) {
+    case SPICE_MSGC_ACK_SYNC:
+    case SPICE_MSGC_MIGRATE_FLUSH_MARK:
+    case SPICE_MSGC_MIGRATE_DATA:
+        break;
+    case SPICE_MSGC_ACK:
+        handle_ack(ch);
+        break;
+    case SPICE_MSGC_DISCONNECTING:
+        channel_close(ch);
+        break;
+    default:
+        ch->ops->message(ch, id, msg);
+    }
+}
+
+/* One message from the front of in; returns its bytes, 0 if it is not complete, or -errno. */
+static ssize_t take_message(struct channel *ch, const uint8_t *in, size_t size, size_t *wanted)
+{
+    const struct msg_type *type = ch->mini_header ? &spice_mini_header_type : &spice_header_type;
+    size_t header_size = ch->mini_header ? SPICE_MINI_HEADER_SIZE : SPICE_HEADER_SIZE;
+    struct spice_header header;
+    void *decoded;
+
+    *wanted = header_size;
+    if (size < header_size)
+        return 0;
+    msg_arena_reset(&ch->arena);
+    if (msg_decode(type, in, header_size, &ch->arena, &decoded))
+        return -ENOMEM;
+    header = *(struct spice_header *)decoded;
+    if (header.size > CHANNEL_MAX_MESSAGE || header.sub_list)
+        return -EMSGSIZE;
+    *wanted = header_size + header.size;
+    if (size < *wanted)
+        return 0;
+    dispatch(ch, header.type, in + header_size, header.size);
+    return *wanted;
+}
+
+static int take_messages(struct channel *ch)
+{
+    size_t pos = 0, wanted = 0;
+    ssize_t n = 1;
+
+    while (n > 0 && !ch->closed) {
+        n = take_message(ch, ch->in + pos, ch->in_size - pos, &wanted);
+        if (n > 0)
+            pos += n;
+    }
+    if (n < 0 || ch->closed)
+        return n;
+    memmove(ch->in, ch->in + pos, ch->in_size - pos);
+    ch->in_size -= pos;
+    if (wanted > ch->in_capacity) {
+        uint8_t *in = realloc(ch->in, wanted);
+
+        if (!in)
+            return -ENOMEM;
+        ch->in = in;
+        ch->in_capacity = wanted;
+    }
+    return 0;
+}
+
+static void receive(struct channel *ch)
+{
+    ssize_t n = ch->params.stream->ops->read(ch->params.stream, ch->in + ch->in_size,
+                                             ch->in_capacity - ch->in_size);
+
+    if (n == -EAGAIN)
+        return;
+    if (n <= 0) {
+        channel_close(ch);
+        return;
+    }
+    ch->in_size += n;
+    if (take_messages(ch) < 0)
+        fail_channel(ch, "message too large, the connection ends");
+}
+
+static void poll_event(uv_poll_t *poll, int status, int events)
+{
+    struct channel *ch = poll->data;
+
+    if (status < 0) {
+        channel_close(ch);
+        return;
+    }
+    if (events & UV_WRITABLE) {
+        channel_flush(ch);
+        tell_ready(ch);
+    }
+    if ((events & UV_READABLE) && !ch->closed)
+        receive(ch);
+}
+
+int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop *loop,
+                 const struct channel_params *params)
+{
+    int err;
+
+    ch->ops = ops;
+    ch->loop = loop;
+    ch->params = *params;
+    ch->mini_header =
+        spice_has_cap(params->common_caps, CHANNEL_MAX_CAPS, SPICE_COMMON_CAP_MINI_HEADER);
+    ch->max_queue = CHANNEL_MAX_QUEUE;
+    TAILQ_INIT(&ch->queue);
+    writer_init(&ch->out, MSG_MAX_SIZE);
+    ch->in_capacity = IN_CAPACITY;
+    ch->in = malloc(ch->in_capacity);
+    err = ch->in ? uv_poll_init(&loop->uv, &ch->poll, params->stream->fd) : -ENOMEM;
+    if (err) {
+        free(ch->in);
+        stream_close(params->stream);
+        return err;
+    }
+    uv_prepare_init(&loop->uv, &ch->prepare);
+    ch->poll.data = ch;
+    ch->prepare.data = ch;
+    ch->handles = 2;
+    uv_prepare_start(&ch->prepare, send_round);
+    update_poll(ch);
+    return 0;
+}

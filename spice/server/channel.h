@@ -1,0 +1,87 @@
+/*
+ * channel.h - one SPICE channel: messages in, messages out, on a stream in a loop.
+ *
+ * Incoming bytes become decoded messages for ops->message; what every channel has (acknowledgement, pong, good-bye) is done
+ * here. Outgoing messages are queued and sent together before the loop sleeps. channel_ready() says whether the client can
+ * take more: nothing waits in the queue and the client has acknowledged enough. Who sends much asks first and keeps the rest
+ * as state, not as queued bytes; a queue that still passes max_queue ends the connection.
+ *
+ * States: open -> closed (stream gone, nothing is sent or delivered) -> freed, when libuv has let go of the handles.
+ * Thread: the loop's. channel_close() may be called from inside any callback.
+ */
+#ifndef SPICE_SERVER_CHANNEL_H
+#define SPICE_SERVER_CHANNEL_H
+
+#include "base/loop.h"
+#include "spice/protocol/messages.h"
+#include "spice/server/stream.h"
+
+#include <sys/queue.h>
+
+#define CHANNEL_MAX_MESSAGE (64 * 1024) /* from a client */
+#define CHANNEL_MAX_QUEUE   MIB(1)      /* unless the owner sets another */
+#define CHANNEL_MAX_CAPS    4           /* words kept of each kind */
+
+struct channel;
+
+/* What the link stage found out. */
+struct channel_params {
+    struct stream *stream; /* owned */
+    uint32_t session;
+    uint8_t type, id;
+    uint32_t common_caps[CHANNEL_MAX_CAPS], caps[CHANNEL_MAX_CAPS];
+};
+
+struct channel_ops {
+    /* msg is the decoded struct, valid during the call. */
+    void (*message)(struct channel *ch, unsigned id, const void *msg);
+    /* channel_ready() became true; NULL: not interested. */
+    void (*ready)(struct channel *ch);
+    /* Stop everything; no call follows but free(). */
+    void (*closed)(struct channel *ch);
+    /* The memory, channel included. */
+    void (*free)(struct channel *ch);
+};
+
+struct channel {
+    const struct channel_ops *ops;
+    struct loop *loop;
+    struct channel_params params;
+    bool mini_header, closed;
+    uv_poll_t poll;
+    uv_prepare_t prepare; /* sends what was queued in this round of the loop */
+    unsigned handles;     /* that libuv still has */
+
+    /* incoming */
+    uint8_t *in;
+    size_t in_size, in_capacity;
+    struct msg_arena arena;
+
+    /* outgoing */
+    TAILQ_HEAD(channel_queue, channel_buffer) queue;
+    size_t queued, max_queue; /* bytes */
+    struct writer out;
+    uint64_t serial;
+    uint32_t ack_window, ack_generation, unacked; /* in messages; window 0: no limit */
+    LIST_ENTRY(channel) link;                     /* for the owner */
+};
+
+LIST_HEAD(channel_list, channel);
+
+/* On failure the stream is closed. The caller owns ch's memory until then. */
+int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop *loop,
+                 const struct channel_params *params);
+void channel_close(struct channel *ch);
+bool channel_has_cap(const struct channel *ch, unsigned cap);
+
+/* Queue a message; NULL msg for one without content. */
+void channel_send(struct channel *ch, unsigned id, const void *msg);
+/* Ask the client to acknowledge every `window` messages; at most twice as many are under way. */
+void channel_set_ack_window(struct channel *ch, uint32_t window);
+bool channel_ready(const struct channel *ch);
+/* Give the kernel what it takes now. */
+void channel_flush(struct channel *ch);
+/* Tell the client that we end, as far as the socket takes it, and close. */
+void channel_say_goodbye(struct channel *ch);
+
+#endif

@@ -1,0 +1,216 @@
+#include "spice/server/display_port.h"
+#include "spice/server/private.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+/* --- the display speaks --- */
+
+static struct display_port *port_of(struct display_sink *sink)
+{
+    return container_of(sink, struct display_port, sink);
+}
+
+static void on_surface(struct display_sink *sink, const struct display_surface *s)
+{
+    struct display_port *port = port_of(sink);
+    struct channel *ch;
+
+    __atomic_store_n(&port->size, s ? s->width << 16 | s->height : 0, __ATOMIC_RELAXED);
+    LIST_FOREACH (ch, &port->displays, link)
+        display_channel_surface(ch);
+}
+
+static void on_damage(struct display_sink *sink, const struct rect *rects, size_t count)
+{
+    struct channel *ch;
+
+    LIST_FOREACH (ch, &port_of(sink)->displays, link)
+        display_channel_damage(ch, rects, count);
+}
+
+static void on_heads(struct display_sink *sink, const struct display_head *heads UNUSED,
+                     size_t count UNUSED)
+{
+    struct channel *ch;
+
+    LIST_FOREACH (ch, &port_of(sink)->displays, link)
+        display_channel_heads(ch);
+}
+
+static void on_cursor(struct display_sink *sink, const struct display_cursor *cursor UNUSED)
+{
+    struct channel *ch;
+
+    LIST_FOREACH (ch, &port_of(sink)->cursors, link)
+        cursor_channel_shape(ch);
+}
+
+static void on_cursor_move(struct display_sink *sink, int32_t x UNUSED, int32_t y UNUSED,
+                           bool visible UNUSED)
+{
+    struct channel *ch;
+
+    LIST_FOREACH (ch, &port_of(sink)->cursors, link)
+        cursor_channel_move(ch);
+}
+
+static const struct display_sink_ops sink_ops = {
+    .surface = on_surface,
+    .damage = on_damage,
+    .cursor = on_cursor,
+    .cursor_move = on_cursor_move,
+    .heads = on_heads,
+};
+
+/* --- clients come and go --- */
+
+static bool start_watching(struct display_port *port)
+{
+    if (port->watching)
+        return true;
+    port->encoder = picture_encoder_create();
+    if (!port->encoder)
+        return false;
+    port->watching = true;
+    display_add_sink(port->display, &port->sink);
+    return true;
+}
+
+static void stop_watching(struct display_port *port)
+{
+    if (!port->watching || !LIST_EMPTY(&port->displays) || !LIST_EMPTY(&port->cursors))
+        return;
+    port->watching = false;
+    display_remove_sink(port->display, &port->sink);
+    picture_encoder_destroy(port->encoder);
+    port->encoder = NULL;
+}
+
+void port_channel_closed(struct display_port *port, struct channel *ch)
+{
+    LIST_REMOVE(ch, link);
+    stop_watching(port);
+}
+
+/* Close the channels of a session, or with 0 all. */
+static void close_channels(struct channel_list *list, uint32_t session)
+{
+    struct channel *ch, *next;
+
+    for (ch = LIST_FIRST(list); ch; ch = next) {
+        next = LIST_NEXT(ch, link);
+        if (!session)
+            channel_say_goodbye(ch);
+        else if (ch->params.session == session)
+            channel_close(ch);
+    }
+}
+
+static void port_put(struct display_port *port)
+{
+    if (__atomic_sub_fetch(&port->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        free(port);
+}
+
+struct port_call {
+    struct display_port *port;
+    struct channel_params params;
+};
+
+static void call_port(struct display_port *port, void (*fn)(void *arg),
+                      const struct channel_params *params)
+{
+    struct port_call *call = malloc(sizeof(*call));
+
+    if (!call)
+        abort(); /* two hundred bytes: there is no going on, as in loop_call() */
+    *call = (struct port_call){port, *params};
+    __atomic_add_fetch(&port->refs, 1, __ATOMIC_RELAXED);
+    loop_call(port->display->loop, fn, call);
+}
+
+static void call_done(struct port_call *call)
+{
+    port_put(call->port);
+    free(call);
+}
+
+static void adopt(void *arg)
+{
+    struct port_call *call = arg;
+    struct display_port *port = call->port;
+    bool display = call->params.type == SPICE_CHANNEL_DISPLAY;
+
+    /* A client that comes again has lost its first connection. */
+    close_channels(display ? &port->displays : &port->cursors, call->params.session);
+    if (port->dead || !start_watching(port))
+        stream_close(call->params.stream);
+    else if (display)
+        display_channel_create(port, &call->params);
+    else
+        cursor_channel_create(port, &call->params);
+    stop_watching(port); /* if nothing came of it */
+    call_done(call);
+}
+
+void display_port_adopt(struct display_port *port, const struct channel_params *params)
+{
+    call_port(port, adopt, params);
+}
+
+static void close_session(void *arg)
+{
+    struct port_call *call = arg;
+
+    close_channels(&call->port->displays, call->params.session);
+    close_channels(&call->port->cursors, call->params.session);
+    call_done(call);
+}
+
+void display_port_close_session(struct display_port *port, uint32_t session)
+{
+    call_port(port, close_session, &(struct channel_params){.session = session});
+}
+
+/* --- life --- */
+
+struct display_port *display_port_create(struct spice_server *server, struct display *display)
+{
+    struct display_port *port = calloc(1, sizeof(*port));
+
+    if (!port || getrandom(&port->key, sizeof(port->key), 0) != sizeof(port->key)) {
+        free(port);
+        return NULL;
+    }
+    port->refs = 1;
+    port->display = display;
+    port->compression = server->compression;
+    port->sink.ops = &sink_ops;
+    return port;
+}
+
+static void shut_down(void *arg)
+{
+    struct display_port *port = arg;
+
+    close_channels(&port->displays, 0);
+    close_channels(&port->cursors, 0);
+    port->dead = true;
+}
+
+void display_port_destroy(struct display_port *port)
+{
+    if (!port)
+        return;
+    loop_call_wait(port->display->loop, shut_down, port);
+    port_put(port);
+}
+
+void display_port_size(const struct display_port *port, unsigned *width, unsigned *height)
+{
+    uint32_t size = __atomic_load_n(&port->size, __ATOMIC_RELAXED);
+
+    *width = size >> 16;
+    *height = size & 0xffff;
+}

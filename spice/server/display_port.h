@@ -1,0 +1,47 @@
+/*
+ * display_port.h - where the server meets a display: its sink, and the display and cursor channels of all clients.
+ *
+ * Thread: everything here belongs to the display's loop (private.h has what the main loop may call).
+ */
+#ifndef SPICE_SERVER_DISPLAY_PORT_H
+#define SPICE_SERVER_DISPLAY_PORT_H
+
+#include "spice/server/channel.h"
+#include "spice/server/picture.h"
+#include "spice/server/tiles.h"
+
+struct display_port {
+    struct display *display;
+    uint8_t compression; /* SPICE_IMAGE_COMPRESSION_*, for clients without a wish */
+    struct display_sink sink;
+    bool watching; /* the sink is with the display: somebody is connected */
+    struct channel_list displays, cursors;
+    struct picture_encoder *encoder; /* while watching */
+    struct tile_key key;
+    uint32_t size; /* atomic: width << 16 | height */
+    unsigned refs; /* atomic: the server's, and one for each call under way */
+    bool dead;     /* shut down: the display may be gone */
+};
+
+/* The picture, or NULL while there is none. */
+static inline const struct display_surface *port_surface(const struct display_port *port)
+{
+    return port->display->surface.pixels ? &port->display->surface : NULL;
+}
+
+/* A channel closed: leave the display alone when it was the last. */
+void port_channel_closed(struct display_port *port, struct channel *ch);
+
+/* display_channel.c; joins port->displays */
+void display_channel_create(struct display_port *port, const struct channel_params *params);
+/* The primary is another one. */
+void display_channel_surface(struct channel *ch);
+void display_channel_damage(struct channel *ch, const struct rect *rects, size_t count);
+void display_channel_heads(struct channel *ch);
+
+/* cursor_channel.c; joins port->cursors */
+void cursor_channel_create(struct display_port *port, const struct channel_params *params);
+void cursor_channel_shape(struct channel *ch);
+void cursor_channel_move(struct channel *ch);
+
+#endif

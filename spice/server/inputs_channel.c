@@ -1,0 +1,222 @@
+/* The inputs channel: keys, buttons, motion, and the keyboard's LEDs back. */
+#include "spice/server/private.h"
+
+#include <stdlib.h>
+
+#define MAX_POSITION 32767 /* of backend/input.h */
+
+struct inputs_channel {
+    struct channel base;
+    struct session *session;
+    uint8_t held[2][128]; /* keys that are down, without and with the e0 prefix */
+    bool prefix;          /* the last byte was e0 */
+    unsigned buttons; /* held, as SPICE_MOUSE_BUTTON_MASK_*, which are backend/input.h's bits too */
+    unsigned x, y, display; /* the last position */
+    unsigned motions;       /* since the last acknowledgement */
+    unsigned locks;         /* LEDs as they will be once the guest has seen our lock keys */
+};
+
+static_assert(SPICE_MOUSE_BUTTON_MASK_RIGHT == 1 << INPUT_RIGHT &&
+                  SPICE_MOUSE_BUTTON_MASK_EXTRA == 1 << INPUT_EXTRA,
+              "button bits pass through unchanged");
+
+#define BUTTONS                                                                                    \
+    (SPICE_MOUSE_BUTTON_MASK_LEFT | SPICE_MOUSE_BUTTON_MASK_MIDDLE |                               \
+     SPICE_MOUSE_BUTTON_MASK_RIGHT | SPICE_MOUSE_BUTTON_MASK_SIDE | SPICE_MOUSE_BUTTON_MASK_EXTRA)
+
+static struct input *input_of(const struct inputs_channel *in)
+{
+    return in->session->server->input;
+}
+
+/* --- keys --- */
+
+static void press(struct inputs_channel *in, uint8_t code)
+{
+    if (code == 0xe0) {
+        in->prefix = true;
+    } else {
+        in->held[in->prefix][code & 0x7f] = !(code & 0x80);
+        in->prefix = false;
+    }
+    input_scancode(input_of(in), code);
+}
+
+/* Up to four bytes, the first one lowest. */
+static void take_key(struct inputs_channel *in, uint32_t code)
+{
+    for (; code & 0xff; code >>= 8)
+        press(in, code & 0xff);
+}
+
+static void take_scancodes(struct inputs_channel *in, const struct spice_data *data)
+{
+    for (uint32_t i = 0; i < data->size; i++)
+        press(in, data->data[i]);
+}
+
+/* A client that goes must leave no key stuck. */
+static void release_all(struct inputs_channel *in)
+{
+    for (unsigned e0 = 0; e0 < 2; e0++)
+        for (unsigned code = 0; code < 128; code++) {
+            if (!in->held[e0][code])
+                continue;
+            if (e0)
+                press(in, 0xe0);
+            press(in, code | 0x80);
+        }
+    if (in->buttons && in->session->server->client_mouse)
+        input_position(input_of(in), in->display, in->x, in->y, 0, 0);
+    else if (in->buttons)
+        input_motion(input_of(in), 0, 0, 0, 0);
+}
+
+/* The client's locks differ from the guest's: press the keys that make them equal. */
+static void take_modifiers(struct inputs_channel *in, unsigned wanted)
+{
+    static const struct {
+        unsigned led;
+        uint8_t code;
+    } locks[] = {{INPUT_LED_SCROLL, 0x46}, {INPUT_LED_NUM, 0x45}, {INPUT_LED_CAPS, 0x3a}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(locks); i++) {
+        if (!((wanted ^ in->locks) & locks[i].led) || in->held[0][locks[i].code])
+            continue;
+        press(in, locks[i].code);
+        press(in, locks[i].code | 0x80);
+        in->locks ^= locks[i].led;
+    }
+}
+
+static_assert((int)INPUT_LED_SCROLL == SPICE_KEYBOARD_MODIFIER_FLAGS_SCROLL_LOCK &&
+                  (int)INPUT_LED_NUM == SPICE_KEYBOARD_MODIFIER_FLAGS_NUM_LOCK &&
+                  (int)INPUT_LED_CAPS == SPICE_KEYBOARD_MODIFIER_FLAGS_CAPS_LOCK,
+              "LED bits pass through unchanged");
+
+void inputs_channel_send_leds(struct channel *ch, unsigned leds)
+{
+    struct spice_msg_inputs_key_modifiers msg = {leds};
+
+    container_of(ch, struct inputs_channel, base)->locks = leds;
+    channel_send(ch, SPICE_MSG_INPUTS_KEY_MODIFIERS, &msg);
+}
+
+/* --- the mouse --- */
+
+static void acknowledge_motion(struct inputs_channel *in)
+{
+    if (++in->motions % SPICE_INPUT_MOTION_ACK_BUNCH == 0)
+        channel_send(&in->base, SPICE_MSG_INPUTS_MOUSE_MOTION_ACK, NULL);
+}
+
+static void take_motion(struct inputs_channel *in, const struct spice_msgc_inputs_mouse_motion *m)
+{
+    acknowledge_motion(in);
+    in->buttons = m->buttons_state & BUTTONS;
+    if (!in->session->server->client_mouse)
+        input_motion(input_of(in), m->dx, m->dy, 0, in->buttons);
+}
+
+/* A pixel of 0..size-1 as the seam's 0..MAX_POSITION. */
+static unsigned scale(uint32_t pixel, unsigned size)
+{
+    if (size < 2)
+        return 0;
+    return (uint64_t)MIN(pixel, size - 1) * MAX_POSITION / (size - 1);
+}
+
+static void take_position(struct inputs_channel *in,
+                          const struct spice_msgc_inputs_mouse_position *m)
+{
+    const struct spice_server *server = in->session->server;
+    unsigned width, height;
+
+    acknowledge_motion(in);
+    if (m->display_id >= SERVER_MAX_DISPLAYS || !server->ports[m->display_id])
+        return;
+    display_port_size(server->ports[m->display_id], &width, &height);
+    in->buttons = m->buttons_state & BUTTONS;
+    in->display = m->display_id;
+    in->x = scale(m->x, width);
+    in->y = scale(m->y, height);
+    if (server->client_mouse)
+        input_position(input_of(in), in->display, in->x, in->y, 0, in->buttons);
+}
+
+static void take_button(struct inputs_channel *in, const struct spice_msgc_inputs_mouse_button *m,
+                        bool down)
+{
+    int wheel = !down                                  ? 0
+                : m->button == SPICE_MOUSE_BUTTON_UP   ? -1
+                : m->button == SPICE_MOUSE_BUTTON_DOWN ? 1
+                                                       : 0;
+
+    in->buttons = m->buttons_state & BUTTONS;
+    if (in->session->server->client_mouse)
+        input_position(input_of(in), in->display, in->x, in->y, wheel, in->buttons);
+    else
+        input_motion(input_of(in), 0, 0, wheel, in->buttons);
+}
+
+static void take_message(struct channel *ch, unsigned id, const void *msg)
+{
+    struct inputs_channel *in = container_of(ch, struct inputs_channel, base);
+
+    switch (id) {
+    case SPICE_MSGC_INPUTS_KEY_DOWN:
+    case SPICE_MSGC_INPUTS_KEY_UP:
+        take_key(in, ((const struct spice_msgc_inputs_key *)msg)->code);
+        break;
+    case SPICE_MSGC_INPUTS_KEY_SCANCODE:
+        take_scancodes(in, msg);
+        break;
+    case SPICE_MSGC_INPUTS_KEY_MODIFIERS:
+        take_modifiers(in, ((const struct spice_msg_inputs_key_modifiers *)msg)->modifiers);
+        break;
+    case SPICE_MSGC_INPUTS_MOUSE_MOTION:
+        take_motion(in, msg);
+        break;
+    case SPICE_MSGC_INPUTS_MOUSE_POSITION:
+        take_position(in, msg);
+        break;
+    case SPICE_MSGC_INPUTS_MOUSE_PRESS:
+    case SPICE_MSGC_INPUTS_MOUSE_RELEASE:
+        take_button(in, msg, id == SPICE_MSGC_INPUTS_MOUSE_PRESS);
+        break;
+    }
+}
+
+static void closed(struct channel *ch)
+{
+    struct inputs_channel *in = container_of(ch, struct inputs_channel, base);
+
+    release_all(in);
+    in->session->inputs = NULL;
+}
+
+static void free_channel(struct channel *ch)
+{
+    free(container_of(ch, struct inputs_channel, base));
+}
+
+static const struct channel_ops inputs_ops = {take_message, NULL, closed, free_channel};
+
+void inputs_channel_create(struct session *session, const struct channel_params *params)
+{
+    struct inputs_channel *in = calloc(1, sizeof(*in));
+    struct spice_msg_inputs_key_modifiers init = {session->server->input->leds};
+
+    if (!in) {
+        stream_close(params->stream);
+        return;
+    }
+    in->session = session;
+    in->locks = init.modifiers;
+    if (channel_init(&in->base, &inputs_ops, session->server->loop, params)) {
+        free(in);
+        return;
+    }
+    session->inputs = &in->base;
+    channel_send(&in->base, SPICE_MSG_INPUTS_INIT, &init);
+}

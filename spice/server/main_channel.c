@@ -1,0 +1,177 @@
+/* The main channel: what there is to connect to, mouse modes, the machine's name. */
+#include "base/log.h"
+#include "spice/server/private.h"
+
+#include <stdlib.h>
+
+#define AGENT_TOKENS 10
+
+struct main_channel {
+    struct channel base;
+    struct session *session;
+    uint64_t ping_sent; /* nanoseconds */
+    uint32_t ping_id;
+};
+
+static unsigned supported_modes(const struct spice_server *server)
+{
+    return SPICE_MOUSE_MODE_SERVER |
+           (input_has_absolute(server->input) ? SPICE_MOUSE_MODE_CLIENT : 0);
+}
+
+static unsigned current_mode(const struct spice_server *server)
+{
+    return server->client_mouse ? SPICE_MOUSE_MODE_CLIENT : SPICE_MOUSE_MODE_SERVER;
+}
+
+void main_channel_send_mouse_mode(struct channel *ch)
+{
+    const struct spice_server *server =
+        container_of(ch, struct main_channel, base)->session->server;
+    struct spice_msg_main_mouse_mode msg = {supported_modes(server), current_mode(server)};
+
+    channel_send(ch, SPICE_MSG_MAIN_MOUSE_MODE, &msg);
+}
+
+static unsigned display_count(const struct spice_server *server)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
+        count += server->ports[i] != NULL;
+    return count;
+}
+
+static void send_init(struct main_channel *m)
+{
+    const struct spice_server *server = m->session->server;
+    struct spice_msg_main_init msg = {
+        .session_id = m->session->id,
+        .display_channels_hint = display_count(server),
+        .supported_mouse_modes = supported_modes(server),
+        .current_mouse_mode = current_mode(server),
+        .agent_connected = 0,
+        .agent_tokens = AGENT_TOKENS,
+        .multi_media_time = server_mm_time(),
+    };
+
+    channel_send(&m->base, SPICE_MSG_MAIN_INIT, &msg);
+}
+
+static void send_identity(struct main_channel *m)
+{
+    const struct spice_server *server;
+    struct spice_msg_main_uuid uuid;
+    struct spice_msg_main_name name;
+
+    if (m->base.closed || !channel_has_cap(&m->base, SPICE_MAIN_CAP_NAME_AND_UUID))
+        return;
+    server = m->session->server;
+    if (server->name) {
+        name.name = (const uint8_t *)server->name;
+        name.size = strlen(server->name) + 1;
+        channel_send(&m->base, SPICE_MSG_MAIN_NAME, &name);
+    }
+    memcpy(uuid.uuid, server->uuid, sizeof(uuid.uuid));
+    channel_send(&m->base, SPICE_MSG_MAIN_UUID, &uuid);
+}
+
+static void send_ping(struct main_channel *m)
+{
+    struct spice_msg_ping msg = {.id = ++m->ping_id, .timestamp = uv_hrtime() / 1000};
+
+    m->ping_sent = uv_hrtime();
+    channel_send(&m->base, SPICE_MSG_PING, &msg);
+}
+
+static void take_pong(struct main_channel *m, const struct spice_msgc_pong *pong)
+{
+    if (pong->id == m->ping_id)
+        log_debug("spice: %s answers within %.1f ms", m->base.params.stream->peer,
+                  (double)(uv_hrtime() - m->ping_sent) / 1e6);
+}
+
+static void send_channels(struct main_channel *m)
+{
+    struct spice_channel_id ids[1 + 2 * SERVER_MAX_DISPLAYS] = {{SPICE_CHANNEL_INPUTS, 0}};
+    struct spice_msg_main_channels_list msg = {.count = 1, .channels = ids};
+    const struct spice_server *server = m->session->server;
+
+    for (unsigned i = 0; i < SERVER_MAX_DISPLAYS; i++) {
+        if (!server->ports[i])
+            continue;
+        ids[msg.count++] = (struct spice_channel_id){SPICE_CHANNEL_DISPLAY, i};
+        ids[msg.count++] = (struct spice_channel_id){SPICE_CHANNEL_CURSOR, i};
+    }
+    channel_send(&m->base, SPICE_MSG_MAIN_CHANNELS_LIST, &msg);
+}
+
+static void take_mode_request(struct main_channel *m,
+                              const struct spice_msgc_main_mouse_mode_request *request)
+{
+    struct spice_server *server = m->session->server;
+
+    if (request->mode & supported_modes(server))
+        server_set_mouse_mode(server,
+                              request->mode & supported_modes(server) & SPICE_MOUSE_MODE_CLIENT);
+    else
+        main_channel_send_mouse_mode(&m->base);
+}
+
+static void take_message(struct channel *ch, unsigned id, const void *msg)
+{
+    struct main_channel *m = container_of(ch, struct main_channel, base);
+
+    switch (id) {
+    case SPICE_MSGC_PONG:
+        take_pong(m, msg);
+        break;
+    case SPICE_MSGC_MAIN_ATTACH_CHANNELS:
+        send_channels(m);
+        break;
+    case SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST:
+        take_mode_request(m, msg);
+        break;
+    default:
+        /* Client info, migration, the agent: nothing here needs them. */
+        break;
+    }
+}
+
+static void closed(struct channel *ch)
+{
+    struct main_channel *m = container_of(ch, struct main_channel, base);
+
+    log_info("spice: %s left", ch->params.stream->peer);
+    m->session->main = NULL;
+    session_end(m->session);
+    m->session = NULL;
+}
+
+static void free_channel(struct channel *ch)
+{
+    free(container_of(ch, struct main_channel, base));
+}
+
+static const struct channel_ops main_ops = {take_message, NULL, closed, free_channel};
+
+bool main_channel_create(struct session *session, const struct channel_params *params)
+{
+    struct main_channel *m = calloc(1, sizeof(*m));
+
+    if (!m) {
+        stream_close(params->stream);
+        return false;
+    }
+    m->session = session;
+    if (channel_init(&m->base, &main_ops, session->server->loop, params)) {
+        free(m);
+        return false;
+    }
+    session->main = &m->base;
+    log_info("spice: %s connected", params->stream->peer);
+    send_init(m);
+    send_identity(m);
+    send_ping(m);
+    return true;
+}

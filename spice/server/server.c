@@ -1,0 +1,210 @@
+/* The server as the rest of the machine sees it (server.h), and where linked streams become channels. */
+#include "base/error.h"
+#include "spice/server/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+uint32_t server_mm_time(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* --- channels --- */
+
+unsigned server_check_channel(struct spice_server *server, uint32_t connection_id, uint8_t type,
+                              uint8_t id)
+{
+    bool here;
+
+    if (type == SPICE_CHANNEL_MAIN) {
+        if (connection_id)
+            return SPICE_LINK_ERR_BAD_CONNECTION_ID;
+        return server->session_count < SERVER_MAX_SESSIONS ? SPICE_LINK_ERR_OK
+                                                           : SPICE_LINK_ERR_ERROR;
+    }
+    if (!session_find(server, connection_id))
+        return SPICE_LINK_ERR_BAD_CONNECTION_ID;
+    if (type == SPICE_CHANNEL_DISPLAY || type == SPICE_CHANNEL_CURSOR)
+        here = id < SERVER_MAX_DISPLAYS && server->ports[id];
+    else
+        here = type == SPICE_CHANNEL_INPUTS && id == 0;
+    return here ? SPICE_LINK_ERR_OK : SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE;
+}
+
+static void adopt_inputs(struct session *session, const struct channel_params *params)
+{
+    if (session->inputs)
+        channel_close(session->inputs);
+    inputs_channel_create(session, params);
+}
+
+/* The check was made when the link's last reply was queued, just before: nothing has changed since. */
+void server_adopt(struct spice_server *server, const struct channel_params *params)
+{
+    struct session *session = session_find(server, params->session);
+
+    if (params->type == SPICE_CHANNEL_MAIN)
+        session_start(server, params);
+    else if (!session)
+        stream_close(params->stream);
+    else if (params->type == SPICE_CHANNEL_INPUTS)
+        adopt_inputs(session, params);
+    else
+        display_port_adopt(server->ports[params->id], params);
+}
+
+void spice_server_accept(struct spice_server *server, int fd, const char *peer)
+{
+    struct stream *stream = stream_create_socket(fd, peer);
+
+    if (stream)
+        link_start(server, stream);
+}
+
+/* --- what input devices say --- */
+
+void server_set_mouse_mode(struct spice_server *server, bool client)
+{
+    struct session *session;
+
+    server->client_mouse = client;
+    LIST_FOREACH (session, &server->sessions, entry)
+        if (session->main)
+            main_channel_send_mouse_mode(session->main);
+}
+
+static void absolute_changed(struct input_listener *listener, bool present)
+{
+    server_set_mouse_mode(container_of(listener, struct spice_server, input_listener), present);
+}
+
+static void leds_changed(struct input_listener *listener, unsigned leds)
+{
+    struct spice_server *server = container_of(listener, struct spice_server, input_listener);
+    struct session *session;
+
+    LIST_FOREACH (session, &server->sessions, entry)
+        if (session->inputs)
+            inputs_channel_send_leds(session->inputs, leds);
+}
+
+/* --- life --- */
+
+static int parse_compression(const char *text, uint8_t *compression)
+{
+    static const struct {
+        const char *name;
+        uint8_t value;
+    } names[] = {{"auto", SPICE_IMAGE_COMPRESSION_AUTO_LZ},
+                 {"off", SPICE_IMAGE_COMPRESSION_OFF},
+                 {"lz", SPICE_IMAGE_COMPRESSION_LZ},
+                 {"quic", SPICE_IMAGE_COMPRESSION_QUIC},
+                 {"lz4", SPICE_IMAGE_COMPRESSION_LZ4}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strcmp(text ? text : "auto", names[i].name)) {
+            *compression = names[i].value;
+            return 0;
+        }
+    return fail(-EINVAL, "SPICE image compression '%s' is unknown; use auto, off, lz, quic or lz4",
+                text);
+}
+
+static int copy_text(char **to, const char *from)
+{
+    *to = from ? strdup(from) : NULL;
+    return from && !*to ? -ENOMEM : 0;
+}
+
+static int configure(struct spice_server *server, const struct spice_config *config)
+{
+    int err = parse_compression(config->image_compression, &server->compression);
+
+    if (err)
+        return err;
+    if (config->password &&
+        (!*config->password || strlen(config->password) > SPICE_MAX_PASSWORD_LENGTH))
+        return fail(-EINVAL, "the SPICE password must have 1 to %d bytes",
+                    SPICE_MAX_PASSWORD_LENGTH);
+    memcpy(server->uuid, config->uuid, sizeof(server->uuid));
+    err = copy_text(&server->password, config->password);
+    return err ? err : copy_text(&server->name, config->name);
+}
+
+static int listen_all(struct spice_server *server, const struct spice_config *config)
+{
+    const char *address = config->listen ? config->listen : "127.0.0.1";
+    int port = config->port, err = 0;
+
+    server->port = -1;
+    if (port >= 0) {
+        err = listener_create_tcp(&server->listeners[0], server, address, &port);
+        server->port = err ? -1 : port;
+    }
+    if (!err && config->unix_path)
+        err = listener_create_unix(&server->listeners[1], server, config->unix_path);
+    return err;
+}
+
+int spice_server_create(struct spice_server **out, struct loop *loop,
+                        const struct spice_config *config, struct input *input)
+{
+    struct spice_server *server = calloc(1, sizeof(*server));
+    int err;
+
+    if (!server)
+        return -ENOMEM;
+    server->loop = loop;
+    server->input = input;
+    TAILQ_INIT(&server->links);
+    server->input_listener =
+        (struct input_listener){.leds = leds_changed, .absolute = absolute_changed};
+    input_add_listener(input, &server->input_listener);
+    err = configure(server, config);
+    if (!err)
+        server->keys = ticket_keys_create(loop, !server->password, link_keys_ready, server);
+    if (!err)
+        err = server->keys ? listen_all(server, config) : -ENOMEM;
+    if (err) {
+        spice_server_destroy(server);
+        return err;
+    }
+    *out = server;
+    return 0;
+}
+
+int spice_server_add_display(struct spice_server *server, struct display *display)
+{
+    if (display->id >= SERVER_MAX_DISPLAYS)
+        return fail(-E2BIG, "SPICE serves at most %d displays", SERVER_MAX_DISPLAYS);
+    if (server->ports[display->id])
+        return fail(-EEXIST, "SPICE already serves a display %u", display->id);
+    server->ports[display->id] = display_port_create(server, display);
+    return server->ports[display->id] ? 0 : -ENOMEM;
+}
+
+int spice_server_port(const struct spice_server *server)
+{
+    return server->port;
+}
+
+void spice_server_destroy(struct spice_server *server)
+{
+    if (!server)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(server->listeners); i++)
+        listener_destroy(server->listeners[i]);
+    link_close_all(server);
+    session_close_all(server);
+    for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
+        display_port_destroy(server->ports[i]);
+    ticket_keys_destroy(server->keys);
+    input_remove_listener(server->input, &server->input_listener);
+    if (server->password)
+        explicit_bzero(server->password, strlen(server->password));
+    free(server->password);
+    free(server->name);
+    free(server);
+}

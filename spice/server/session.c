@@ -1,0 +1,64 @@
+/* Clients: a main channel, and the channels that joined it by its connection id. */
+#include "spice/server/private.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+struct session *session_find(struct spice_server *server, uint32_t id)
+{
+    struct session *session;
+
+    LIST_FOREACH (session, &server->sessions, entry)
+        if (session->id == id)
+            return session;
+    return NULL;
+}
+
+/* A number that a stranger cannot guess, since it lets further channels in. */
+static uint32_t new_id(struct spice_server *server)
+{
+    uint32_t id = 0;
+
+    while (!id || session_find(server, id))
+        if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+            id = 0;
+    return id;
+}
+
+void session_start(struct spice_server *server, const struct channel_params *params)
+{
+    struct session *session = calloc(1, sizeof(*session));
+
+    if (!session) {
+        stream_close(params->stream);
+        return;
+    }
+    session->server = server;
+    session->id = new_id(server);
+    LIST_INSERT_HEAD(&server->sessions, session, entry);
+    server->session_count++;
+    if (!main_channel_create(session, params))
+        session_end(session);
+}
+
+void session_end(struct session *session)
+{
+    struct spice_server *server = session->server;
+
+    LIST_REMOVE(session, entry);
+    server->session_count--;
+    if (session->inputs)
+        channel_close(session->inputs);
+    for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
+        if (server->ports[i])
+            display_port_close_session(server->ports[i], session->id);
+    free(session);
+}
+
+void session_close_all(struct spice_server *server)
+{
+    struct session *session;
+
+    while ((session = LIST_FIRST(&server->sessions)))
+        channel_say_goodbye(session->main);
+}

@@ -1,0 +1,87 @@
+#include "spice/server/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The kernel keeps at most this much that it has not sent, so that what follows can still be decided late. */
+#define NOTSENT_LOWAT (128 * 1024)
+/* A peer that acknowledges nothing for so long is gone. */
+#define USER_TIMEOUT_MS 60000
+
+static ssize_t socket_read(struct stream *s, void *buf, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = recv(s->fd, buf, size, 0);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t socket_writev(struct stream *s, const struct iovec *iov, int count)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};
+    ssize_t n;
+
+    do
+        n = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static void socket_close(struct stream *s)
+{
+    close(s->fd);
+    free(s);
+}
+
+static const struct stream_ops socket_ops = {socket_read, socket_writev, socket_close};
+
+static void set_option(int fd, int level, int option, int value)
+{
+    setsockopt(fd, level, option, &value,
+               sizeof(value)); /* each is a matter of speed, not of being right */
+}
+
+static bool peer_is_local(int fd)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_storage storage;
+    } a;
+    socklen_t size = sizeof(a);
+
+    if (getpeername(fd, &a.any, &size) < 0)
+        return false;
+    if (a.any.sa_family == AF_INET)
+        return ntohl(a.v4.sin_addr.s_addr) >> 24 == 127;
+    if (a.any.sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&a.v6.sin6_addr);
+    return a.any.sa_family == AF_UNIX;
+}
+
+struct stream *stream_create_socket(int fd, const char *peer)
+{
+    struct stream *s = malloc(sizeof(*s));
+
+    if (!s || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
+        free(s);
+        close(fd);
+        return NULL;
+    }
+    *s = (struct stream){.ops = &socket_ops, .fd = fd, .local = peer_is_local(fd)};
+    snprintf(s->peer, sizeof(s->peer), "%s", peer ? peer : "?");
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT);
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    return s;
+}

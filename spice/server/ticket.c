@@ -1,0 +1,180 @@
+#include "spice/server/ticket.h"
+#include "base/log.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEYS_READY 4
+
+struct ticket_key {
+    EVP_PKEY *pair;
+    unsigned refs;
+    uint8_t public_key[SPICE_TICKET_PUBKEY_BYTES];
+};
+
+struct ticket_keys {
+    struct loop *loop;
+    bool one_for_all, making, dead;
+    void (*ready)(void *opaque);
+    void *opaque;
+    struct ticket_key *keys[KEYS_READY];
+    unsigned count;
+    uv_work_t work;
+    struct ticket_key *made; /* by the worker */
+};
+
+static void make_more(struct ticket_keys *keys);
+
+static struct ticket_key *key_create(void)
+{
+    struct ticket_key *key = calloc(1, sizeof(*key));
+    uint8_t *p;
+
+    if (!key)
+        return NULL;
+    key->refs = 1;
+    key->pair = EVP_RSA_gen(SPICE_TICKET_KEY_PAIR_LENGTH);
+    p = key->public_key;
+    if (!key->pair || i2d_PUBKEY(key->pair, NULL) != SPICE_TICKET_PUBKEY_BYTES ||
+        i2d_PUBKEY(key->pair, &p) < 0) {
+        ticket_key_put(key);
+        return NULL;
+    }
+    return key;
+}
+
+void ticket_key_put(struct ticket_key *key)
+{
+    if (!key || --key->refs)
+        return;
+    EVP_PKEY_free(key->pair);
+    free(key);
+}
+
+const uint8_t *ticket_key_public(const struct ticket_key *key)
+{
+    return key->public_key;
+}
+
+static bool decrypt(EVP_PKEY *pair, const uint8_t *in, size_t in_size, uint8_t *out,
+                    size_t *out_size)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pair, NULL);
+    bool ok = ctx && EVP_PKEY_decrypt_init(ctx) > 0 &&
+              EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 &&
+              EVP_PKEY_decrypt(ctx, out, out_size, in, in_size) > 0;
+
+    EVP_PKEY_CTX_free(ctx);
+    return ok;
+}
+
+bool ticket_key_check(struct ticket_key *key,
+                      const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8], const char *password)
+{
+    uint8_t plain[SPICE_TICKET_KEY_PAIR_LENGTH / 8] = {0};
+    uint8_t given[SPICE_MAX_PASSWORD_LENGTH + 1] = {0}, wanted[SPICE_MAX_PASSWORD_LENGTH + 1] = {0};
+    size_t size = sizeof(plain);
+    bool ok = decrypt(key->pair, ticket, sizeof(plain), plain, &size) && size <= sizeof(given);
+
+    memcpy(given, plain, MIN(size, sizeof(given)));
+    /* What follows the password's NUL does not count. */
+    for (size_t i = 0, seen = 0; i < sizeof(given); i++) {
+        seen |= given[i] == 0;
+        given[i] = seen ? 0 : given[i];
+    }
+    memcpy(wanted, password, strnlen(password, SPICE_MAX_PASSWORD_LENGTH));
+    ok = CRYPTO_memcmp(given, wanted, sizeof(given)) == 0 && ok;
+    OPENSSL_cleanse(plain, sizeof(plain));
+    OPENSSL_cleanse(given, sizeof(given));
+    OPENSSL_cleanse(wanted, sizeof(wanted));
+    return ok;
+}
+
+static void make_key(uv_work_t *work)
+{
+    struct ticket_keys *keys = work->data;
+
+    keys->made = key_create();
+}
+
+static void free_keys(struct ticket_keys *keys)
+{
+    while (keys->count)
+        ticket_key_put(keys->keys[--keys->count]);
+    free(keys);
+}
+
+static void key_made(uv_work_t *work, int status UNUSED)
+{
+    struct ticket_keys *keys = work->data;
+
+    keys->making = false;
+    if (keys->made)
+        keys->keys[keys->count++] = keys->made;
+    else
+        log_once(LOG_ERROR, "spice: OpenSSL cannot make a %d-bit RSA key; no client can connect",
+                 SPICE_TICKET_KEY_PAIR_LENGTH);
+    if (keys->dead) {
+        free_keys(keys);
+        return;
+    }
+    if (keys->made) {
+        make_more(keys);
+        keys->ready(keys->opaque);
+    }
+}
+
+static void make_more(struct ticket_keys *keys)
+{
+    unsigned wanted = keys->one_for_all ? 1 : KEYS_READY;
+
+    if (keys->making || keys->count >= wanted)
+        return;
+    keys->work.data = keys;
+    keys->making = uv_queue_work(&keys->loop->uv, &keys->work, make_key, key_made) == 0;
+}
+
+struct ticket_keys *ticket_keys_create(struct loop *loop, bool one_for_all,
+                                       void (*ready)(void *opaque), void *opaque)
+{
+    struct ticket_keys *keys = calloc(1, sizeof(*keys));
+
+    if (!keys)
+        return NULL;
+    keys->loop = loop;
+    keys->one_for_all = one_for_all;
+    keys->ready = ready;
+    keys->opaque = opaque;
+    make_more(keys);
+    return keys;
+}
+
+void ticket_keys_destroy(struct ticket_keys *keys)
+{
+    if (!keys)
+        return;
+    keys->dead = true;
+    if (!keys->making)
+        free_keys(keys);
+}
+
+struct ticket_key *ticket_keys_take(struct ticket_keys *keys)
+{
+    struct ticket_key *key;
+
+    if (!keys->count) {
+        make_more(keys);
+        return NULL;
+    }
+    if (keys->one_for_all) {
+        keys->keys[0]->refs++;
+        return keys->keys[0];
+    }
+    key = keys->keys[--keys->count];
+    make_more(keys);
+    return key;
+}

@@ -1,0 +1,189 @@
+/*
+ * A SPICE server with a fake display, for stock clients to connect to. Prints "PORT n", then takes commands on stdin, one
+ * a line, and answers each with "done"; what clients type and move is printed as it comes.
+ *
+ *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
+ *
+ * usage: fake_server [--port N] [--password P] [--compression C] [--size WxH]
+ */
+#include "base/error.h"
+#include "base/log.h"
+#include "spice/server/server.h"
+#include "tests/lib/fake_display.h"
+
+#include <dirent.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct fake_server {
+    struct loop loop;
+    struct fake_display display;
+    struct input input;
+    struct input_sink mouse, tablet;
+    bool has_tablet;
+    struct spice_server *spice;
+    uv_poll_t commands;
+    char line[256];
+    size_t used;
+};
+
+static struct fake_server server;
+
+/* --- what clients do --- */
+
+static void scancode(struct input_sink *sink UNUSED, uint8_t code)
+{
+    printf("key %02x\n", code);
+}
+
+static void motion(struct input_sink *sink UNUSED, int dx, int dy, int wheel, unsigned buttons)
+{
+    printf("motion %d %d %d %u\n", dx, dy, wheel, buttons);
+}
+
+static void position(struct input_sink *sink UNUSED, unsigned display, unsigned x, unsigned y,
+                     int wheel, unsigned buttons)
+{
+    printf("position %u %u %u %d %u\n", display, x, y, wheel, buttons);
+}
+
+/* --- commands --- */
+
+static void dump(const char *path)
+{
+    uint32_t width, height;
+    uint8_t *rgb = fake_display_rgb(&server.display, &width, &height);
+    FILE *f = fopen(path, "w");
+
+    if (f) {
+        fprintf(f, "P6\n%u %u\n255\n", width, height);
+        fwrite(rgb, 3, (size_t)width * height, f);
+        fclose(f);
+    }
+    free(rgb);
+}
+
+static void set_tablet(bool on)
+{
+    if (on && !server.has_tablet)
+        input_add_sink(&server.input, &server.tablet);
+    else if (!on && server.has_tablet)
+        input_remove_sink(&server.input, &server.tablet);
+    server.has_tablet = on;
+}
+
+static void print_resources(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    long pages = 0;
+    int fds = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+
+    while (readdir(dir))
+        fds++;
+    closedir(dir);
+    if (f && fscanf(f, "%*d %ld", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    printf("fds %d rss %ld\n", fds, pages * 4);
+}
+
+static void command(const char *line)
+{
+    char text[200] = "";
+    int a = 0, b = 0;
+
+    if (sscanf(line, "draw %199s", text) == 1)
+        fake_display_draw(&server.display, text);
+    else if (sscanf(line, "scroll %d", &a) == 1)
+        fake_display_scroll(&server.display, a);
+    else if (sscanf(line, "resize %d %d", &a, &b) == 2)
+        fake_display_resize(&server.display, a, b);
+    else if (sscanf(line, "cursor %d", &a) == 1)
+        fake_display_cursor(&server.display, a);
+    else if (sscanf(line, "move %d %d", &a, &b) == 2)
+        fake_display_move_cursor(&server.display, a, b);
+    else if (sscanf(line, "dump %199s", text) == 1)
+        dump(text);
+    else if (sscanf(line, "leds %d", &a) == 1)
+        input_set_leds(&server.input, a);
+    else if (sscanf(line, "tablet %d", &a) == 1)
+        set_tablet(a);
+    else if (!strcmp(line, "fds"))
+        print_resources();
+    else
+        printf("unknown command: ");
+    printf("done\n");
+}
+
+static void commands_ready(uv_poll_t *poll UNUSED, int status UNUSED, int events UNUSED)
+{
+    ssize_t n = read(0, server.line + server.used, sizeof(server.line) - 1 - server.used);
+    char *end;
+
+    if (n <= 0) {
+        loop_stop(&server.loop);
+        uv_poll_stop(&server.commands);
+        return;
+    }
+    server.used += n;
+    while ((end = memchr(server.line, '\n', server.used))) {
+        *end++ = '\0';
+        command(server.line);
+        server.used -= end - server.line;
+        memmove(server.line, end, server.used);
+    }
+}
+
+static struct spice_config parse(int argc, char **argv, int size[2])
+{
+    static const struct option options[] = {{"port", 1, NULL, 'p'},
+                                            {"password", 1, NULL, 'w'},
+                                            {"compression", 1, NULL, 'c'},
+                                            {"size", 1, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
+    struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (c == 'p')
+            config.port = atoi(optarg);
+        else if (c == 'w')
+            config.password = optarg;
+        else if (c == 'c')
+            config.image_compression = optarg;
+        else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
+            die("usage: fake_server [--port N] [--password P] [--compression C] [--size WxH]");
+    }
+    return config;
+}
+
+int main(int argc, char **argv)
+{
+    int size[2] = {1024, 768};
+    struct spice_config config = parse(argc, argv, size);
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    log_set_program("fake_server");
+    loop_init(&server.loop);
+    input_init(&server.input);
+    server.mouse = (struct input_sink){.scancode = scancode, .motion = motion};
+    server.tablet = (struct input_sink){.position = position};
+    input_add_sink(&server.input, &server.mouse);
+    fake_display_init(&server.display, size[0], size[1]);
+    if (spice_server_create(&server.spice, &server.loop, &config, &server.input))
+        die("%s", fail_text());
+    spice_server_add_display(server.spice, &server.display.display);
+    printf("PORT %d\n", spice_server_port(server.spice));
+    uv_poll_init(&server.loop.uv, &server.commands, 0);
+    uv_poll_start(&server.commands, UV_READABLE, commands_ready);
+    loop_run(&server.loop);
+    spice_server_destroy(server.spice);
+    loop_fini(&server.loop);
+    fake_display_fini(&server.display);
+    return 0;
+}

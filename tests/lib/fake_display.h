@@ -1,0 +1,36 @@
+/*
+ * fake_display.h - a display without a guest: patterns, scrolling lines, a cursor, in a thread of its own.
+ *
+ * The calls wait until the display's thread has done the work, so that what follows them may rely on it.
+ */
+#ifndef TESTS_LIB_FAKE_DISPLAY_H
+#define TESTS_LIB_FAKE_DISPLAY_H
+
+#include "backend/display.h"
+
+struct fake_display {
+    struct loop loop;
+    struct display display;
+    uint32_t width, height;
+    uint8_t *pixels;
+    bool watched; /* in the display's thread */
+    uint32_t seed;
+};
+
+void fake_display_init(struct fake_display *f, uint32_t width, uint32_t height);
+void fake_display_fini(struct fake_display *f);
+/* A new surface; 0 x 0: none. */
+void fake_display_resize(struct fake_display *f, uint32_t width, uint32_t height);
+/* "text", "gradient", "noise", "mixed" over the whole surface. */
+void fake_display_draw(struct fake_display *f, const char *pattern);
+/* Move everything up by some lines and draw a new one, as a terminal does. */
+void fake_display_scroll(struct fake_display *f, unsigned lines);
+/* A rectangle of one colour. */
+void fake_display_fill(struct fake_display *f, struct rect rect, uint32_t colour);
+void fake_display_cursor(struct fake_display *f, uint32_t size);
+void fake_display_move_cursor(struct fake_display *f, int32_t x, int32_t y);
+/* The picture as rows of r, g, b; to be freed. */
+uint8_t *fake_display_rgb(struct fake_display *f, uint32_t *width, uint32_t *height);
+bool fake_display_is_watched(struct fake_display *f);
+
+#endif
