@@ -98,7 +98,7 @@ static bool write_png(const struct screenshot *shot, FILE *file)
     return ok;
 }
 
-static int write_file(const struct screenshot *shot, const char *path)
+int screenshot_save(const struct screenshot *shot, const char *path)
 {
     size_t length = strlen(path);
     bool ppm = length > 4 && strcmp(path + length - 4, ".ppm") == 0, ok;
@@ -120,7 +120,7 @@ int screenshot_write(struct display *display, const char *path)
     int err = screenshot_take(&shot, display);
 
     if (!err)
-        err = write_file(&shot, path);
+        err = screenshot_save(&shot, path);
     screenshot_fini(&shot);
     return err;
 }

@@ -18,7 +18,9 @@ struct screenshot {
 int screenshot_take(struct screenshot *shot, struct display *display);
 void screenshot_fini(struct screenshot *shot);
 
-/* Take one and write it: binary PPM if the name ends in ".ppm", else PNG. 0 or -errno with fail_text(). */
+/* Write one: binary PPM if the name ends in ".ppm", else PNG. Any thread. 0 or -errno with fail_text(). */
+int screenshot_save(const struct screenshot *shot, const char *path);
+/* Take one and save it. */
 int screenshot_write(struct display *display, const char *path);
 
 #endif
