@@ -27,7 +27,7 @@ struct chardev_front_ops {
 struct chardev_ops {
     /* Take up to size bytes; returns how many, 0 if none now (writable() follows when there is room again). */
     size_t (*write)(struct chardev *c, const uint8_t *data, size_t size);
-    /* The front can take bytes again after can_read() said 0. */
+    /* The front can take bytes again after can_read() said 0; also if it attaches while the loop runs. */
     void (*accept_input)(struct chardev *c);
     void (*destroy)(struct chardev *c);
 };
@@ -43,6 +43,8 @@ struct chardev {
  * stdio puts a terminal into raw mode (Ctrl-] twice asks the loop's owner to stop by SIGINT) and restores it at the end.
  */
 int chardev_create(struct chardev **c, struct loop *loop, const char *spec);
+/* What a person opens to reach it: the pty's or the socket's path; "" for stdio and none. */
+const char *chardev_name(const struct chardev *c);
 /* Sees all output before the other end does (for --expect); NULL ends it. */
 void chardev_set_tap(struct chardev *c, void (*tap)(void *opaque, const uint8_t *data, size_t size), void *opaque);
 void chardev_destroy(struct chardev *c); /* NULL is fine */
