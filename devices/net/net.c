@@ -1,0 +1,71 @@
+#include "backend/net.h"
+
+#include "base/error.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int bad_forward(const char *text, const char *reason)
+{
+    return fail(-EINVAL, "--forward %s: %s; write tcp:[ADDRESS]:PORT-:PORT, as in tcp::2222-:22",
+                text, reason);
+}
+
+static int parse_port(uint16_t *port, const char *text, const char *end)
+{
+    unsigned long value = 0;
+    const char *p;
+
+    for (p = text; p < end; p++) {
+        if (*p < '0' || *p > '9' || value > 65535)
+            return -EINVAL;
+        value = value * 10 + (unsigned long)(*p - '0');
+    }
+    if (text == end || value == 0 || value > 65535)
+        return -EINVAL;
+    *port = (uint16_t)value;
+    return 0;
+}
+
+static int parse_host(struct net_forward *forward, const char *host, size_t size)
+{
+    struct in_addr addr;
+
+    if (size >= sizeof(forward->host))
+        return -EINVAL;
+    memcpy(forward->host, host, size);
+    forward->host[size] = '\0';
+    return size && inet_pton(AF_INET, forward->host, &addr) != 1 ? -EINVAL : 0;
+}
+
+int net_parse_forward(struct net_forward *forward, const char *text)
+{
+    const char *host, *port, *dash, *guest;
+
+    *forward = (struct net_forward){.udp = strncmp(text, "udp:", 4) == 0};
+    if (!forward->udp && strncmp(text, "tcp:", 4) != 0)
+        return bad_forward(text, "it must begin with 'tcp:' or 'udp:'");
+    host = text + 4;
+    port = strchr(host, ':');
+    dash = port ? strchr(port, '-') : NULL;
+    guest = dash ? strchr(dash, ':') : NULL;
+    if (!guest)
+        return bad_forward(text, "a part is missing");
+    if (parse_host(forward, host, (size_t)(port - host)) != 0)
+        return bad_forward(text, "the host address is not an IPv4 address");
+    if (parse_port(&forward->host_port, port + 1, dash) != 0)
+        return bad_forward(text, "the host port must be 1 to 65535");
+    if (guest != dash + 1)
+        return bad_forward(text, "the guest has no address to choose");
+    if (parse_port(&forward->guest_port, guest + 1, guest + strlen(guest)) != 0)
+        return bad_forward(text, "the guest port must be 1 to 65535");
+    return 0;
+}
+
+void net_destroy(struct net *net)
+{
+    if (net)
+        net->ops->destroy(net);
+}
