@@ -55,7 +55,7 @@ struct disk_options {
     const char *format; /* NULL: by content; raw only if no other format's magic is there */
     bool read_only;
     bool snapshot; /* writes go to an unnamed temporary overlay and are lost */
-    bool no_backing_check; /* internal use */
+    bool no_backing_check; /* backing files may lie outside the directory of the image that names them */
     bool no_lock;          /* somebody else holds the image's lock for us */
     enum { DISK_CACHE_NONE, DISK_CACHE_WRITEBACK, DISK_CACHE_UNSAFE } cache;
 };

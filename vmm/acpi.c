@@ -127,25 +127,26 @@ static size_t add_facs(struct acpi_tables *acpi)
     return start;
 }
 
-static size_t add_dsdt(struct acpi_tables *acpi)
+/* The only thing that the DSDT cannot know when it is compiled: the value of Name(\PCIS, dword). */
+static void patch_pci_start(uint8_t *aml, size_t size, uint32_t pci_start)
+{
+    static const char name[] = "PCIS\x0c"; /* and DWordPrefix */
+    uint8_t *p = memmem(aml, size, name, sizeof(name) - 1);
+
+    if (p)
+        store_le32(p + sizeof(name) - 1, pci_start);
+}
+
+static size_t add_dsdt(struct acpi_tables *acpi, const struct acpi_config *config)
 {
     struct writer *w = &acpi->tables;
     size_t start = w->size;
 
     writer_bytes(w, dsdt_aml_code, sizeof(dsdt_aml_code));
-    return start;
-}
-
-/* What the DSDT cannot know when it is compiled: Name(\PCIS, dword). */
-static size_t add_ssdt(struct acpi_tables *acpi, const struct acpi_config *config)
-{
-    struct writer *w = &acpi->tables;
-    size_t start = begin_table(acpi, "SSDT", 1);
-
-    writer_u8(w, 0x08); /* NameOp */
-    writer_bytes(w, "PCIS", 4);
-    writer_u8(w, 0x0c); /* DWordPrefix */
-    writer_u32(w, config->pci_start);
+    if (w->bad)
+        return start;
+    patch_pci_start(w->data + start, sizeof(dsdt_aml_code), config->pci_start);
+    w->data[start + HEADER_CHECKSUM] = 0;
     end_table(acpi, start);
     return start;
 }
@@ -304,7 +305,7 @@ static void add_rsdp(struct acpi_tables *acpi, size_t rsdt, size_t xsdt)
 
 int acpi_build(struct acpi_tables *acpi, const struct acpi_config *config)
 {
-    size_t facs, dsdt, listed[3], rsdt, xsdt;
+    size_t facs, dsdt, listed[2], rsdt, xsdt;
 
     writer_init(&acpi->rsdp, 64);
     writer_init(&acpi->tables, ACPI_MAX_SIZE);
@@ -312,10 +313,9 @@ int acpi_build(struct acpi_tables *acpi, const struct acpi_config *config)
     allocate(acpi, rsdp_file, 16, ZONE_FSEG);
     allocate(acpi, tables_file, 64, ZONE_HIGH);
     facs = add_facs(acpi);
-    dsdt = add_dsdt(acpi);
+    dsdt = add_dsdt(acpi, config);
     listed[0] = add_fadt(acpi, config, facs, dsdt);
     listed[1] = add_madt(acpi, config);
-    listed[2] = add_ssdt(acpi, config);
     rsdt = add_root(acpi, "RSDT", 4, listed, ARRAY_SIZE(listed));
     xsdt = add_root(acpi, "XSDT", 8, listed, ARRAY_SIZE(listed));
     add_rsdp(acpi, rsdt, xsdt);

@@ -1,5 +1,5 @@
 /*
- * acpi.h - the ACPI tables: RSDP, RSDT, XSDT, FADT, FACS, MADT, DSDT and an SSDT (ACPI 2.0).
+ * acpi.h - the ACPI tables: RSDP, RSDT, XSDT, FADT, FACS, MADT and DSDT (ACPI 2.0).
  *
  * Built as three blobs in the shape that firmware loads over fw_cfg ("etc/acpi/rsdp", "etc/acpi/tables" and the script
  * "etc/table-loader" that places and links them). Without firmware, acpi_install() runs the same script.

@@ -60,7 +60,7 @@ struct machine {
     void (*msi_send)(struct machine *machine, uint64_t addr, uint32_t data);
     int (*msi_eventfd)(struct machine *machine, uint64_t addr, uint32_t data, int fd, int *route);
     void (*msi_eventfd_remove)(struct machine *machine, int fd, int route);
-    TAILQ_HEAD(, device) devices;
+    TAILQ_HEAD(device_list, device) devices;
     uint64_t clock_offset; /* see machine_clock() */
     uint64_t paused_at;    /* 0: running */
 };

@@ -1,10 +1,10 @@
 /*
  * dsdt.asl - the machine as ACPI describes it (ACPI 2.0): the PCI root with its interrupt routing and windows, the ISA
- * devices, soft off. Compiled by iasl at build time; PCIS comes from a table made at run time (acpi.c).
+ * devices, soft off. Compiled by iasl at build time.
  */
 DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
 {
-    External(\PCIS, IntObj) /* where the PCI window starts, below 4 GiB */
+    Name(\PCIS, 0xe0000000) /* where the PCI window starts, below 4 GiB: acpi.c writes the machine's value here */
 
     Name(\_S5, Package() { 0, 0, 0, 0 })
 

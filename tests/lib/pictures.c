@@ -2,7 +2,6 @@
 
 #include "base/bytes.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 const char *const picture_content_names[PICTURE_CONTENTS] = {"flat",  "noise", "gradient",
@@ -17,19 +16,22 @@ uint32_t picture_random(uint32_t *state)
     return (uint32_t)(v ^ v >> 16);
 }
 
-static uint8_t wave(double v)
+/* Roughly a sine of 1024 steps, in whole numbers so that every machine draws the same. */
+static uint32_t wave(uint32_t phase)
 {
-    return (uint8_t)(128 + 110 * sin(v));
+    uint32_t half = phase % 512, v = half * (512 - half) * 110 / 65536;
+
+    return phase % 1024 < 512 ? 128 + v : 128 - v;
 }
 
 static uint32_t gradient(uint32_t x, uint32_t y, uint32_t noise)
 {
-    uint32_t r = wave(x / 61.0 + y / 150.0), g = wave(x / 140.0 - y / 70.0),
-             b = wave((x + y) / 200.0);
+    uint32_t r = wave(x * 8 / 3 + y), g = wave(x * 7 / 6 + 65536 - y * 7 / 3),
+             b = wave((x + y) * 4 / 5);
 
     if (noise)
         r += noise % 7, g += noise / 8 % 6, b += noise / 64 % 5;
-    return MIN(r, 255u) << 16 | MIN(g, 255u) << 8 | MIN(b, 255u) | (0xffu - (x + y) / 8 % 64) << 24;
+    return r << 16 | g << 8 | b | (0xffu - (x + y) / 8 % 64) << 24;
 }
 
 /* Letters of 8x16: each of 40 shapes a fixed pattern, with one grey level at its edges. */

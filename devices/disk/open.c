@@ -1,0 +1,250 @@
+#include "devices/disk/image.h"
+
+#include "base/error.h"
+#include "devices/disk/lock.h"
+#include "devices/disk/probe.h"
+#include "devices/disk/qcow2.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One layer that is to be opened. */
+struct layer {
+    const char *path;   /* as the file system finds it from here, and as messages show it */
+    const char *format; /* NULL: by content */
+    bool read_only;
+    bool lock_writer; /* lock as writer whatever it is opened for */
+    int dir;          /* AT_FDCWD, or the directory that `name` must not leave */
+    const char *name; /* relative to dir */
+};
+
+static int open_layer(struct image **image, struct image_context *context,
+                      const struct disk_options *options, const struct layer *layer,
+                      unsigned depth);
+
+static int choose_format(const struct disk_file *file, const struct layer *layer,
+                         const char **format)
+{
+    uint8_t head[PROBE_BYTES];
+    int err;
+
+    *format = layer->format;
+    if (*format)
+        return 0;
+    err = disk_file_read(file, 0, head, sizeof(head));
+    if (err)
+        return fail(err, "disk '%s' cannot be read: %s", layer->path, strerror(-err));
+    *format = probe_format(head);
+    return 0;
+}
+
+/* A name from an image is what somebody else wrote: only plain paths, and only where the image itself lies. */
+static int check_backing_name(const char *name, const char *path)
+{
+    const char *colon = strchr(name, ':'), *slash = strchr(name, '/');
+
+    if (colon && (!slash || colon < slash))
+        return fail(-EINVAL,
+                    "disk '%s' names the backing file '%.100s', which is not a plain path; "
+                    "set another with qemu-img rebase -u -b FILE -F FORMAT",
+                    path, name);
+    return 0;
+}
+
+static int check_backing_format(const char *format, const char *path)
+{
+    if (!*format)
+        return fail(-EINVAL,
+                    "disk '%s' does not say its backing file's format, and guessing is unsafe; "
+                    "set it with qemu-img rebase -u -b FILE -F FORMAT",
+                    path);
+    return 0;
+}
+
+/* The image's directory without symbolic links, and the name in it if that is where it leads. */
+static const char *name_below(const char *dir, const char *name)
+{
+    size_t n = strlen(dir);
+
+    if (name[0] != '/')
+        return name;
+    if (!strcmp(dir, "/"))
+        return name + 1;
+    return !strncmp(name, dir, n) && name[n] == '/' ? name + n + 1 : NULL;
+}
+
+static int outside(const char *path, const char *name)
+{
+    return fail(
+        -EPERM,
+        "disk '%s' has its backing file '%.200s' outside its own directory; add backing=any "
+        "to the disk's options if you trust the image",
+        path, name);
+}
+
+static int open_backing_at(struct image *image, const struct disk_options *options, const char *dir,
+                           struct layer *layer, unsigned depth)
+{
+    const char *below = name_below(dir, layer->name);
+    char shown[PATH_MAX];
+    int err;
+
+    if (!below && !options->no_backing_check)
+        return outside(image->name, layer->name);
+    snprintf(shown, sizeof(shown), "%s%s%s", below ? dir : "", below ? "/" : "",
+             below ? below : layer->name);
+    layer->path = shown;
+    layer->name = below;
+    if (options->no_backing_check)
+        return open_layer(&image->backing, image->context, options, layer, depth);
+    layer->dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (layer->dir < 0)
+        return fail(-errno, "directory '%s' cannot be opened: %s", dir, strerror(errno));
+    err = open_layer(&image->backing, image->context, options, layer, depth);
+    close(layer->dir);
+    return err == -EXDEV ? outside(image->name, below) : err;
+}
+
+static int open_backing(struct image *image, const struct disk_options *options, const char *name,
+                        const char *format, unsigned depth)
+{
+    struct layer layer = {.format = format, .read_only = true, .dir = AT_FDCWD, .name = name};
+    char real[PATH_MAX], *copy;
+    int err = check_backing_name(name, image->name);
+
+    if (!err)
+        err = check_backing_format(format, image->name);
+    if (err)
+        return err;
+    if (depth + 1 >= IMAGE_MAX_CHAIN)
+        return fail(-ELOOP,
+                    "disk '%s' has more than %d layers of backing files, or they form a loop; "
+                    "merge them with qemu-img convert",
+                    image->name, IMAGE_MAX_CHAIN);
+    copy = strdup(image->name);
+    if (!copy)
+        return -ENOMEM;
+    err = realpath(dirname(copy), real)
+              ? open_backing_at(image, options, real, &layer, depth + 1)
+              : fail(-errno, "disk '%s': its directory cannot be found", image->name);
+    free(copy);
+    return err;
+}
+
+static int open_format(struct image **image, struct image_context *context, unsigned file,
+                       const struct disk_options *options, const struct layer *layer,
+                       const char *format, unsigned depth)
+{
+    char backing_name[IMAGE_MAX_NAME + 1], backing_format[16];
+    int err;
+
+    if (!strcmp(format, "raw")) {
+        err = raw_open(image, context, file, layer->read_only, !layer->format);
+    } else if (!strcmp(format, "qcow2")) {
+        err = qcow2_open(image, context, file, layer->read_only, layer->path, backing_name,
+                         backing_format);
+    } else {
+        return fail(-ENOTSUP,
+                    "disk '%s' is in the format %s, which is not supported; convert it with "
+                    "qemu-img convert -O qcow2",
+                    layer->path, format);
+    }
+    if (err)
+        return err;
+    (*image)->name = strdup(layer->path);
+    if (!(*image)->name)
+        return -ENOMEM;
+    if (!strcmp(format, "raw") || !*backing_name)
+        return 0;
+    return open_backing(*image, options, backing_name, backing_format, depth);
+}
+
+static int open_layer_file(struct image_context *context, const struct disk_options *options,
+                           const struct layer *layer)
+{
+    struct disk_file *file = &context->files[context->file_count];
+    bool beneath = layer->dir != AT_FDCWD;
+    int err = disk_file_open(file, layer->dir, beneath ? layer->name : layer->path, layer->path,
+                             beneath, layer->read_only, (int)options->cache);
+
+    if (err)
+        return err;
+    context->file_count++;
+    if (options->no_lock)
+        return 0;
+    return disk_lock(file->fd, layer->path, !layer->read_only || layer->lock_writer);
+}
+
+static int open_layer(struct image **image, struct image_context *context,
+                      const struct disk_options *options, const struct layer *layer, unsigned depth)
+{
+    unsigned file = context->file_count;
+    const char *format;
+    int err = open_layer_file(context, options, layer);
+
+    if (!err)
+        err = choose_format(&context->files[file], layer, &format);
+    if (!err)
+        err = open_format(image, context, file, options, layer, format, depth);
+    return err;
+}
+
+int image_open(struct image **image, struct image_context *context,
+               const struct disk_options *options)
+{
+    struct layer layer = {
+        .path = options->path,
+        .format = options->format,
+        .read_only = options->read_only || options->snapshot,
+        .dir = AT_FDCWD,
+    };
+    int err;
+
+    *image = NULL;
+    err = open_layer(image, context, options, &layer, 0);
+    if (err) {
+        image_destroy(*image);
+        *image = NULL;
+    }
+    return err;
+}
+
+struct disk_hold {
+    struct image_context context;
+};
+
+int disk_hold_create(struct disk_hold **result, const char *path, const char *format,
+                     bool read_only)
+{
+    struct disk_options options = {.path = path, .format = format, .cache = DISK_CACHE_WRITEBACK};
+    struct layer layer = {.path = path, .format = format, .read_only = true, .dir = AT_FDCWD};
+    struct disk_hold *hold = calloc(1, sizeof(*hold));
+    struct image *image = NULL;
+    int err;
+
+    if (!hold)
+        return -ENOMEM;
+    layer.lock_writer = !read_only;
+    err = open_layer(&image, &hold->context, &options, &layer, 0);
+    image_destroy(image);
+    if (err) {
+        disk_hold_destroy(hold);
+        return err;
+    }
+    *result = hold;
+    return 0;
+}
+
+void disk_hold_destroy(struct disk_hold *hold)
+{
+    if (!hold)
+        return;
+    while (hold->context.file_count)
+        disk_file_close(&hold->context.files[--hold->context.file_count]);
+    free(hold);
+}

@@ -1,0 +1,654 @@
+#include "vmm/board.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "devices/platform/debugport.h"
+#include "devices/platform/fw_cfg.h"
+#include "devices/platform/i440fx.h"
+#include "devices/platform/i8042.h"
+#include "devices/platform/piix3.h"
+#include "devices/platform/piix4_pm.h"
+#include "devices/platform/rtc.h"
+#include "devices/platform/uart16550.h"
+#include "devices/qxl/qxl.h"
+#include "devices/virtio/virtio_blk.h"
+#include "devices/virtio/virtio_net.h"
+#include "devices/virtio/virtio_rng.h"
+#include "vmm/acpi.h"
+#include "vmm/kvm.h"
+#include "vmm/linux_boot.h"
+#include "vmm/pci_setup.h"
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEABIOS "/usr/share/seabios/bios-256k.bin"
+#define FIRMWARE_MAX MIB(16)
+
+/* The map below 1 MiB and 4 GiB. */
+#define LOW_END 0xa0000
+#define EBDA 0x9fc00
+#define BIOS_AREA 0xf0000
+#define HIGH_START 0x100000
+#define ABOVE_4G GIB(4)
+
+/* Slots of the PCI bus; disks follow one another. */
+#define SLOT_DISPLAY 2
+#define SLOT_NET 3
+#define SLOT_RNG 4
+#define SLOT_DISKS 5
+
+struct board {
+    struct machine machine;
+    const struct vm_config *config;
+    void (*on_request)(void *opaque, enum machine_request what);
+    void *opaque;
+    bool request_pending; /* atomic: one request a run */
+
+    struct kvm kvm;
+    struct vcpus *vcpus;
+
+    /* Guest memory: 0-640K, 1M to low_top, 4G and up; between the first two the host bridge's shadow; the ROM. */
+    struct ram low, main, high, rom;
+    uint8_t *shadow;
+    uint64_t low_top;
+    uint32_t pci_start;
+
+    struct fw_cfg *fw_cfg;
+    struct pci_device *pm;
+    struct input input;
+    struct display *display;
+    struct chardev *serial, *debug;
+    struct net *net;
+    struct loop disk_loop; /* the disks' thread */
+    bool disk_thread;
+    struct disk *disks[CONFIG_MAX_DISKS];
+
+    struct linux_image *kernel; /* NULL: firmware boots */
+    struct e820_entry e820[E820_MAX];
+    unsigned e820_count;
+};
+
+/* --- the machine's hooks --- */
+
+static struct board *board_of(struct machine *machine)
+{
+    return container_of(machine, struct board, machine);
+}
+
+static void set_gsi(void *opaque, unsigned line, bool level)
+{
+    kvm_set_line(opaque, line, level);
+}
+
+static struct irq board_gsi(struct machine *machine, unsigned n)
+{
+    return (struct irq){set_gsi, &board_of(machine)->kvm, n};
+}
+
+static void msi_send(struct machine *machine, uint64_t addr, uint32_t data)
+{
+    kvm_send_msi(&board_of(machine)->kvm, addr, data);
+}
+
+static int msi_eventfd(struct machine *machine, uint64_t addr, uint32_t data, int fd, int *route)
+{
+    return kvm_add_msi_eventfd(&board_of(machine)->kvm, addr, data, fd, route);
+}
+
+static void msi_eventfd_remove(struct machine *machine, int fd, int route)
+{
+    kvm_remove_msi_eventfd(&board_of(machine)->kvm, fd, route);
+}
+
+struct request {
+    struct board *board;
+    enum machine_request what;
+};
+
+static void deliver_request(void *arg)
+{
+    struct request request = *(struct request *)arg;
+
+    free(arg);
+    /* The CPUs may have gone on for a while; what they ask for now belongs to the same end. */
+    board_stop(request.board);
+    __atomic_store_n(&request.board->request_pending, false, __ATOMIC_RELEASE);
+    request.board->on_request(request.board->opaque, request.what);
+}
+
+static void board_request(struct machine *machine, enum machine_request what)
+{
+    struct board *board = board_of(machine);
+    struct request *request;
+
+    if (__atomic_exchange_n(&board->request_pending, true, __ATOMIC_ACQ_REL))
+        return;
+    request = malloc(sizeof(*request));
+    if (!request)
+        abort();
+    *request = (struct request){board, what};
+    loop_call(machine->loop, deliver_request, request);
+}
+
+static int init_machine(struct board *board, struct loop *loop)
+{
+    struct machine *m = &board->machine;
+    pthread_mutexattr_t recursive;
+    int err = kvm_create(&board->kvm);
+
+    if (err)
+        return err;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&m->lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    TAILQ_INIT(&m->devices);
+    m->loop = loop;
+    m->gsi = board_gsi;
+    m->request = board_request;
+    m->msi_send = msi_send;
+    m->msi_eventfd = msi_eventfd;
+    m->msi_eventfd_remove = msi_eventfd_remove;
+    m->paused_at = 1;
+    m->memory = memory_create(&kvm_memory_backend, &board->kvm);
+    m->pio = bus_create("pio", UINT16_MAX + 1, &m->lock, &kvm_bus_backend, &board->kvm);
+    m->mmio = bus_create("mmio", UINT64_MAX, &m->lock, &kvm_bus_backend, &board->kvm);
+    if (!m->memory || !m->pio || !m->mmio)
+        return -ENOMEM;
+    board->kvm.pio = m->pio;
+    m->pci = pci_bus_create(m);
+    return m->pci ? 0 : -ENOMEM;
+}
+
+/* --- memory --- */
+
+/* The PCI window starts where SeaBIOS puts it: at 2 GiB for small machines, 3, else 3.5; larger RAM splits at 3 GiB. */
+static void place_memory(struct board *board)
+{
+    uint64_t size = board->config->memory;
+
+    board->pci_start = size <= GIB(2) ? 0x80000000 : size <= GIB(3) ? 0xc0000000 : 0xe0000000;
+    board->low_top = size <= 0xe0000000 ? size : GIB(3);
+}
+
+static void add_e820(struct board *board, uint64_t base, uint64_t end, enum e820_type type)
+{
+    if (base < end)
+        board->e820[board->e820_count++] = (struct e820_entry){base, end - base, type};
+}
+
+static int add_ram(struct board *board, struct ram *ram, const char *name, uint64_t base, uint64_t end)
+{
+    int err;
+
+    if (base >= end)
+        return 0;
+    err = ram_init(ram, name, end - base, 0);
+    return err ? err : memory_map_ram(board->machine.memory, ram, base);
+}
+
+static int create_memory(struct board *board)
+{
+    int err;
+
+    place_memory(board);
+    err = add_ram(board, &board->low, "low memory", 0, LOW_END);
+    if (!err)
+        err = add_ram(board, &board->main, "memory", HIGH_START, board->low_top);
+    if (!err)
+        err = add_ram(board, &board->high, "high memory", ABOVE_4G,
+                      ABOVE_4G + board->config->memory - board->low_top);
+    if (err)
+        return err;
+    board->shadow = mmap(NULL, I440FX_SHADOW_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (board->shadow == MAP_FAILED) {
+        board->shadow = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Read the whole ROM to right below 4 GiB. */
+static int load_firmware(struct board *board)
+{
+    const char *path = board->config->firmware ? board->config->firmware : SEABIOS;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+    struct stat st;
+
+    if (fd < 0)
+        return fail(-errno, "firmware '%s': %s; install the package 'seabios'", path, strerror(errno));
+    if (fstat(fd, &st) || st.st_size < I440FX_BIOS_SIZE || (uint64_t)st.st_size > FIRMWARE_MAX ||
+        !IS_ALIGNED(st.st_size, 65536)) {
+        close(fd);
+        return fail(-EINVAL, "firmware '%s' is not a BIOS image of 128 KiB to 16 MiB", path);
+    }
+    err = ram_init(&board->rom, "firmware", (size_t)st.st_size, RAM_READ_ONLY);
+    if (!err && read(fd, board->rom.host, board->rom.size) != st.st_size)
+        err = fail(-EIO, "firmware '%s' cannot be read: %s", path, strerror(errno));
+    close(fd);
+    return err ? err : memory_map_ram(board->machine.memory, &board->rom, ABOVE_4G - board->rom.size);
+}
+
+/* --- what firmware is told --- */
+
+static void build_acpi(struct board *board, struct acpi_tables *acpi)
+{
+    struct acpi_config config = {.cpus = board->config->cpus,
+                                 .pci_start = board->pci_start,
+                                 .pm_base = piix4_pm_base(board->pm)};
+
+    if (!config.pm_base)
+        config.pm_base = PCI_SETUP_PM_BASE;
+    if (acpi_build(acpi, &config))
+        *acpi = (struct acpi_tables){0};
+}
+
+/* The three files are built from the live registers when the firmware first reads them. */
+#define ACPI_FILE(blob)                                                                            \
+    static void build_##blob(void *opaque, uint8_t *data, size_t size)                             \
+    {                                                                                              \
+        struct acpi_tables acpi;                                                                   \
+                                                                                                   \
+        build_acpi(opaque, &acpi);                                                                 \
+        memcpy(data, acpi.blob.data, MIN(size, acpi.blob.size));                                   \
+        acpi_free(&acpi);                                                                          \
+    }
+
+ACPI_FILE(rsdp)
+ACPI_FILE(tables)
+ACPI_FILE(loader)
+
+static int add_acpi_files(struct board *board)
+{
+    struct acpi_tables acpi;
+    int err;
+
+    build_acpi(board, &acpi);
+    err = fw_cfg_add_built_file(board->fw_cfg, "etc/acpi/rsdp", acpi.rsdp.size, build_rsdp, board);
+    if (!err)
+        err = fw_cfg_add_built_file(board->fw_cfg, "etc/acpi/tables", acpi.tables.size, build_tables, board);
+    if (!err)
+        err = fw_cfg_add_built_file(board->fw_cfg, "etc/table-loader", acpi.loader.size, build_loader, board);
+    acpi_free(&acpi);
+    return err;
+}
+
+static void firmware_e820(struct board *board)
+{
+    board->e820_count = 0;
+    add_e820(board, 0, board->low_top, E820_RAM);
+    add_e820(board, ABOVE_4G, ABOVE_4G + board->high.size, E820_RAM);
+    add_e820(board, KVM_IDENTITY_ADDRESS, KVM_TSS_ADDRESS + 3 * 4096, E820_RESERVED);
+}
+
+static int add_boot_order(struct board *board)
+{
+    char order[CONFIG_MAX_DISKS * 48];
+    size_t n = 0;
+    unsigned i;
+
+    for (i = 0; i < board->config->disk_count; i++)
+        n += (size_t)snprintf(order + n, sizeof(order) - n, "/pci@i0cf8/*@%x/disk@0,0\n", SLOT_DISKS + i);
+    /* Nothing else is tried: no network, no "press any key". */
+    n += (size_t)snprintf(order + n, sizeof(order) - n, "HALT");
+    return fw_cfg_add_file(board->fw_cfg, "bootorder", order, n + 1);
+}
+
+static int fill_fw_cfg(struct board *board)
+{
+    static const uint8_t sleep_states[6] = {[3] = 0, [4] = 0, [5] = 128}; /* S5 alone */
+    struct fw_cfg *f = board->fw_cfg;
+    uint64_t ram = board->low_top;
+    int err;
+
+    firmware_e820(board);
+    err = fw_cfg_add(f, FW_CFG_RAM_SIZE, &ram, sizeof(ram));
+    if (!err)
+        err = fw_cfg_add_u16(f, FW_CFG_NB_CPUS, (uint16_t)board->config->cpus);
+    if (!err)
+        err = fw_cfg_add_u16(f, FW_CFG_MAX_CPUS, (uint16_t)board->config->cpus);
+    if (!err)
+        err = fw_cfg_add_file(f, "etc/e820", board->e820, board->e820_count * sizeof(board->e820[0]));
+    if (!err)
+        err = fw_cfg_add_file(f, "etc/system-states", sleep_states, sizeof(sleep_states));
+    if (!err)
+        err = add_boot_order(board);
+    return err ? err : add_acpi_files(board);
+}
+
+/* --- devices --- */
+
+static int need(const void *created, const char *what)
+{
+    return created ? 0 : fail(-ENOMEM, "cannot create the %s: out of memory", what);
+}
+
+static int create_chipset(struct board *board)
+{
+    struct machine *m = &board->machine;
+    const struct i440fx_config bridge = {
+        .shadow = board->shadow,
+        .bios = board->rom.host ? board->rom.host + board->rom.size - I440FX_BIOS_SIZE : NULL};
+    const struct rtc_config rtc = {.ram_low = board->low_top,
+                                   .ram_high = board->high.size,
+                                   .cpus = board->config->cpus,
+                                   .boot = {RTC_BOOT_DISK}};
+    int err = need(i440fx_create(m, &bridge), "host bridge");
+
+    if (!err)
+        err = need(piix3_create(m), "ISA bridge");
+    if (!err)
+        err = need(board->pm = piix4_pm_create(m), "power management");
+    if (!err)
+        err = need(rtc_create(m, &rtc), "real-time clock");
+    if (!err)
+        err = need(board->fw_cfg = fw_cfg_create(m), "firmware configuration");
+    return err;
+}
+
+static int create_legacy(struct board *board)
+{
+    struct machine *m = &board->machine;
+    const struct vm_config *c = board->config;
+    int err = need(i8042_create(m, &board->input), "keyboard controller");
+
+    if (!err)
+        err = chardev_create(&board->serial, m->loop, c->serial);
+    if (!err)
+        err = need(uart16550_create(m, UART_COM1, UART_COM1_IRQ, board->serial), "serial port");
+    if (!err)
+        err = c->debug_port ? chardev_create(&board->debug, m->loop, c->debug_port) : 0;
+    if (!err)
+        err = need(debugport_create(m, board->debug), "debug port");
+    return err;
+}
+
+static int create_display(struct board *board)
+{
+    const struct vm_config *c = board->config;
+    const struct qxl_config qxl = {.ram = c->qxl.ram,
+                                   .vram = c->qxl.vram,
+                                   .vgamem = c->qxl.vgamem,
+                                   .revision = c->qxl.revision};
+
+    switch (c->video) {
+    case VIDEO_QXL:
+        return qxl_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &qxl, &board->display);
+    case VIDEO_VGA:
+        return vga_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &qxl, &board->display);
+    default:
+        return 0;
+    }
+}
+
+static int create_net(struct board *board)
+{
+    const struct vm_config *c = board->config;
+    struct virtio_net_options net = {.mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56}};
+    int err;
+
+    if (c->net == NET_NONE)
+        return 0;
+    err = c->net == NET_TAP ? net_tap_create(&board->net, board->machine.loop, c->tap)
+                            : net_user_create(&board->net, board->machine.loop, c->forwards, c->forward_count);
+    net.net = board->net;
+    return err ? err : virtio_net_create(&board->machine, PCI_DEVFN(SLOT_NET, 0), &net);
+}
+
+struct disk_opening {
+    struct board *board;
+    unsigned n;
+    int err;
+    char text[512];
+};
+
+/* In the disks' thread: an image belongs to the loop that opens it. */
+static void open_disk(void *arg)
+{
+    struct disk_opening *opening = arg;
+    struct board *board = opening->board;
+
+    opening->err = disk_open(&board->disks[opening->n], &board->disk_loop, &board->config->disks[opening->n]);
+    if (opening->err)
+        snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
+}
+
+static int create_disk(struct board *board, unsigned n)
+{
+    struct disk_opening opening = {.board = board, .n = n};
+    struct virtio_blk_options blk = {.loop = &board->disk_loop};
+
+    loop_call_wait(&board->disk_loop, open_disk, &opening);
+    if (opening.err)
+        return fail(opening.err, "%s", opening.text);
+    blk.disk = board->disks[n];
+    return virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_DISKS + n, 0), &blk);
+}
+
+static int create_disks(struct board *board)
+{
+    unsigned i;
+    int err;
+
+    if (!board->config->disk_count)
+        return 0;
+    err = loop_init(&board->disk_loop);
+    if (!err)
+        err = loop_start(&board->disk_loop, "disk");
+    board->disk_thread = !err;
+    for (i = 0; i < board->config->disk_count && !err; i++)
+        err = create_disk(board, i);
+    return err;
+}
+
+/* The parts list, top to bottom. */
+static int create_devices(struct board *board)
+{
+    int err = create_chipset(board);
+
+    if (!err)
+        err = create_legacy(board);
+    if (!err)
+        err = create_display(board);
+    if (!err)
+        err = create_net(board);
+    if (!err)
+        err = virtio_rng_create(&board->machine, PCI_DEVFN(SLOT_RNG, 0), 0);
+    if (!err)
+        err = create_disks(board);
+    return err ? err : fill_fw_cfg(board);
+}
+
+static int open_boot_files(struct board *board)
+{
+    const struct vm_config *c = board->config;
+
+    return c->kernel ? linux_image_open(&board->kernel, c->kernel, c->initrd, c->append) : load_firmware(board);
+}
+
+int board_create(struct board **created, const struct vm_config *config, struct loop *loop,
+                 void (*request)(void *opaque, enum machine_request what), void *opaque)
+{
+    struct board *board = calloc(1, sizeof(*board));
+    int err;
+
+    if (!board)
+        return -ENOMEM;
+    board->config = config;
+    board->on_request = request;
+    board->opaque = opaque;
+    input_init(&board->input);
+    err = init_machine(board, loop);
+    if (!err)
+        err = create_memory(board);
+    if (!err)
+        err = open_boot_files(board);
+    if (!err)
+        err = create_devices(board);
+    if (!err)
+        err = vcpus_create(&board->vcpus, &board->machine, &board->kvm, config->cpus);
+    if (!err)
+        err = board_reset(board);
+    *created = board;
+    return err;
+}
+
+/* --- life --- */
+
+/* Without firmware: what it would have left in memory and in the chipset. */
+static int direct_boot(struct board *board, struct vcpu_entry *entry)
+{
+    uint64_t tables = board->low_top - ACPI_MAX_SIZE;
+    struct acpi_tables acpi;
+    int err;
+
+    board->e820_count = 0;
+    add_e820(board, 0, EBDA, E820_RAM);
+    add_e820(board, EBDA, LOW_END, E820_RESERVED);
+    add_e820(board, BIOS_AREA, HIGH_START, E820_RESERVED);
+    add_e820(board, HIGH_START, tables, E820_RAM);
+    add_e820(board, tables, board->low_top, E820_ACPI);
+    add_e820(board, KVM_IDENTITY_ADDRESS, KVM_TSS_ADDRESS + 3 * 4096, E820_RESERVED);
+    add_e820(board, ABOVE_4G, ABOVE_4G + board->high.size, E820_RAM);
+    pci_setup(&board->machine, board->pci_start);
+    build_acpi(board, &acpi);
+    err = acpi_install(&acpi, board->machine.memory, BIOS_AREA, tables);
+    acpi_free(&acpi);
+    return err ? err
+               : linux_image_load(board->kernel, board->machine.memory, board->e820, board->e820_count, tables,
+                                  BIOS_AREA, entry);
+}
+
+int board_reset(struct board *board)
+{
+    struct vcpu_entry entry = {0};
+    struct device *device;
+    int err = 0;
+
+    machine_lock(&board->machine);
+    kvm_reset(&board->kvm);
+    pci_bus_reset(board->machine.pci);
+    TAILQ_FOREACH(device, &board->machine.devices, link)
+        if (device->ops->reset)
+            device->ops->reset(device);
+    if (board->kernel)
+        err = direct_boot(board, &entry);
+    vcpus_reset(board->vcpus, &entry);
+    machine_unlock(&board->machine);
+    return err;
+}
+
+void board_start(struct board *board)
+{
+    vcpus_start(board->vcpus);
+}
+
+void board_stop(struct board *board)
+{
+    vcpus_stop(board->vcpus);
+}
+
+bool board_running(const struct board *board)
+{
+    return vcpus_running(board->vcpus);
+}
+
+void board_power_button(struct board *board)
+{
+    piix4_pm_power_button(board->pm);
+}
+
+struct input *board_input(struct board *board)
+{
+    return &board->input;
+}
+
+struct display *board_display(struct board *board)
+{
+    return board->display;
+}
+
+struct chardev *board_serial(struct board *board)
+{
+    return board->serial;
+}
+
+struct disk_closing {
+    struct board *board;
+    int err;
+};
+
+static void close_disks(void *arg)
+{
+    struct disk_closing *closing = arg;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(closing->board->disks); i++) {
+        int err = closing->board->disks[i] ? disk_close(closing->board->disks[i]) : 0;
+
+        closing->err = closing->err ? closing->err : err;
+    }
+}
+
+static int destroy_disks(struct board *board)
+{
+    struct disk_closing closing = {.board = board};
+
+    if (!board->disk_thread)
+        return 0;
+    loop_call_wait(&board->disk_loop, close_disks, &closing);
+    loop_stop(&board->disk_loop);
+    loop_join(&board->disk_loop);
+    loop_fini(&board->disk_loop);
+    return closing.err;
+}
+
+static void destroy_devices(struct board *board)
+{
+    struct device *device;
+
+    machine_lock(&board->machine);
+    while ((device = TAILQ_LAST(&board->machine.devices, device_list))) {
+        TAILQ_REMOVE(&board->machine.devices, device, link);
+        if (device->ops->destroy)
+            device->ops->destroy(device);
+    }
+    machine_unlock(&board->machine);
+}
+
+int board_destroy(struct board *board)
+{
+    int err;
+
+    if (!board)
+        return 0;
+    vcpus_destroy(board->vcpus);
+    destroy_devices(board);
+    err = destroy_disks(board);
+    net_destroy(board->net);
+    chardev_destroy(board->serial);
+    chardev_destroy(board->debug);
+    linux_image_close(board->kernel);
+    pci_bus_destroy(board->machine.pci);
+    bus_destroy(board->machine.pio);
+    bus_destroy(board->machine.mmio);
+    kvm_destroy(&board->kvm);
+    memory_destroy(board->machine.memory);
+    ram_fini(&board->low);
+    ram_fini(&board->main);
+    ram_fini(&board->high);
+    ram_fini(&board->rom);
+    if (board->shadow)
+        munmap(board->shadow, I440FX_SHADOW_SIZE);
+    pthread_mutex_destroy(&board->machine.lock);
+    free(board);
+    return err;
+}

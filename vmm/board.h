@@ -1,0 +1,38 @@
+/*
+ * board.h - the machine put together: the only part that knows every device.
+ *
+ * Threads: all calls in the main loop's thread.
+ */
+#ifndef VMM_BOARD_H
+#define VMM_BOARD_H
+
+#include "backend/chardev.h"
+#include "backend/display.h"
+#include "backend/input.h"
+#include "vmm/config.h"
+#include "vmm/device.h"
+
+struct board;
+
+/*
+ * What the guest asks for (machine_request) arrives through `request` in the main loop's thread, once per run of the
+ * vCPUs. Errors come with fail_text().
+ */
+int board_create(struct board **board, const struct vm_config *config, struct loop *loop,
+                 void (*request)(void *opaque, enum machine_request what), void *opaque);
+/* Stops the vCPUs; flushes and closes the disks. The first error that lost data, or 0. */
+int board_destroy(struct board *board);
+
+/* Everything as at power-on; the vCPUs stand still before and after. */
+int board_reset(struct board *board);
+void board_start(struct board *board);
+void board_stop(struct board *board);
+bool board_running(const struct board *board);
+
+void board_power_button(struct board *board);
+
+struct input *board_input(struct board *board);
+struct display *board_display(struct board *board); /* NULL: none */
+struct chardev *board_serial(struct board *board);
+
+#endif

@@ -1,0 +1,290 @@
+#include "vmm/run.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "backend/screenshot.h"
+#include "spice/server/server.h"
+#include "vmm/board.h"
+#include "vmm/expect.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define PASSWORD_MAX 60  /* what SPICE's ticket can carry */
+#define GRACE_SECONDS 90 /* for a guest that was told to power off */
+
+struct run {
+    const struct vm_config *config;
+    struct loop loop;
+    struct board *board;
+    struct spice_server *spice;
+    char password[PASSWORD_MAX + 2];
+    struct expect expect;
+    bool expecting, met;
+    uv_timer_t timeout, grace;
+    uv_signal_t signals[2];
+    bool terminating; /* a signal has asked the guest to power off */
+    bool ended;
+    enum run_status status;
+};
+
+/* The first end counts. */
+static void end(struct run *run, enum run_status status)
+{
+    if (run->ended)
+        return;
+    run->ended = true;
+    run->status = status;
+    loop_stop(&run->loop);
+}
+
+/* --- what the guest does --- */
+
+static void restart(struct run *run)
+{
+    int err = board_reset(run->board);
+
+    if (err) {
+        log_error("the machine cannot be reset: %s", strerror(-err));
+        end(run, RUN_FAILED);
+        return;
+    }
+    board_start(run->board);
+}
+
+static void on_request(void *opaque, enum machine_request what)
+{
+    struct run *run = opaque;
+    const struct vm_config *c = run->config;
+    enum config_action action = what == MACHINE_POWEROFF ? c->on_poweroff
+                                : what == MACHINE_RESET  ? c->on_reboot
+                                                         : c->on_crash;
+
+    if (what == MACHINE_CRASH)
+        log_error("the guest crashed");
+    if (what == MACHINE_POWEROFF && run->terminating)
+        action = ACTION_DESTROY;
+    if (action == ACTION_RESTART) {
+        restart(run);
+    } else if (action == ACTION_PRESERVE) {
+        log_warn("the machine is kept as it stands; end it with Ctrl-C or SIGTERM");
+    } else if (run->expecting && !run->terminating) {
+        if (what != MACHINE_CRASH)
+            log_error("the guest ended before '%s' was seen; the last line was: %s", c->expect,
+                      run->expect.last);
+        end(run, RUN_GUEST);
+    } else {
+        end(run, what == MACHINE_CRASH ? RUN_GUEST : RUN_OK);
+    }
+}
+
+static void on_serial(void *opaque, const uint8_t *data, size_t size)
+{
+    struct run *run = opaque;
+
+    if (run->ended || !expect_feed(&run->expect, data, size))
+        return;
+    run->met = true;
+    end(run, RUN_OK);
+}
+
+/* --- what the host does --- */
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct run *run = timer->data;
+
+    if (run->expecting)
+        log_error("timed out after %u s waiting for '%s'; the last line was: %s", run->config->timeout,
+                  run->config->expect, run->expect.last);
+    else
+        log_error("timed out after %u s", run->config->timeout);
+    end(run, RUN_TIMEOUT);
+}
+
+static void on_grace_over(uv_timer_t *timer)
+{
+    log_error("the guest has not powered off in %d s: it is ended now", GRACE_SECONDS);
+    end(timer->data, RUN_FAILED);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct run *run = handle->data;
+
+    if (run->terminating || !board_running(run->board)) {
+        if (run->terminating)
+            log_error("ended by a second %s: the guest had no time to power off",
+                      signum == SIGINT ? "Ctrl-C" : "SIGTERM");
+        end(run, run->terminating ? RUN_FAILED : RUN_OK);
+        return;
+    }
+    run->terminating = true;
+    board_power_button(run->board);
+    uv_timer_start(&run->grace, on_grace_over, GRACE_SECONDS * 1000, 0);
+}
+
+static void start_timers_and_signals(struct run *run)
+{
+    static const int signums[] = {SIGINT, SIGTERM};
+    size_t i;
+
+    uv_timer_init(&run->loop.uv, &run->timeout);
+    uv_timer_init(&run->loop.uv, &run->grace);
+    run->timeout.data = run->grace.data = run;
+    if (run->config->timeout)
+        uv_timer_start(&run->timeout, on_timeout, run->config->timeout * 1000ull, 0);
+    for (i = 0; i < ARRAY_SIZE(signums); i++) {
+        uv_signal_init(&run->loop.uv, &run->signals[i]);
+        run->signals[i].data = run;
+        uv_signal_start(&run->signals[i], on_signal, signums[i]);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* --- SPICE --- */
+
+/* The first line of the file, without its end. */
+static int read_password(struct run *run)
+{
+    const char *path = run->config->spice_password_file;
+    FILE *file = fopen(path, "re");
+    char *line;
+
+    if (!file)
+        return fail(-errno, "password file '%s': %s", path, strerror(errno));
+    line = fgets(run->password, sizeof(run->password), file);
+    fclose(file);
+    if (line)
+        line[strcspn(line, "\r\n")] = 0;
+    if (!line || !line[0])
+        return fail(-EINVAL, "password file '%s' has no first line", path);
+    if (strlen(line) > PASSWORD_MAX)
+        return fail(-EINVAL, "password file '%s': SPICE allows %d bytes at most", path, PASSWORD_MAX);
+    return 0;
+}
+
+static int start_spice(struct run *run)
+{
+    const struct vm_config *c = run->config;
+    struct spice_config spice = {.listen = c->spice_listen,
+                                 .port = c->spice_port,
+                                 .unix_path = c->spice_unix,
+                                 .name = c->name,
+                                 .image_compression = c->spice_compression};
+    int err;
+
+    if (c->spice_port < 0 && !c->spice_unix)
+        return 0;
+    if (c->spice_password_file) {
+        err = read_password(run);
+        if (err)
+            return err;
+        spice.password = run->password;
+    }
+    if (getrandom(spice.uuid, sizeof(spice.uuid), 0) != sizeof(spice.uuid))
+        return -errno;
+    err = spice_server_create(&run->spice, &run->loop, &spice, board_input(run->board));
+    if (!err && board_display(run->board))
+        err = spice_server_add_display(run->spice, board_display(run->board));
+    return err;
+}
+
+static void say_ready(struct run *run)
+{
+    const struct vm_config *c = run->config;
+
+    if (!run->spice)
+        return;
+    if (c->spice_unix)
+        printf("READY spice+unix://%s\n", c->spice_unix);
+    else
+        printf("READY spice://%s:%d\n", c->spice_listen ? c->spice_listen : "127.0.0.1",
+               spice_server_port(run->spice));
+    fflush(stdout);
+}
+
+/* --- from start to end --- */
+
+static int start(struct run *run)
+{
+    const struct vm_config *c = run->config;
+    int err;
+
+    if (c->expect) {
+        err = expect_init(&run->expect, c->expect);
+        if (err)
+            return err;
+        run->expecting = true;
+    }
+    err = board_create(&run->board, c, &run->loop, on_request, run);
+    if (err)
+        return err;
+    if (run->expecting)
+        chardev_set_tap(board_serial(run->board), on_serial, run);
+    err = start_spice(run);
+    if (err)
+        return err;
+    start_timers_and_signals(run);
+    board_start(run->board);
+    say_ready(run);
+    return 0;
+}
+
+static void take_screenshot(struct run *run)
+{
+    const char *path = run->config->screenshot;
+    int err = path ? screenshot_write(board_display(run->board), path) : 0;
+
+    if (err) {
+        log_error("screenshot '%s': %s", path, fail_text());
+        run->status = run->status == RUN_OK ? RUN_FAILED : run->status;
+    }
+}
+
+static void finish(struct run *run)
+{
+    int err;
+
+    spice_server_destroy(run->spice);
+    err = board_destroy(run->board);
+    if (err) {
+        log_error("a disk lost data: %s", strerror(-err));
+        run->status = RUN_HOST;
+    }
+    if (run->expecting)
+        expect_fini(&run->expect);
+    loop_fini(&run->loop);
+}
+
+enum run_status run_machine(const struct vm_config *config)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    enum run_status status;
+    int err;
+
+    if (!run || loop_init(&run->loop)) {
+        free(run);
+        log_error("out of memory or file descriptors");
+        return RUN_FAILED;
+    }
+    run->config = config;
+    err = start(run);
+    if (err) {
+        log_error("%s", fail_text()[0] ? fail_text() : strerror(-err));
+        run->status = RUN_FAILED;
+    } else {
+        loop_run(&run->loop);
+        board_stop(run->board);
+        take_screenshot(run);
+    }
+    finish(run);
+    status = run->status;
+    explicit_bzero(run->password, sizeof(run->password));
+    free(run);
+    return status;
+}
