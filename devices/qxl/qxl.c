@@ -1,0 +1,230 @@
+/* qxl.c - the QXL device as a PCI function, its threads, and what its display's watchers may ask of it. */
+#include "base/error.h"
+#include "devices/qxl/qxl_device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define DEFAULT_MEMORY MIB(64)
+#define DEFAULT_VGAMEM MIB(16)
+#define MAX_MEMORY     MIB(512)
+
+static struct qxl *from_device(struct device *device)
+{
+    return container_of(device, struct qxl, pci.base);
+}
+
+/* --- the display's side --- */
+
+static void watched(void *device, bool on)
+{
+    head_watched(&((struct qxl *)device)->head, on);
+}
+
+static void update(void *device)
+{
+    struct qxl *q = device;
+
+    if (q->mode == QXL_MODE_VGA)
+        head_update(&q->head);
+    else
+        qxl_drain_all(q);
+}
+
+static bool client_heads(void *device, const struct display_head *heads, size_t count)
+{
+    return qxl_rom_set_heads(device, heads, count);
+}
+
+static void client_capabilities(void *device, bool present, const uint8_t caps[58])
+{
+    qxl_rom_set_capabilities(device, present, caps);
+}
+
+static const struct display_device_ops display_ops = {
+    .watched = watched,
+    .update = update,
+    .client_heads = client_heads,
+    .client_capabilities = client_capabilities,
+};
+
+/* --- threads --- */
+
+static void vga_written(void *opaque)
+{
+    struct qxl *q = opaque;
+
+    if (q->revision > QXL_REVISION_STABLE_V12 ||
+        __atomic_load_n(&q->mode, __ATOMIC_ACQUIRE) == QXL_MODE_VGA)
+        return;
+    if (!__atomic_exchange_n(&q->vga_touched, true, __ATOMIC_ACQ_REL))
+        notifier_signal(&q->notify);
+}
+
+static void irq_kicked(void *opaque)
+{
+    struct qxl *q = opaque;
+
+    machine_lock(q->pci.base.machine);
+    qxl_update_irq(q);
+    machine_unlock(q->pci.base.machine);
+}
+
+static void run_reset(void *arg)
+{
+    qxl_hard_reset(arg);
+}
+
+static void reset(struct device *device)
+{
+    struct qxl *q = from_device(device);
+
+    vga_reset(&q->head.vga);
+    loop_call_wait(&q->head.loop, run_reset, q);
+}
+
+/* --- life --- */
+
+static void free_memory(struct qxl *q)
+{
+    ram_fini(&q->rom_ram);
+    ram_fini(&q->vram);
+    ram_fini(&q->ram);
+    free(q);
+}
+
+static void detach_notify(void *arg)
+{
+    struct qxl *q = arg;
+
+    notifier_detach(&q->notify);
+}
+
+static void destroy(struct device *device)
+{
+    struct qxl *q = from_device(device);
+
+    loop_call_wait(&q->head.loop, detach_notify, q);
+    head_stop(&q->head);
+    notifier_detach(&q->irq);
+    pci_fini(&q->pci);
+    qxl_surfaces_reset(q);
+    canvas_destroy(q->shadow);
+    pixman_region32_fini(&q->damage);
+    head_fini(&q->head);
+    notifier_fini(&q->notify);
+    notifier_fini(&q->irq);
+    free_memory(q);
+}
+
+static const struct device_ops qxl_ops = {
+    .name = "qxl",
+    .version = 1,
+    .reset = reset,
+    .save = qxl_save,
+    .load = qxl_load,
+    .destroy = destroy,
+};
+
+static uint64_t size_or(uint64_t wanted, uint64_t fallback, uint64_t low, uint64_t high)
+{
+    uint64_t size = low;
+
+    wanted = wanted ? wanted : fallback;
+    while (size < wanted && size < high)
+        size *= 2;
+    return size;
+}
+
+static int alloc_memory(struct qxl *q, const struct qxl_config *config)
+{
+    int err;
+
+    q->vgamem = size_or(config->vgamem, DEFAULT_VGAMEM, MIB(8), MIB(256));
+    err = ram_init(&q->ram, "qxl ram",
+                   size_or(config->ram, DEFAULT_MEMORY, 2 * q->vgamem, MAX_MEMORY), RAM_LOG_DIRTY);
+    if (!err)
+        err = ram_init(&q->vram, "qxl vram",
+                       size_or(config->vram, DEFAULT_MEMORY, 4096, MAX_MEMORY), 0);
+    if (!err)
+        err = ram_init(&q->rom_ram, "qxl rom", QXL_ROM_SIZE, RAM_READ_ONLY);
+    if (err)
+        return err;
+    q->rom = (QXLRom *)q->rom_ram.host;
+    q->header = q->ram.host + q->ram.size - ALIGN_UP(sizeof(QXLRam), 4096);
+    qxl_rings_attach(q);
+    qxl_rom_init(q);
+    return 0;
+}
+
+static int add_bars(struct qxl *q, const struct qxl_config *config)
+{
+    q->io = (struct region){"qxl", &qxl_io_ops, q, QXL_IO_PORTS, REGION_UNLOCKED};
+    pci_add_ram_bar(&q->pci, QXL_RAM_RANGE_INDEX, PCI_BAR_MEM, &q->ram);
+    pci_add_ram_bar(&q->pci, QXL_VRAM_RANGE_INDEX, PCI_BAR_MEM, &q->vram);
+    pci_add_ram_bar(&q->pci, QXL_ROM_RANGE_INDEX, PCI_BAR_MEM, &q->rom_ram);
+    pci_add_bar(&q->pci, QXL_IO_RANGE_INDEX, PCI_BAR_IO, &q->io);
+    if (q->secondary)
+        return 0;
+    q->head.vga.port_written = vga_written;
+    q->head.vga.opaque = q;
+    return pci_add_rom(&q->pci, config->rom ? config->rom : QXL_ROM_FILE);
+}
+
+static int start(struct qxl *q)
+{
+    int err = notifier_init(&q->notify);
+
+    if (!err)
+        err = notifier_init(&q->irq);
+    if (!err)
+        err = notifier_attach(&q->notify, &q->head.loop, qxl_notified, q);
+    if (!err)
+        err = notifier_attach(&q->irq, q->pci.base.machine->loop, irq_kicked, q);
+    if (!err && !q->secondary)
+        err = vga_map(&q->head.vga);
+    return err ? err : head_start(&q->head);
+}
+
+int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *config,
+               struct display **display)
+{
+    struct pci_ids ids = {REDHAT_PCI_VENDOR_ID, QXL_DEVICE_ID_STABLE, 0x1af4, 0x1100,
+                          .interrupt_pin = 1};
+    struct qxl *q = calloc(1, sizeof(*q));
+    int err;
+
+    if (!q)
+        return -ENOMEM;
+    q->revision = config->revision ? config->revision : QXL_REVISION_DEFAULT;
+    q->secondary = config->id != 0;
+    q->mode = q->secondary ? QXL_MODE_UNDEFINED : QXL_MODE_VGA;
+    q->notify.fd = q->irq.fd = -1;
+    pixman_region32_init(&q->damage);
+    ids.class = q->secondary ? 0x038000 : 0x030000;
+    ids.revision = q->revision;
+    if (q->revision < 2 || q->revision > 5) {
+        free(q);
+        return fail(-EINVAL, "QXL revision %u does not exist; choose 2, 3, 4 or 5",
+                    config->revision);
+    }
+    err = alloc_memory(q, config);
+    if (!err)
+        err = head_init(&q->head, machine, &q->ram, q->vgamem, config->id, &display_ops, q);
+    if (err)
+        goto fail_memory;
+    q->head.hidden = q->secondary;
+    err = pci_init(&q->pci, &qxl_ops, machine, devfn, &ids);
+    if (err)
+        goto fail_pci;
+    *display = &q->head.display;
+    /* From here on the device is in the machine's list, which takes care of it. */
+    err = add_bars(q, config);
+    return err ? err : start(q);
+
+fail_pci:
+    head_fini(&q->head);
+fail_memory:
+    free_memory(q);
+    return err;
+}

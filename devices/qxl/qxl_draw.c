@@ -1,0 +1,318 @@
+/* qxl_draw.c - drawing commands: copied from the guest once, turned into operations of canvas/. */
+#include "base/log.h"
+#include "devices/qxl/qxl_device.h"
+
+#include <errno.h>
+#include <spice/enums.h>
+#include <stdlib.h>
+
+/* One command on its way to the canvas. */
+struct draw {
+    struct qxl *q;
+    QXLDrawable d;
+    struct canvas *canvas;
+    struct canvas_target target;
+    pixman_region32_t clip;
+    struct qxl_picture mask, source, pattern;
+    struct canvas_source src;
+    struct canvas_brush brush;
+};
+
+static int to_rect(struct rect *r, const QXLRect *q)
+{
+    *r = (struct rect){q->left, q->top, q->right, q->bottom};
+    if (r->left > r->right || r->top > r->bottom || r->left < -QXL_MAX_COORDINATE ||
+        r->top < -QXL_MAX_COORDINATE || r->right > QXL_MAX_COORDINATE ||
+        r->bottom > QXL_MAX_COORDINATE)
+        return -EINVAL;
+    return 0;
+}
+
+static int make_region(struct draw *w, const QXLRect *rects, uint32_t count)
+{
+    struct rect *converted = malloc(MAX(count, 1) * sizeof(*converted));
+    uint32_t n = 0;
+    int err;
+
+    if (!converted)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        if (to_rect(&converted[n], &rects[i]) == 0)
+            n++;
+    err = canvas_region(&w->clip, converted, n);
+    free(converted);
+    if (!err)
+        w->target.clip = &w->clip;
+    return err;
+}
+
+static int open_clip(struct draw *w)
+{
+    QXLPHYSICAL addr = w->d.clip.data;
+    QXLClipRects clip;
+    uint8_t *rects;
+    int err;
+
+    if (w->d.clip.type != SPICE_CLIP_TYPE_RECTS)
+        return 0;
+    if (qxl_read(w->q, addr, &clip, sizeof(clip)))
+        return -EFAULT;
+    if (clip.num_rects > QXL_MAX_CLIPS)
+        return -EINVAL;
+    err = qxl_read_chunks(w->q, addr + offsetof(QXLClipRects, chunk),
+                          clip.num_rects * sizeof(QXLRect), &rects);
+    if (err)
+        return err;
+    err = make_region(w, (const QXLRect *)rects, clip.num_rects);
+    free(rects);
+    return err;
+}
+
+static int open_mask(struct draw *w, const QXLQMask *mask)
+{
+    int err;
+
+    if (!mask->bitmap)
+        return 0;
+    err = qxl_mask_open(w->q, &w->mask, mask->bitmap, mask->flags & SPICE_MASK_FLAGS_INVERS);
+    w->target.mask = w->mask.image;
+    w->target.mask_x = mask->pos.x;
+    w->target.mask_y = mask->pos.y;
+    return err;
+}
+
+/* The part of the destination that the command keeps as its own picture. */
+static int open_self(struct draw *w)
+{
+    struct rect area, bounds = canvas_bounds(w->canvas);
+    int err = to_rect(&area, &w->d.self_bitmap_area);
+
+    area = rect_intersect(&area, &bounds);
+    if (err || rect_empty(&area))
+        return -EINVAL;
+    w->source.image =
+        pixman_image_create_bits(pixman_image_get_format(w->canvas->image), area.right - area.left,
+                                 area.bottom - area.top, NULL, 0);
+    if (!w->source.image)
+        return -ENOMEM;
+    pixman_image_composite32(PIXMAN_OP_SRC, w->canvas->image, NULL, w->source.image, area.left,
+                             area.top, 0, 0, 0, 0, area.right - area.left, area.bottom - area.top);
+    return 0;
+}
+
+static int open_source(struct draw *w, QXLPHYSICAL addr, const QXLRect *area, uint8_t scale_mode)
+{
+    int err = to_rect(&w->src.area, area);
+
+    if (!err)
+        err = !addr && w->d.self_bitmap
+                  ? open_self(w)
+                  : qxl_picture_open(w->q, &w->source, addr, w->canvas->format);
+    w->src.image = w->source.image;
+    w->src.scale_mode = scale_mode;
+    return err;
+}
+
+static int open_brush(struct draw *w, const QXLBrush *brush)
+{
+    int err = 0;
+
+    w->brush = (struct canvas_brush){.type = brush->type, .color = brush->u.color};
+    if (brush->type == SPICE_BRUSH_TYPE_PATTERN) {
+        err = qxl_picture_open(w->q, &w->pattern, brush->u.pattern.pat, w->canvas->format);
+        w->brush.pattern = w->pattern.image;
+        w->brush.x = brush->u.pattern.pos.x;
+        w->brush.y = brush->u.pattern.pos.y;
+    }
+    return err;
+}
+
+/* --- the operations --- */
+
+static int draw_fill(struct draw *w)
+{
+    const QXLFill *f = &w->d.u.fill;
+    int err = open_brush(w, &f->brush);
+
+    if (!err)
+        err = open_mask(w, &f->mask);
+    return err ? err : canvas_fill(w->canvas, &w->target, &w->brush, f->rop_descriptor);
+}
+
+static int draw_copy(struct draw *w)
+{
+    const QXLCopy *c = &w->d.u.copy;
+    int err = open_source(w, c->src_bitmap, &c->src_area, c->scale_mode);
+
+    if (!err)
+        err = open_mask(w, &c->mask);
+    return err ? err : canvas_copy(w->canvas, &w->target, &w->src, c->rop_descriptor);
+}
+
+static int draw_opaque(struct draw *w)
+{
+    const QXLOpaque *o = &w->d.u.opaque;
+    int err = open_source(w, o->src_bitmap, &o->src_area, o->scale_mode);
+
+    if (!err)
+        err = open_brush(w, &o->brush);
+    if (!err)
+        err = open_mask(w, &o->mask);
+    return err ? err : canvas_opaque(w->canvas, &w->target, &w->src, &w->brush, o->rop_descriptor);
+}
+
+static int draw_copy_bits(struct draw *w)
+{
+    const QXLPoint *p = &w->d.u.copy_bits.src_pos;
+
+    return canvas_copy_bits(w->canvas, &w->target, p->x, p->y);
+}
+
+static int draw_rop3(struct draw *w)
+{
+    const QXLRop3 *r = &w->d.u.rop3;
+    int err = open_source(w, r->src_bitmap, &r->src_area, r->scale_mode);
+
+    if (!err)
+        err = open_brush(w, &r->brush);
+    if (!err)
+        err = open_mask(w, &r->mask);
+    return err ? err : canvas_rop3(w->canvas, &w->target, &w->src, &w->brush, r->rop3);
+}
+
+static int draw_constant(struct draw *w, uint16_t rop)
+{
+    int err = open_mask(w, &w->d.u.blackness.mask);
+
+    return err ? err : canvas_fill(w->canvas, &w->target, NULL, rop);
+}
+
+static int draw_blackness(struct draw *w)
+{
+    return draw_constant(w, SPICE_ROPD_OP_BLACKNESS);
+}
+
+static int draw_whiteness(struct draw *w)
+{
+    return draw_constant(w, SPICE_ROPD_OP_WHITENESS);
+}
+
+static int draw_invers(struct draw *w)
+{
+    return draw_constant(w, SPICE_ROPD_OP_INVERS);
+}
+
+static int (*const operations[])(struct draw *w) = {
+    [QXL_DRAW_FILL] = draw_fill,           [QXL_DRAW_OPAQUE] = draw_opaque,
+    [QXL_DRAW_COPY] = draw_copy,           [QXL_COPY_BITS] = draw_copy_bits,
+    [QXL_DRAW_BLEND] = draw_copy,          [QXL_DRAW_BLACKNESS] = draw_blackness,
+    [QXL_DRAW_WHITENESS] = draw_whiteness, [QXL_DRAW_INVERS] = draw_invers,
+    [QXL_DRAW_ROP3] = draw_rop3,
+};
+
+/* --- the command --- */
+
+static int run_operation(struct draw *w)
+{
+    uint8_t type = w->d.type;
+
+    if (type == QXL_DRAW_NOP)
+        return 0;
+    if (type >= ARRAY_SIZE(operations) || !operations[type]) {
+        log_once(LOG_WARN, "qxl: the guest asks for drawing operation %u, which is not supported",
+                 type);
+        return -ENOTSUP;
+    }
+    return operations[type](w);
+}
+
+static void note_damage(struct draw *w)
+{
+    struct rect bounds = canvas_bounds(w->canvas), box = rect_intersect(&w->target.box, &bounds);
+    pixman_region32_t region;
+
+    if (rect_empty(&box))
+        return;
+    pixman_region32_init_rect(&region, box.left, box.top, box.right - box.left,
+                              box.bottom - box.top);
+    if (w->target.clip)
+        pixman_region32_intersect(&region, &region, w->target.clip);
+    qxl_surface_drawn(w->q, w->d.surface_id, &region);
+    pixman_region32_fini(&region);
+}
+
+static int draw(struct draw *w)
+{
+    struct qxl_surface *s = qxl_surface(w->q, w->d.surface_id);
+    int err;
+
+    if (!s)
+        return -EINVAL;
+    w->canvas = s->canvas;
+    err = to_rect(&w->target.box, &w->d.bbox);
+    if (!err)
+        err = open_clip(w);
+    if (!err)
+        err = run_operation(w);
+    if (!err)
+        note_damage(w);
+    return err;
+}
+
+static void close_draw(struct draw *w)
+{
+    qxl_picture_close(&w->source);
+    qxl_picture_close(&w->pattern);
+    qxl_picture_close(&w->mask);
+    pixman_region32_fini(&w->clip);
+}
+
+/* The first drivers' commands: no surfaces, and a smaller ALPHA_BLEND. */
+static int read_compat(struct qxl *q, QXLPHYSICAL addr, QXLDrawable *d)
+{
+    static_assert(sizeof(((QXLCompatDrawable *)0)->u) <= sizeof(d->u),
+                  "the new body holds any old one");
+    QXLCompatDrawable c;
+
+    if (qxl_read(q, addr, &c, sizeof(c)))
+        return -EFAULT;
+    *d = (QXLDrawable){.release_info = c.release_info,
+                       .effect = c.effect,
+                       .type = c.type,
+                       .self_bitmap = c.bitmap_offset != 0,
+                       .self_bitmap_area = c.bitmap_area,
+                       .bbox = c.bbox,
+                       .clip = c.clip,
+                       .mm_time = c.mm_time};
+    memcpy(&d->u, &c.u, sizeof(c.u));
+    if (c.type == QXL_DRAW_ALPHA_BLEND)
+        d->u.alpha_blend = (QXLAlphaBlend){.alpha = c.u.alpha_blend.alpha,
+                                           .src_bitmap = c.u.alpha_blend.src_bitmap,
+                                           .src_area = c.u.alpha_blend.src_area};
+    return 0;
+}
+
+static int read_drawable(struct qxl *q, QXLPHYSICAL addr, QXLDrawable *d)
+{
+    if (q->mode == QXL_MODE_COMPAT)
+        return read_compat(q, addr, d);
+    return qxl_read(q, addr, d, sizeof(*d)) ? -EFAULT : 0;
+}
+
+void qxl_command_draw(struct qxl *q, QXLPHYSICAL addr)
+{
+    struct draw w = {.q = q};
+    int err = read_drawable(q, addr, &w.d);
+
+    pixman_region32_init(&w.clip);
+    if (!err)
+        err = draw(&w);
+    close_draw(&w);
+    if (err == -EFAULT) {
+        qxl_bug(q, "a drawing command refers to memory outside of its slot");
+        return;
+    }
+    if (err)
+        log_once(LOG_DEBUG, "qxl: a drawing command of type %u is not possible", w.d.type);
+    qxl_release(q, addr);
+}

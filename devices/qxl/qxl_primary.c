@@ -1,0 +1,176 @@
+/* qxl_primary.c - the primary surface, which is the display's picture, and the change between it and the VGA's. */
+#include "base/log.h"
+#include "devices/qxl/qxl_device.h"
+
+#include <spice/enums.h>
+
+/* The display's pixels are BGRx; a primary with other ones has a copy that is. */
+static bool is_bgrx(const struct canvas *c)
+{
+    return c->format == SPICE_SURFACE_FMT_32_xRGB || c->format == SPICE_SURFACE_FMT_32_ARGB;
+}
+
+static void update_shadow(struct qxl *q, const pixman_box32_t *box)
+{
+    pixman_image_composite32(PIXMAN_OP_SRC, q->surfaces[0].canvas->image, NULL, q->shadow->image,
+                             box->x1, box->y1, 0, 0, box->x1, box->y1, box->x2 - box->x1,
+                             box->y2 - box->y1);
+}
+
+/* Show the new primary on the display. */
+static int show_primary(struct qxl *q)
+{
+    const struct canvas *c = q->surfaces[0].canvas;
+    struct display_surface surface = {.width = c->width, .height = c->height};
+    struct display_head head = {.width = c->width, .height = c->height};
+    int err;
+
+    if (!is_bgrx(c)) {
+        err = canvas_create(&q->shadow, SPICE_SURFACE_FMT_32_xRGB, c->width, c->height);
+        if (err)
+            return err;
+        update_shadow(q, &(pixman_box32_t){0, 0, c->width, c->height});
+        c = q->shadow;
+    }
+    surface.pixels = c->pixels;
+    surface.stride = c->stride;
+    head_show_vga(&q->head, false);
+    display_set_surface(&q->head.display, &surface);
+    display_set_heads(&q->head.display, &head, 1);
+    return 0;
+}
+
+static bool possible(const QXLSurfaceCreate *c)
+{
+    bool shown = c->format == SPICE_SURFACE_FMT_32_xRGB || c->format == SPICE_SURFACE_FMT_32_ARGB ||
+                 c->format == SPICE_SURFACE_FMT_16_555 || c->format == SPICE_SURFACE_FMT_16_565;
+
+    return shown && c->width <= DISPLAY_MAX_WIDTH && c->height <= DISPLAY_MAX_HEIGHT;
+}
+
+void qxl_primary_create(struct qxl *q, const QXLSurfaceCreate *c, unsigned mode)
+{
+    struct qxl_surface_args args = {.format = c->format,
+                                    .width = c->width,
+                                    .height = c->height,
+                                    .stride = c->stride,
+                                    .data = c->mem,
+                                    .keep = c->flags & QXL_SURF_FLAG_KEEP_DATA};
+
+    if (qxl_surface(q, 0)) {
+        qxl_bug(q, "there is a primary surface already");
+        return;
+    }
+    if (!possible(c) || qxl_surface_create(q, 0, &args, 0) != 0) {
+        qxl_bug(q, "a primary surface of %ux%u, format %u, stride %d is not possible", c->width,
+                c->height, c->format, c->stride);
+        return;
+    }
+    if (show_primary(q) != 0) {
+        qxl_surface_destroy(q, 0);
+        qxl_bug(q, "no memory for the primary surface");
+        return;
+    }
+    pixman_region32_clear(&q->damage);
+    __atomic_store_n(&q->mode, mode, __ATOMIC_RELEASE);
+}
+
+bool qxl_primary_destroy(struct qxl *q)
+{
+    if (!qxl_surface(q, 0))
+        return false;
+    pixman_region32_clear(&q->damage);
+    qxl_cursor_reset(q);
+    display_set_surface(&q->head.display, NULL);
+    qxl_surface_destroy(q, 0);
+    canvas_destroy(q->shadow);
+    q->shadow = NULL;
+    __atomic_store_n(&q->mode, QXL_MODE_UNDEFINED, __ATOMIC_RELEASE);
+    return true;
+}
+
+/* The first QXL drivers' way: a mode of the ROM's table, guest addresses that are physical ones, a fixed frame buffer. */
+void qxl_set_mode(struct qxl *q, uint32_t id, const uint64_t bars[2])
+{
+    const QXLMode *mode = qxl_rom_mode(q, id);
+    QXLMemSlot slot = {bars[0], bars[0] + q->ram.size};
+    QXLSurfaceCreate create;
+
+    if (!mode) {
+        qxl_bug(q, "there is no mode %u", id);
+        return;
+    }
+    if (bars[0] == UINT64_MAX)
+        return;
+    create = (QXLSurfaceCreate){.width = mode->x_res,
+                                .height = mode->y_res,
+                                .stride = -(int32_t)mode->x_res * 4,
+                                .format = SPICE_SURFACE_FMT_32_xRGB,
+                                .mem = bars[0]};
+    qxl_primary_destroy(q);
+    q->slots[0].active = false;
+    qxl_slot_add(q, 0, &slot, bars, bars[0]);
+    qxl_primary_create(q, &create, QXL_MODE_COMPAT);
+    q->rom->mode = id;
+}
+
+void qxl_enter_vga(struct qxl *q)
+{
+    if (q->mode == QXL_MODE_VGA)
+        return;
+    qxl_primary_destroy(q);
+    qxl_cursor_reset(q);
+    if (q->secondary)
+        return;
+    __atomic_store_n(&q->mode, QXL_MODE_VGA, __ATOMIC_RELEASE);
+    head_show_vga(&q->head, true);
+}
+
+void qxl_report_damage(struct qxl *q)
+{
+    struct rect rects[64];
+    pixman_box32_t *boxes;
+    int count;
+
+    if (!pixman_region32_not_empty(&q->damage))
+        return;
+    boxes = pixman_region32_rectangles(&q->damage, &count);
+    if (count > (int)ARRAY_SIZE(rects)) {
+        boxes = pixman_region32_extents(&q->damage);
+        count = 1;
+    }
+    for (int i = 0; i < count; i++) {
+        if (q->shadow)
+            update_shadow(q, &boxes[i]);
+        rects[i] = (struct rect){boxes[i].x1, boxes[i].y1, boxes[i].x2, boxes[i].y2};
+    }
+    display_damage(&q->head.display, rects, count);
+    pixman_region32_clear(&q->damage);
+}
+
+/* What part of the primary each of the guest's monitors shows; those that are off have no size. */
+void qxl_monitors_config(struct qxl *q, QXLPHYSICAL addr)
+{
+    struct display_head heads[DISPLAY_MAX_HEADS];
+    QXLMonitorsConfig config;
+    size_t count = 0;
+
+    if (qxl_read(q, addr, &config, sizeof(config))) {
+        qxl_bug(q, "the monitors' configuration lies outside of its memory slot");
+        return;
+    }
+    for (unsigned i = 0; i < MIN(config.count, DISPLAY_MAX_HEADS); i++) {
+        QXLHead head;
+
+        if (qxl_read(q, addr + sizeof(config) + i * sizeof(head), &head, sizeof(head))) {
+            qxl_bug(q, "the monitors' configuration lies outside of its memory slot");
+            return;
+        }
+        if (head.width == 0 || head.height == 0 || head.width > DISPLAY_MAX_WIDTH ||
+            head.height > DISPLAY_MAX_HEIGHT || head.x > DISPLAY_MAX_WIDTH ||
+            head.y > DISPLAY_MAX_HEIGHT)
+            continue;
+        heads[count++] = (struct display_head){head.id, head.x, head.y, head.width, head.height};
+    }
+    display_set_heads(&q->head.display, heads, count);
+}
