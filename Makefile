@@ -30,7 +30,8 @@ PKG_OF = $(PKGS) $(CLIENT_PKGS)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu2x -D_GNU_SOURCE -I. -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla \
 	-Wno-missing-field-initializers -Wno-format-truncation -fno-strict-aliasing -fno-omit-frame-pointer -pthread \
-	-DMINIVM_LIBEXECDIR='"$(libexecdir)"' $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+	-DMINIVM_LIBEXECDIR='"$(libexecdir)"' $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) \
+	$(if $(findstring thread,$(SAN)),-Wno-tsan)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKG_OF) 2>/dev/null)
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 CLIENT_LIBS := $(shell pkg-config --libs $(CLIENT_PKGS) 2>/dev/null)
