@@ -1,0 +1,67 @@
+/* main.c - minivm and its commands. */
+#include "base/error.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "vmm/config.h"
+#include "vmm/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int command_run(int argc, char **argv)
+{
+    static struct vm_config config;
+    int err;
+
+    config_init(&config);
+    err = config_parse(&config, argc, argv);
+    if (err == OPTIONS_HELP)
+        return RUN_OK;
+    if (err) {
+        log_error("%s", fail_text());
+        return RUN_USAGE;
+    }
+    return run_machine(&config);
+}
+
+static const struct command {
+    const char *name, *help;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
+} commands[] = {
+    {"run", "boot a machine", command_run},
+};
+
+static void print_help(void)
+{
+    size_t i;
+
+    printf("usage: minivm COMMAND [OPTION...]\n\n");
+    for (i = 0; i < ARRAY_SIZE(commands); i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].help);
+    printf("\nminivm COMMAND --help says more.\n");
+}
+
+static int unknown_command(const char *name)
+{
+    const char *near = nearest_name(name, &commands->name, ARRAY_SIZE(commands), sizeof(commands[0]));
+
+    if (near)
+        log_error("unknown command '%s'; did you mean 'minivm %s'?", name, near);
+    else
+        log_error("unknown command '%s'; minivm --help lists the commands", name);
+    return RUN_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    size_t i;
+
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help();
+        return argc < 2 ? RUN_USAGE : RUN_OK;
+    }
+    for (i = 0; i < ARRAY_SIZE(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    return unknown_command(argv[1]);
+}
