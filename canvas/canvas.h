@@ -5,7 +5,7 @@
  * command (the QXL device, the server, the client) has decoded its pictures into pixman images before.
  *
  * Everything may come from a guest or a peer: boxes may lie outside the canvas (what is outside is not drawn), source
- * areas must lie inside their picture (-EINVAL otherwise), and no operation takes more memory than its surface.
+ * areas must lie inside their picture (-EINVAL otherwise), and no operation takes more memory than its surface and pictures.
  * Thread: one at a time for a canvas and for each picture it is given. Pixels follow the SPICE protocol, section
  * "display channel": 32-bit words 0xAARRGGBB, 16-bit words 565 or 555.
  */
@@ -77,5 +77,63 @@ int canvas_rop3(struct canvas *c, const struct canvas_target *t, const struct ca
                 const struct canvas_brush *brush, uint8_t rop3);
 /* Move pixels inside the canvas; (x, y) comes to the box's left top corner. They may overlap. */
 int canvas_copy_bits(struct canvas *c, const struct canvas_target *t, int32_t x, int32_t y);
+/* The picture without its pixels of the colour `key` (0xRRGGBB). */
+int canvas_transparent(struct canvas *c, const struct canvas_target *t,
+                       const struct canvas_source *src, uint32_t key);
+/* The picture (premultiplied) over the destination, all of it weakened by alpha (0..255). */
+int canvas_alpha_blend(struct canvas *c, const struct canvas_target *t,
+                       const struct canvas_source *src, uint8_t alpha, bool dest_has_alpha);
+
+/* One of the two pictures of a composite; XRender's terms. */
+struct canvas_layer {
+    pixman_image_t *image;
+    int32_t x, y; /* its pixel at the box's left top corner, before the transform */
+    pixman_filter_t filter;
+    pixman_repeat_t repeat;
+    const pixman_transform_t *transform; /* or NULL */
+    bool opaque;                         /* ignore its alpha */
+    bool component_alpha;
+};
+
+/* mask->image may be NULL. */
+int canvas_composite(struct canvas *c, const struct canvas_target *t, pixman_op_t op,
+                     const struct canvas_layer *src, const struct canvas_layer *mask,
+                     bool dest_opaque);
+
+struct canvas_glyph {
+    int32_t x, y; /* left top corner in the surface */
+    uint32_t width, height;
+    const uint8_t
+        *bits; /* rows of (width * bits + 7) / 8 bytes, the first pixel in the high bits */
+};
+
+struct canvas_text {
+    const struct canvas_glyph *glyphs;
+    size_t count;
+    unsigned bits; /* 1, 4 or 8: of coverage a pixel */
+    bool top_down; /* or the last row first */
+};
+
+/* The brush through the glyphs. `rop` counts for 1 bit; more bits blend. The mask of the target is not looked at. */
+int canvas_text(struct canvas *c, const struct canvas_target *t, const struct canvas_text *text,
+                const struct canvas_brush *brush, uint16_t rop);
+
+struct canvas_point {
+    int32_t x, y;
+};
+
+#define CANVAS_MAX_DASHES 256
+
+struct canvas_line {
+    const struct canvas_point *points; /* joined one by one; the last pixel is not drawn */
+    size_t count;
+    const uint8_t *dashes; /* pixels drawn, left out, drawn...; dash_count 0: a solid line */
+    size_t dash_count;
+    uint32_t dash_offset; /* where in the dashes the line begins */
+};
+
+/* A line of one pixel's width. The mask of the target is not looked at. */
+int canvas_stroke(struct canvas *c, const struct canvas_target *t, const struct canvas_line *line,
+                  const struct canvas_brush *brush, uint16_t rop);
 
 #endif

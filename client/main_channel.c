@@ -1,0 +1,110 @@
+#include "client/main_channel.h"
+
+#include "client/inputs_channel.h"
+#include "client/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int main_up(struct channel *c)
+{
+    c->session->linked = true;
+    return 0;
+}
+
+static void set_mouse_mode(struct session *s, uint32_t mode)
+{
+    screen_lock(s->screen);
+    s->screen->client_mouse = mode == SPICE_MOUSE_MODE_CLIENT;
+    screen_unlock(s->screen);
+    screen_wake(s->screen);
+}
+
+/* An absolute pointer is better wherever the guest has one. */
+static int choose_mouse_mode(struct channel *c, uint32_t supported, uint32_t current)
+{
+    struct spice_msgc_main_mouse_mode_request request = {SPICE_MOUSE_MODE_CLIENT};
+
+    set_mouse_mode(c->session, current);
+    if (current == SPICE_MOUSE_MODE_CLIENT || !(supported & SPICE_MOUSE_MODE_CLIENT))
+        return 0;
+    return channel_send(c, SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST, &request);
+}
+
+static int handle_init(struct channel *c, const void *msg)
+{
+    const struct spice_msg_main_init *m = msg;
+    int err;
+
+    c->session->connection_id = m->session_id;
+    err = choose_mouse_mode(c, m->supported_mouse_modes, m->current_mouse_mode);
+    return err ? err : channel_send(c, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
+}
+
+static int handle_channels_list(struct channel *c, const void *msg)
+{
+    const struct spice_msg_main_channels_list *m = msg;
+
+    session_open_channels(c->session, m->channels, m->count);
+    return 0;
+}
+
+static int handle_mouse_mode(struct channel *c, const void *msg)
+{
+    const struct spice_msg_main_mouse_mode *m = msg;
+
+    return choose_mouse_mode(c, m->supported_modes, m->current_mode);
+}
+
+static int handle_name(struct channel *c, const void *msg)
+{
+    const struct spice_msg_main_name *m = msg;
+    struct screen *screen = c->session->screen;
+    size_t n = MIN(m->size, sizeof(screen->name) - 1);
+
+    screen_lock(screen);
+    memcpy(screen->name, m->name, n);
+    screen->name[n] = '\0';
+    screen_unlock(screen);
+    screen_wake(screen);
+    return 0;
+}
+
+static const struct channel_handler handlers[] = {
+    {SPICE_MSG_MAIN_INIT, handle_init},
+    {SPICE_MSG_MAIN_CHANNELS_LIST, handle_channels_list},
+    {SPICE_MSG_MAIN_MOUSE_MODE, handle_mouse_mode},
+    {SPICE_MSG_MAIN_NAME, handle_name},
+};
+
+static void main_destroy(struct channel *c)
+{
+    channel_fini(c);
+    free(c);
+}
+
+static const struct channel_ops ops = {
+    .type = SPICE_CHANNEL_MAIN,
+    .caps = 1u << SPICE_MAIN_CAP_NAME_AND_UUID,
+    .tables = {{handlers, ARRAY_SIZE(handlers)}},
+    .up = main_up,
+    .destroy = main_destroy,
+};
+
+int main_channel_open(struct session *s, int fd, struct channel **channel)
+{
+    struct channel *c = calloc(1, sizeof(*c));
+    int err;
+
+    if (!c) {
+        close(fd);
+        return -ENOMEM;
+    }
+    err = channel_connect(c, s, &ops, 0, fd);
+    if (err)
+        free(c);
+    *channel = c;
+    return err;
+}

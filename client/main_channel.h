@@ -1,0 +1,10 @@
+/* main_channel.h - the first channel: the session's id, what other channels there are, the mouse mode, the name. */
+#ifndef CLIENT_MAIN_CHANNEL_H
+#define CLIENT_MAIN_CHANNEL_H
+
+#include "client/channel.h"
+
+/* fd: a connected socket, taken over whatever happens. */
+int main_channel_open(struct session *s, int fd, struct channel **channel);
+
+#endif

@@ -1,0 +1,76 @@
+#include "client/stats.h"
+
+#include "client/display_channel.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const image_names[] = {
+    [SPICE_IMAGE_TYPE_BITMAP] = "bitmap",
+    [SPICE_IMAGE_TYPE_QUIC] = "quic",
+    [SPICE_IMAGE_TYPE_LZ_PLT] = "lz-palette",
+    [SPICE_IMAGE_TYPE_LZ_RGB] = "lz",
+    [SPICE_IMAGE_TYPE_GLZ_RGB] = "glz",
+    [SPICE_IMAGE_TYPE_FROM_CACHE] = "from-cache",
+    [SPICE_IMAGE_TYPE_JPEG] = "jpeg",
+    [SPICE_IMAGE_TYPE_FROM_CACHE_LOSSLESS] = "from-cache-lossless",
+    [SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB] = "zlib-glz",
+    [SPICE_IMAGE_TYPE_JPEG_ALPHA] = "jpeg-alpha",
+    [SPICE_IMAGE_TYPE_LZ4] = "lz4",
+};
+
+static double ms(uint64_t ns)
+{
+    return (double)(ns / 1000) / 1000;
+}
+
+static json_t *images(const struct pictures_stats *p)
+{
+    json_t *o = json_object();
+
+    for (size_t i = 0; i < ARRAY_SIZE(image_names); i++)
+        if (image_names[i] && p->count[i])
+            json_object_set_new(o, image_names[i], json_integer((json_int_t)p->count[i]));
+    return o;
+}
+
+static json_t *channel(const struct channel *c)
+{
+    json_t *o = json_pack(
+        "{s:s, s:i, s:I, s:I, s:I, s:I, s:f}", "type", spice_channel_name(c->ops->type), "id",
+        c->id, "messages_in", (json_int_t)c->stats.messages_in, "bytes_in",
+        (json_int_t)c->stream.bytes_in, "messages_out", (json_int_t)c->stats.messages_out,
+        "bytes_out", (json_int_t)c->stream.bytes_out, "handling_ms", ms(c->stats.handling_ns));
+
+    if (o && c->ops->type == SPICE_CHANNEL_DISPLAY) {
+        const struct pictures_stats *p = display_channel_stats(c);
+
+        json_object_set_new(o, "images", images(p));
+        json_object_set_new(o, "decode_ms", json_real(ms(p->decode_ns)));
+        json_object_set_new(o, "decoded_pixels", json_integer((json_int_t)p->decoded_pixels));
+    }
+    return o;
+}
+
+int stats_print(struct session *s)
+{
+    json_t *root = json_object(), *list = json_array();
+    struct channel *c;
+    char *text;
+
+    TAILQ_FOREACH (c, &s->channels, entry)
+        json_array_append_new(list, channel(c));
+    json_object_set_new(root, "session_ms", json_real(ms(now_ns() - s->started_ns)));
+    json_object_set_new(root, "first_picture_ms",
+                        s->marked_ns ? json_real(ms(s->marked_ns - s->started_ns)) : json_null());
+    json_object_set_new(root, "channels", list);
+    text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+    json_decref(root);
+    if (!text)
+        return -ENOMEM;
+    puts(text);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,229 @@
+#include "client/stream.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FIRST_BUFFER KIB(64)
+#define READ_AT_ONCE KIB(256)
+
+static void stream_ready(uv_poll_t *poll, int status, int events);
+
+static void update_poll(struct stream *s)
+{
+    int events = s->paused ? 0 : UV_READABLE;
+
+    if (s->connecting)
+        events = UV_WRITABLE;
+    else if (s->out.size > s->out_sent)
+        events |= UV_WRITABLE;
+    if (!s->polling)
+        return;
+    if (events)
+        uv_poll_start(&s->poll, events, stream_ready);
+    else
+        uv_poll_stop(&s->poll);
+}
+
+int stream_adopt(struct stream *s, struct loop *loop, const struct stream_ops *ops, int fd)
+{
+    int err, one = 1;
+
+    *s = (struct stream){.ops = ops, .loop = loop, .fd = fd, .connecting = true};
+    writer_init(&s->out, STREAM_MAX_OUT);
+    /* No error if it is no TCP socket. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    err = uv_poll_init(&loop->uv, &s->poll, fd);
+    if (err) {
+        stream_close(s);
+        return err;
+    }
+    s->polling = true;
+    update_poll(s);
+    return 0;
+}
+
+int stream_connect(struct stream *s, struct loop *loop, const struct stream_ops *ops,
+                   const struct sockaddr_storage *address, socklen_t size)
+{
+    int err, fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (const struct sockaddr *)address, size) < 0 && errno != EINPROGRESS) {
+        err = -errno;
+        close(fd);
+        return err;
+    }
+    return stream_adopt(s, loop, ops, fd);
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->polling) {
+        uv_poll_stop(&s->poll);
+        uv_close((uv_handle_t *)&s->poll, NULL);
+        s->polling = false;
+    }
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+void stream_fini(struct stream *s)
+{
+    free(s->in);
+    s->in = NULL;
+    writer_fini(&s->out);
+}
+
+static void end(struct stream *s, int err)
+{
+    if (s->fd < 0)
+        return;
+    stream_close(s);
+    s->ops->ended(s, err);
+}
+
+int stream_flush(struct stream *s)
+{
+    if (s->out.bad)
+        return fail(-ENOBUFS, "the server does not read what is sent to it");
+    while (s->out_sent < s->out.size) {
+        ssize_t n = send(s->fd, s->out.data + s->out_sent, s->out.size - s->out_sent, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0)
+            return -errno;
+        s->out_sent += (size_t)n;
+        s->bytes_out += (uint64_t)n;
+    }
+    if (s->out_sent == s->out.size) {
+        writer_reset(&s->out);
+        s->out_sent = 0;
+    }
+    update_poll(s);
+    return 0;
+}
+
+/* Bytes free behind in_end: at least one, unless memory is short. */
+static int make_room(struct stream *s, size_t wanted)
+{
+    size_t have = s->in_end - s->in_start;
+    uint8_t *in;
+
+    if (s->in_start) {
+        memmove(s->in, s->in + s->in_start, have);
+        s->in_start = 0;
+        s->in_end = have;
+    }
+    if (s->in_capacity >= wanted)
+        return 0;
+    in = realloc(s->in, wanted);
+    if (!in)
+        return -ENOMEM;
+    s->in = in;
+    s->in_capacity = wanted;
+    return 0;
+}
+
+int stream_expect(struct stream *s, size_t size)
+{
+    size_t have = s->in_end - s->in_start;
+
+    /* What a peer only announces costs nothing: the buffer at most doubles with what has really come. */
+    return make_room(s, MAX(MIN(size, 2 * have + FIRST_BUFFER), FIRST_BUFFER));
+}
+
+void stream_take(struct stream *s, size_t size)
+{
+    s->in_start += size;
+    if (s->in_start == s->in_end)
+        s->in_start = s->in_end = 0;
+}
+
+static int read_some(struct stream *s)
+{
+    ssize_t n;
+    int err = 0;
+
+    if (s->in_end == s->in_capacity)
+        err = make_room(s, MAX(s->in_capacity, FIRST_BUFFER));
+    if (err)
+        return err;
+    if (s->in_end == s->in_capacity)
+        err = stream_expect(s, SIZE_MAX);
+    if (err)
+        return err;
+    n = recv(s->fd, s->in + s->in_end, MIN(s->in_capacity - s->in_end, READ_AT_ONCE), 0);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 1 : -errno;
+    if (n == 0)
+        return -ENODATA;
+    s->in_end += (size_t)n;
+    s->bytes_in += (uint64_t)n;
+    return 0;
+}
+
+static int finish_connect(struct stream *s)
+{
+    socklen_t size = sizeof(int);
+    int err = 0;
+
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
+        return -errno;
+    if (err)
+        return -err;
+    s->connecting = false;
+    err = s->ops->connected(s);
+    return err ? err : stream_flush(s);
+}
+
+static void stream_ready(uv_poll_t *poll, int status, int events)
+{
+    struct stream *s = container_of(poll, struct stream, poll);
+    int err = status;
+
+    if (!err && s->connecting)
+        err = finish_connect(s);
+    else if (!err && (events & UV_WRITABLE))
+        err = stream_flush(s);
+    if (!err && (events & UV_READABLE) && s->fd >= 0) {
+        err = read_some(s);
+        if (!err)
+            err = s->ops->input(s);
+        else if (err > 0)
+            err = 0;
+    }
+    if (err)
+        end(s, err == -ENODATA ? 0 : err);
+}
+
+static void input_again(void *arg)
+{
+    struct stream *s = arg;
+    int err;
+
+    if (s->fd < 0 || s->paused)
+        return;
+    err = s->ops->input(s);
+    if (err)
+        end(s, err);
+}
+
+void stream_pause(struct stream *s, bool pause)
+{
+    if (s->paused == pause || s->fd < 0)
+        return;
+    s->paused = pause;
+    update_poll(s);
+    if (!pause)
+        loop_call(s->loop, input_again, s);
+}
