@@ -2,6 +2,7 @@
 #
 #   make run      install what is missing, build, make the demo disk, run it
 #   make check    install what is missing, build, run all tests of the default tier
+#   make bench    minivm beside its peers, in one run
 #   SAN=address,undefined | SAN=thread   build with sanitizers, into a directory of its own
 #   V=1           show the commands
 
@@ -61,7 +62,8 @@ BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
 include $(sort $(wildcard */module.mk */*/module.mk))
 
 .DEFAULT_GOAL := all
-.PHONY: all clean install check-unit check-device unit device bench-bin
+.PHONY: all clean install unit device bench-bin check check-unit check-device check-payload check-e2e \
+	check-fuzz check-sanitized tested sanitized
 all: $(MINIVM) $(CLIENT)
 
 $(MINIVM): $(BUILD)/vmm/main.o $(LIB)
@@ -97,10 +99,40 @@ $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_LIB) $(LIB)
 unit: $(UNIT_BIN)
 device: $(DEVICE_BIN)
 bench-bin: $(BENCH_BIN)
+
+# The tiers. A folder's module.mk adds to E2E_NEEDS, PAYLOAD_NEEDS and FUZZ_NEEDS what its tests need built.
+SANITIZERS := address,undefined thread
+PAYLOAD_TESTS := $(wildcard tests/payload/run)
+E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
+FUZZ_TESTS := $(wildcard tests/fuzz/run)
+SANITIZED_TESTS = $(foreach s,$(subst $(comma),-,$(SANITIZERS)),$(patsubst build/%,build/$(s)/%,$(UNIT_BIN) $(DEVICE_BIN)))
+
 check-unit: unit
 	$(Q)tests/run $(UNIT_BIN)
 check-device: device
 	$(Q)tests/run $(DEVICE_BIN)
+check-payload: $(MINIVM) $(PAYLOAD_NEEDS)
+	$(Q)tests/run $(PAYLOAD_TESTS)
+check-e2e: all $(E2E_NEEDS)
+	$(Q)tests/run --timeout 900 $(E2E_TESTS)
+check-fuzz: $(FUZZ_NEEDS)
+	$(Q)tests/run --timeout 600 $(FUZZ_TESTS)
+sanitized:
+	$(Q)for s in $(SANITIZERS); do $(MAKE) --no-print-directory SAN=$$s unit device || exit 1; done
+check-sanitized: sanitized
+	$(Q)tests/run $(SANITIZED_TESTS)
+
+# Everything of the default tier in one run, so that the last line counts it all. Packages come first, in a make of
+# their own: what pkg-config says is only known afterwards.
+check:
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory tested
+tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FUZZ_NEEDS) sanitized
+	$(Q)tests/run --timeout 900 $(UNIT_BIN) $(DEVICE_BIN) $(SANITIZED_TESTS) $(PAYLOAD_TESTS) $(FUZZ_TESTS) $(E2E_TESTS)
+
+install: all
+	install -Dm755 $(MINIVM) $(DESTDIR)$(bindir)/minivm
+	install -Dm755 $(CLIENT) $(DESTDIR)$(bindir)/minivm-client
 
 clean:
 	rm -rf build
