@@ -26,7 +26,7 @@ struct option_table {
 
 /*
  * Parse argv[1..]. 0; OPTIONS_HELP after --help was printed; -EINVAL with fail_text() (names the option, suggests the
- * nearest one for a misspelt name).
+ * nearest one for a misspelt name), or what an option's parse() returned, with its text.
  */
 #define OPTIONS_HELP 1
 int options_parse(const struct option_table *table, int argc, char **argv, void *config);

@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 #include "base/log.h"
+#include "base/options.h"
 #include "client/errands.h"
 #include "client/options.h"
 #include "client/session.h"
@@ -117,14 +118,12 @@ int main(int argc, char **argv)
     int err, status;
 
     log_set_program("minivm-client");
-    err = options_parse(&client.options, argc, argv);
+    err = client_options_parse(&client.options, argc, argv);
+    if (err == OPTIONS_HELP)
+        return 0;
     if (err) {
         log_error("%s", fail_text());
         return err == -EINVAL ? 2 : 1;
-    }
-    if (client.options.help) {
-        fputs(options_usage(), stdout);
-        return 0;
     }
     if (client.options.verbose)
         log_set_level(LOG_DEBUG);

@@ -1,37 +1,12 @@
 #include "client/options.h"
 
 #include "base/error.h"
+#include "base/options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char usage[] =
-    "usage: minivm-client [OPTION...] spice://HOST:PORT | spice+unix://PATH\n"
-    "       minivm-client [OPTION...] --host HOST --port PORT\n"
-    "\n"
-    "  --host HOST, --port PORT  the server\n"
-    "  --password-file FILE      its first line is the password (ticket)\n"
-    "  --screenshot FILE.png     write the guest's picture, without the cursor, once it is there "
-    "and quiet; then exit\n"
-    "  --type TEXT               type TEXT on a US keyboard when the first picture is quiet; \\n "
-    "is Enter, \\t Tab\n"
-    "  --exit-after SECONDS      end then; a screenshot is taken at that moment, quiet or not "
-    "(with --type at the latest)\n"
-    "  --headless                no window: needs no display\n"
-    "  --stats                   print messages, bytes and times of each channel as JSON when it "
-    "ends\n"
-    "  --verbose                 say more on standard error\n"
-    "  --help\n"
-    "\n"
-    "In the window Ctrl+Alt (left) gives mouse and keyboard back.\n";
-
-const char *options_usage(void)
-{
-    return usage;
-}
 
 static int copy_text(char *to, size_t size, const char *from, size_t n, const char *what)
 {
@@ -86,7 +61,7 @@ static int parse_authority(struct client_options *o, const char *text)
     return *rest ? fail(-EINVAL, "'%s' is not understood after the host", rest) : 0;
 }
 
-int options_parse_uri(struct client_options *o, const char *uri)
+int client_options_parse_uri(struct client_options *o, const char *uri)
 {
     if (strncmp(uri, "spice+unix://", 13) == 0)
         return copy_text(o->unix_path, sizeof(o->unix_path), uri + 13, strlen(uri + 13),
@@ -96,8 +71,9 @@ int options_parse_uri(struct client_options *o, const char *uri)
     return fail(-EINVAL, "'%s' is neither spice://HOST:PORT nor spice+unix://PATH", uri);
 }
 
-static int read_password(struct client_options *o, const char *path)
+static int read_password(void *config, const char *path)
 {
+    struct client_options *o = config;
     char line[sizeof(o->password) + 2];
     FILE *f = fopen(path, "re");
     size_t n;
@@ -116,102 +92,96 @@ static int read_password(struct client_options *o, const char *path)
     return 0;
 }
 
-static int set_seconds(struct client_options *o, const char *text)
+static int set_seconds(void *config, const char *text)
 {
+    struct client_options *o = config;
     char *end;
 
     o->exit_after = strtod(text, &end);
     if (*end || !(o->exit_after > 0 && o->exit_after < 1e6))
-        return fail(-EINVAL, "--exit-after '%s' is not a number of seconds", text);
+        return fail(-EINVAL, "'%s' is not a number of seconds", text);
     return 0;
 }
 
-enum {
-    OPT_HOST = 256,
-    OPT_PORT,
-    OPT_PASSWORD,
-    OPT_SHOT,
-    OPT_TYPE,
-    OPT_EXIT,
-    OPT_HEADLESS,
-    OPT_STATS,
-    OPT_VERBOSE,
-    OPT_HELP
-};
-
-static const struct option long_options[] = {
-    {"host", required_argument, NULL, OPT_HOST},
-    {"port", required_argument, NULL, OPT_PORT},
-    {"password-file", required_argument, NULL, OPT_PASSWORD},
-    {"screenshot", required_argument, NULL, OPT_SHOT},
-    {"type", required_argument, NULL, OPT_TYPE},
-    {"exit-after", required_argument, NULL, OPT_EXIT},
-    {"headless", no_argument, NULL, OPT_HEADLESS},
-    {"stats", no_argument, NULL, OPT_STATS},
-    {"verbose", no_argument, NULL, OPT_VERBOSE},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL},
-};
-
-static int apply(struct client_options *o, int option)
+static int set_host(void *config, const char *text)
 {
-    switch (option) {
-    case OPT_HOST:
-        return copy_text(o->host, sizeof(o->host), optarg, strlen(optarg), "--host");
-    case OPT_PORT:
-        return set_port(o, optarg);
-    case OPT_PASSWORD:
-        return read_password(o, optarg);
-    case OPT_SHOT:
-        o->screenshot = optarg;
-        return 0;
-    case OPT_TYPE:
-        o->type = optarg;
-        return 0;
-    case OPT_EXIT:
-        return set_seconds(o, optarg);
-    case OPT_HEADLESS:
-        o->headless = true;
-        return 0;
-    case OPT_STATS:
-        o->stats = true;
-        return 0;
-    case OPT_VERBOSE:
-        o->verbose = true;
-        return 0;
-    default:
-        o->help = true;
-        return 0;
-    }
+    struct client_options *o = config;
+
+    return copy_text(o->host, sizeof(o->host), text, strlen(text), "the name");
 }
 
-static int parse_arguments(struct client_options *o, int argc, char **argv)
+static int set_port_option(void *config, const char *text)
 {
-    int option, err = 0;
-
-    optind = 0;
-    opterr = 0;
-    while (!err && (option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-        if (option == '?')
-            return fail(-EINVAL, "unknown option '%s'; see --help", argv[optind - 1]);
-        if (option == ':')
-            return fail(-EINVAL, "option '%s' needs a value; see --help", argv[optind - 1]);
-        err = apply(o, option);
-    }
-    if (err || o->help)
-        return err;
-    if (argc - optind > 1)
-        return fail(-EINVAL, "one server at a time: '%s' is too much", argv[optind + 1]);
-    return optind < argc ? options_parse_uri(o, argv[optind]) : 0;
+    return set_port(config, text);
 }
 
-int options_parse(struct client_options *o, int argc, char **argv)
+static int set_screenshot(void *config, const char *path)
+{
+    ((struct client_options *)config)->screenshot = path;
+    return 0;
+}
+
+static int set_type(void *config, const char *text)
+{
+    ((struct client_options *)config)->type = text;
+    return 0;
+}
+
+static int set_headless(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->headless = true;
+    return 0;
+}
+
+static int set_stats(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->stats = true;
+    return 0;
+}
+
+static int set_verbose(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->verbose = true;
+    return 0;
+}
+
+static int set_server(void *config, const char *word)
+{
+    struct client_options *o = config;
+
+    if (o->host[0] || o->unix_path[0])
+        return fail(-EINVAL, "one server at a time: '%s' is too much", word);
+    return client_options_parse_uri(o, word);
+}
+
+static const struct option_def defs[] = {
+    {"host", "HOST", "the server's name or address", set_host},
+    {"port", "PORT", "its port", set_port_option},
+    {"password-file", "FILE", "its first line is the password (ticket)", read_password},
+    {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit", set_screenshot},
+    {"type", "TEXT", "type this on a US keyboard first; \\n is Enter, \\t Tab", set_type},
+    {"exit-after", "SECONDS", "end then; with --screenshot, take it at that moment", set_seconds},
+    {"headless", NULL, "no window: needs no display", set_headless},
+    {"stats", NULL, "print each channel's messages, bytes and times as JSON at the end", set_stats},
+    {"verbose", NULL, "say more on standard error", set_verbose},
+};
+
+static const struct option_table table = {
+    .usage = "minivm-client [OPTION...] spice://HOST:PORT | spice+unix://PATH\n"
+             "       minivm-client [OPTION...] --host HOST --port PORT\n\n"
+             "Shows a SPICE server's screen. In the window Ctrl+Alt (left) gives mouse and keyboard back.",
+    .options = defs,
+    .count = ARRAY_SIZE(defs),
+    .positional = set_server,
+};
+
+int client_options_parse(struct client_options *o, int argc, char **argv)
 {
     int err;
 
     *o = (struct client_options){0};
-    err = parse_arguments(o, argc, argv);
-    if (err || o->help || o->unix_path[0])
+    err = options_parse(&table, argc, argv, o);
+    if (err || o->unix_path[0])
         return err;
     if (!o->port[0])
         return fail(-EINVAL, "which server? Give spice://HOST:PORT, or --port; see --help");

@@ -13,16 +13,14 @@ struct client_options {
     const char *type;       /* text to type, or NULL */
     double exit_after;      /* seconds; 0: never */
     bool headless, stats, verbose;
-    bool help;
 };
 
 /*
- * Fill in from argv. Errors come with fail_text(): -EINVAL the command line is wrong (exit 2), others a file could not be
+ * Fill in from argv. OPTIONS_HELP (base/options.h) when help was printed. Errors come with fail_text(): -EINVAL the command line is wrong (exit 2), others a file could not be
  * read (exit 1).
  */
-int options_parse(struct client_options *o, int argc, char **argv);
+int client_options_parse(struct client_options *o, int argc, char **argv);
 /* spice://HOST:PORT, spice://HOST?port=PORT, spice+unix://PATH; IPv6 addresses in brackets. */
-int options_parse_uri(struct client_options *o, const char *uri);
-const char *options_usage(void);
+int client_options_parse_uri(struct client_options *o, const char *uri);
 
 #endif
