@@ -1,0 +1,1 @@
+$(BUILD)/tests/bench/bench_codec: $(BUILD)/tests/lib/pictures.o

@@ -1,0 +1,111 @@
+/*
+ * encode.c - what libspice-server takes to encode a picture.
+ *
+ * usage: encode quic|lz|lz4|glz|jpeg RAW WIDTH HEIGHT
+ *
+ * REFERENCE_PORT in the environment names the first of four TCP ports to use (5940).
+ * RAW has b, g, r, ignored bytes without padding. Prints the CPU seconds that encoding took (what the server needs to pass
+ * the same picture on as it is taken off) and the bytes. Exits with 1 if it did not come in that form.
+ */
+#include "base/log.h"
+#include "tests/lib/pictures.h"
+#include "tests/reference/feed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REPEATS 24
+
+static const struct mode {
+    const char *name;
+    struct feed_options options;
+    uint8_t type;
+} modes[] = {
+    {"off", {.compression = SPICE_IMAGE_COMPRESSION_OFF}, SPICE_IMAGE_TYPE_BITMAP},
+    {"quic", {.compression = SPICE_IMAGE_COMPRESSION_QUIC}, SPICE_IMAGE_TYPE_QUIC},
+    {"lz", {.compression = SPICE_IMAGE_COMPRESSION_LZ}, SPICE_IMAGE_TYPE_LZ_RGB},
+    {"lz4", {.compression = SPICE_IMAGE_COMPRESSION_LZ4}, SPICE_IMAGE_TYPE_LZ4},
+    {"glz", {.compression = SPICE_IMAGE_COMPRESSION_GLZ}, SPICE_IMAGE_TYPE_GLZ_RGB},
+    {"jpeg",
+     {.compression = SPICE_IMAGE_COMPRESSION_AUTO_GLZ, .jpeg = true},
+     SPICE_IMAGE_TYPE_JPEG},
+};
+
+/* Shared with the children. */
+static struct figures {
+    double seconds;
+    uint64_t bytes;
+    bool as_wanted;
+} * figures;
+
+static uint8_t wanted;
+
+static void got(void *opaque, size_t index, const struct feed_result *result)
+{
+    (void)opaque;
+    (void)index;
+    figures->bytes += result->size;
+    figures->as_wanted &= result->type == wanted;
+}
+
+static void measure(const struct mode *mode, const struct image *picture, int port)
+{
+    struct image pictures[REPEATS];
+    struct feed_options options = mode->options;
+    const uint32_t black = 0;
+    struct palette palette = {&black, 1};
+    pid_t child = fork();
+    int status;
+
+    *figures = (struct figures){.as_wanted = true};
+    if (child == 0) {
+        for (int i = 0; i < REPEATS; i++)
+            pictures[i] = *picture;
+        wanted = mode->type;
+        options.port = port;
+        figures->seconds = feed_run(&options, pictures, REPEATS, &palette, got, NULL) / REPEATS;
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || status)
+        die("the server failed");
+}
+
+int main(int argc, char **argv)
+{
+    struct image image;
+    const char *from = getenv("REFERENCE_PORT");
+    int port = from ? atoi(from) : 5940;
+    double base, least = 1e9;
+    size_t m = 0;
+    FILE *f;
+
+    if (argc < 5)
+        die("usage: encode quic|lz|lz4|glz|jpeg RAW WIDTH HEIGHT");
+    while (m < ARRAY_SIZE(modes) && strcmp(modes[m].name, argv[1]))
+        m++;
+    if (m == ARRAY_SIZE(modes))
+        die("no such codec: %s", argv[1]);
+    image =
+        picture_new(SPICE_BITMAP_FMT_32BIT, (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]), 0);
+    f = fopen(argv[2], "rb");
+    if (!f || fread(image.data, image.stride, image.height, f) != image.height)
+        die("cannot read %s", argv[2]);
+    figures =
+        mmap(NULL, sizeof(*figures), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    measure(&modes[0], &image, port);
+    base = figures->seconds;
+    for (int i = 0; i < 3; i++) {
+        measure(&modes[m], &image, port + 1 + i);
+        least = least < figures->seconds ? least : figures->seconds;
+    }
+    if (!figures->as_wanted)
+        return 1;
+    /* Passing on coded bytes costs less than raw ones; only the raw copy's share of them is taken off. */
+    base *= (double)figures->bytes / REPEATS / ((double)image.stride * image.height);
+    printf("%.6f %.0f\n", least - base, (double)figures->bytes / REPEATS);
+    return 0;
+}
