@@ -46,7 +46,7 @@ static void make_code(struct quic_codes *codes, unsigned l)
     unsigned limit = MIN(QUIC_MAX_CODE - codes->bits, (values >> l) - 1);
     unsigned plain = limit << l, suffix = ceil_log2(values - plain);
 
-    codes->prefix_limit[l] = (uint8_t)limit;
+    codes->escape_below[l] = l == codes->bits - 1 ? UINT64_MAX : 1ull << (64 - limit);
     codes->suffix_bits[l] = (uint8_t)suffix;
     codes->escape_length[l] = (uint8_t)(limit + suffix);
     codes->escape_base[l] = (uint8_t)plain;
@@ -113,26 +113,28 @@ static void reset_pass(struct quic_pass *pass, const struct quic_codes *codes, u
     }
 }
 
+/* How many rows of bytes place_rows() gives out. */
+#define BYTE_ROWS (4 * QUIC_CHANNELS + 2 * 5 + 4)
+
 /* Give each row its place; `size` is a multiple of 64, slack on both sides included. Returns the end. */
 static uint8_t *place_rows(struct quic_pass *pass, uint8_t *at, size_t size)
 {
-    for (unsigned c = 0; c < QUIC_CHANNELS; c++, at += 4 * size) {
-        pass->channel[c].context = at + QUIC_SLACK;
-        pass->residual[c] = at + size + QUIC_SLACK;
-        pass->plane[0][c] = at + 2 * size + QUIC_SLACK;
-        pass->plane[1][c] = at + 3 * size + QUIC_SLACK;
-    }
+    for (unsigned c = 0; c < QUIC_CHANNELS; c++)
+        for (unsigned i = 0; i < 2; i++, at += 2 * size) {
+            pass->plane[i][c] = at + QUIC_SLACK;
+            pass->folded[i][c] = at + size + QUIC_SLACK;
+        }
     for (unsigned i = 0; i < 2; i++, at += 5 * size) {
-        pass->pixels[i] = (uint32_t *)(at + QUIC_SLACK);
+        pass->pixels[i] = (uint32_t *)at;
         pass->same[i] = (uint64_t *)(at + 4 * size);
     }
-    return at;
+    pass->coded = (uint32_t *)(at + QUIC_SLACK);
+    return at + 4 * size;
 }
 
 int quic_begin(struct quic *quic, const struct quic_form *form, uint32_t width)
 {
-    size_t size = ALIGN_UP((size_t)width, 64) + 2 * QUIC_SLACK,
-           all = 2 * (4 * QUIC_CHANNELS + 10) * size;
+    size_t size = ALIGN_UP((size_t)width, 64) + 2 * QUIC_SLACK, all = 2 * BYTE_ROWS * size;
     bool grown = all > quic->rows.size;
     uint8_t *at = scratch_get(&quic->rows, all);
 

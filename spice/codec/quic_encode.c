@@ -75,10 +75,12 @@ static void turn_rows(struct quic_pass *pass)
     pass->same[0] = pass->same[1];
     pass->same[1] = same;
     for (unsigned c = 0; c < pass->channels; c++) {
-        uint8_t *plane = pass->plane[0][c];
+        uint8_t *plane = pass->plane[0][c], *folded = pass->folded[0][c];
 
         pass->plane[0][c] = pass->plane[1][c];
         pass->plane[1][c] = plane;
+        pass->folded[0][c] = pass->folded[1][c];
+        pass->folded[1][c] = folded;
     }
 }
 

@@ -20,18 +20,20 @@
 #define QUIC_ROW_BITS     160  /* at most for one pixel in both passes, its runs included */
 #define QUIC_SLACK        64 /* bytes that vector loads and bit refills may touch past a row or a stream */
 
-/* The eight Golomb-Rice codes for samples of `bits` bits. Code l has l low bits plain and the rest in unary. */
+/*
+ * The eight Golomb-Rice codes for samples of `bits` bits. Code l has l low bits plain and the rest in unary. Words that
+ * would be too long escape: a plain number follows a prefix that no other word has.
+ */
 struct quic_codes {
     unsigned bits;
     uint32_t word[QUIC_CODES][256]; /* the code word; its length in the upper 6 bits */
-    uint16_t
-        length[256]
-              [QUIC_CODES]; /* its length, code bits-1 first; 65535 for codes that do not exist */
-    uint8_t prefix_limit
-        [QUIC_CODES]; /* as many zeros or more begin a word that is not Golomb-Rice... */
-    uint8_t escape_length[QUIC_CODES]; /* ...but this long, */
-    uint8_t suffix_bits[QUIC_CODES];   /* ends in as many plain bits */
-    uint8_t escape_base[QUIC_CODES];   /* and means those plus this. */
+    /* The lengths, code bits-1 first; 65535 for codes that do not exist. */
+    uint16_t length[256][QUIC_CODES];
+    /* Words that, left-aligned in 64 bits, are below this escape; of the last code, all are taken so... */
+    uint64_t escape_below[QUIC_CODES];
+    uint8_t escape_length[QUIC_CODES]; /* ...are this long, */
+    uint8_t suffix_bits[QUIC_CODES];   /* end in as many plain bits */
+    uint8_t escape_base[QUIC_CODES];   /* and mean those plus this. */
 };
 
 #define QUIC_WORD_LENGTH(w) ((w) >> 26)
@@ -39,10 +41,9 @@ struct quic_codes {
 
 /* What a channel has learnt. Samples of similar size share a bucket of counters. */
 struct quic_channel {
-    _Alignas(16) uint16_t
-        counter[QUIC_CODES][QUIC_CODES]; /* per bucket: bits that each code would have cost */
-    uint8_t best[256];                   /* after a sample of this value: the code */
-    uint8_t *context; /* the samples last coded at each place; [-1] is the one before the row */
+    /* Per bucket: the bits that each code would have cost. */
+    _Alignas(16) uint16_t counter[QUIC_CODES][QUIC_CODES];
+    uint8_t best[256]; /* after a sample of this value: the code */
 };
 
 struct quic_pass {
@@ -52,11 +53,14 @@ struct quic_pass {
     uint32_t wait; /* pixels until the model is updated */
     uint32_t seed, step, step_left, trigger;
     uint32_t run_state;
-    /* The encoder's rows: [0] the one being coded, [1] the one above. */
-    uint8_t *plane[2][QUIC_CHANNELS], *residual[QUIC_CHANNELS];
+    /*
+     * The encoder's rows: [0] the one being coded, [1] the one above. `folded` has the samples as coded; where a run
+     * covers a place it keeps what was coded there last. [-1] is what comes before the row.
+     */
+    uint8_t *plane[2][QUIC_CHANNELS], *folded[2][QUIC_CHANNELS];
     uint64_t *same[2]; /* bit x: pixel x is the same as the one to its left */
-    /* The decoder's rows, one word for a pixel: 0x00rrggbb, or one sample. */
-    uint32_t *pixels[2];
+    /* The decoder's rows, one word for a pixel: 0x00rrggbb, or one sample. `coded` is as `folded`. */
+    uint32_t *pixels[2], *coded;
 };
 
 struct quic_bit_writer {

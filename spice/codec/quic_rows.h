@@ -16,16 +16,15 @@ INLINE uint32_t random_wait(struct quic_pass *pass, uint32_t mask)
 }
 
 /* Buckets hold 1, 2, 4, ... values; the last takes the rest. */
-INLINE unsigned bucket_of(const struct quic_codes *codes, unsigned value)
+INLINE unsigned bucket_of(unsigned value, unsigned bits)
 {
-    return MIN(31 - (unsigned)__builtin_clz(value + 1), codes->bits - 1);
+    return MIN(31 - (unsigned)__builtin_clz(value + 1), bits - 1);
 }
 
-static void set_best(struct quic_channel *channel, const struct quic_codes *codes, unsigned bucket,
-                     unsigned best)
+static void set_best(struct quic_channel *channel, unsigned bits, unsigned bucket, unsigned best)
 {
     unsigned from = (1u << bucket) - 1;
-    unsigned size = bucket == codes->bits - 1 ? 256 - from : 1u << bucket;
+    unsigned size = bucket == bits - 1 ? 256 - from : 1u << bucket;
 
     memset(channel->best + from, (int)best, size);
 }
@@ -61,25 +60,20 @@ INLINE unsigned count_costs(uint16_t *counter, const uint16_t *length, unsigned 
 #endif
 
 /*
- * Learn from the pixel at x. Counters are kept with the longest code first, so that of equal costs its place wins.
- * They stay below 65535: a counter grows by 26 at most while the least grows by 1 at least, and all are halved when
- * the least passes 900.
+ * Learn from a sample and the one before it. Counters are kept with the longest code first, so that of equal costs its
+ * place wins. They stay below 65535: a counter grows by 26 at most while the least grows by 1 at least, and all are halved
+ * when the least passes 900.
  */
-INLINE void learn(struct quic_pass *pass, uint32_t x, unsigned channels)
+INLINE void learn(struct quic_pass *pass, unsigned c, unsigned before, unsigned value,
+                  unsigned bits)
 {
-    const struct quic_codes *codes = pass->codes;
+    struct quic_channel *channel = &pass->channel[c];
+    unsigned bucket = bucket_of(before, bits), best;
 
-    for (unsigned c = 0; c < channels; c++) {
-        struct quic_channel *channel = &pass->channel[c];
-        unsigned before = channel->context[(ptrdiff_t)x - 1], bucket = bucket_of(codes, before),
-                 best;
-
-        best = codes->bits - 1 -
-               count_costs(channel->counter[bucket], codes->length[channel->context[x]],
-                           pass->trigger);
-        if (channel->best[before] != best)
-            set_best(channel, codes, bucket, best);
-    }
+    best =
+        bits - 1 - count_costs(channel->counter[bucket], pass->codes->length[value], pass->trigger);
+    if (channel->best[before] != best)
+        set_best(channel, bits, bucket, best);
 }
 
 /*
@@ -220,10 +214,13 @@ INLINE void put_pixels(struct quic_pass *pass, struct quic_bit_writer *out, uint
                        uint32_t end, unsigned channels)
 {
     const uint32_t(*words)[256] = pass->codes->word;
+    const uint8_t *folded[QUIC_CHANNELS];
     unsigned before[QUIC_CHANNELS];
 
-    for (unsigned c = 0; c < channels; c++)
-        before[c] = pass->channel[c].context[(ptrdiff_t)x - 1];
+    for (unsigned c = 0; c < channels; c++) {
+        folded[c] = pass->folded[0][c];
+        before[c] = folded[c][(ptrdiff_t)x - 1];
+    }
     for (; x < end; x++) {
         uint32_t word[QUIC_CHANNELS];
         unsigned length = 0;
@@ -231,11 +228,11 @@ INLINE void put_pixels(struct quic_pass *pass, struct quic_bit_writer *out, uint
         for (unsigned c = 0; c < channels; c++) {
             uint8_t code = pass->channel[c].best[before[c]];
 
-            before[c] = pass->channel[c].context[x] = pass->residual[c][x];
+            before[c] = folded[c][x];
             word[c] = words[code][before[c]];
             length += QUIC_WORD_LENGTH(word[c]);
         }
-        if (length <= 32) {
+        if (__builtin_expect(length <= 32, 1)) {
             uint64_t all = 0;
 
             for (unsigned c = 0; c < channels; c++)
@@ -250,11 +247,15 @@ INLINE void put_pixels(struct quic_pass *pass, struct quic_bit_writer *out, uint
 
 /* Pixels from x up to end, learning from each one whose turn it is. `stop` is the next such one. */
 INLINE uint32_t put_and_learn(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t x,
-                              uint32_t end, uint32_t stop, uint32_t mask, unsigned channels)
+                              uint32_t end, uint32_t stop, uint32_t mask, unsigned channels,
+                              unsigned bits)
 {
     while (stop < end) {
         put_pixels(pass, out, x, stop + 1, channels);
-        learn(pass, stop, channels);
+        for (unsigned c = 0; c < channels; c++) {
+            const uint8_t *at = pass->folded[0][c] + stop;
+            learn(pass, c, at[-1], at[0], bits);
+        }
         x = stop + 1;
         stop = x + random_wait(pass, mask);
     }
@@ -263,20 +264,22 @@ INLINE uint32_t put_and_learn(struct quic_pass *pass, struct quic_bit_writer *ou
 }
 
 INLINE void encode_part(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t x,
-                        uint32_t end, unsigned channels, bool first)
+                        uint32_t end, unsigned channels, unsigned bits, bool first)
 {
     uint32_t mask = (1u << pass->step) - 1, stop = x + pass->wait, tried = 0;
 
     for (;;) {
         uint32_t run = first ? end : next_run(pass, MAX(x, tried + 1), end);
 
-        stop = put_and_learn(pass, out, x, run, stop, mask, channels);
+        stop = put_and_learn(pass, out, x, run, stop, mask, channels, bits);
         pass->wait = stop - run;
         if (run == end)
             return;
         tried = run;
         x = run_end(pass->same[0], run, end);
         put_run(pass, out, x - run);
+        for (unsigned c = 0; c < channels; c++)
+            memcpy(pass->folded[0][c] + run, pass->folded[1][c] + run, x - run);
         if (x == end)
             return;
         stop = x + pass->wait;
@@ -284,22 +287,19 @@ INLINE void encode_part(struct quic_pass *pass, struct quic_bit_writer *out, uin
 }
 
 INLINE void encode_row(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t width,
-                       unsigned channels, bool first)
+                       unsigned channels, unsigned bits, bool first)
 {
     struct quic_bit_writer local = *out;
 
     for (unsigned c = 0; c < channels; c++) {
-        struct quic_channel *channel = &pass->channel[c];
-
-        fold_row(pass->residual[c], pass->plane[0][c], pass->plane[1][c], width, pass->codes->bits,
-                 first);
-        channel->context[-1] = first ? 0 : channel->context[0];
+        fold_row(pass->folded[0][c], pass->plane[0][c], pass->plane[1][c], width, bits, first);
+        pass->folded[0][c][-1] = first ? 0 : pass->folded[1][c][0];
     }
     mark_same(pass->same[0], pass->plane[0], width, channels);
     for (uint32_t x = 0, end; x < width; x = end) {
         end = next_part(pass, x, width);
         if (end > x)
-            encode_part(pass, &local, x, end, channels, first);
+            encode_part(pass, &local, x, end, channels, bits, first);
         step_pace(pass);
     }
     *out = local;
@@ -308,10 +308,14 @@ INLINE void encode_row(struct quic_pass *pass, struct quic_bit_writer *out, uint
 static void encode_any_row(struct quic_pass *pass, struct quic_bit_writer *out, uint32_t width,
                            bool first)
 {
-    if (pass->channels == 3)
-        first ? encode_row(pass, out, width, 3, true) : encode_row(pass, out, width, 3, false);
+    if (pass->channels == 1)
+        encode_row(pass, out, width, 1, 8, first);
+    else if (pass->codes->bits == 5)
+        encode_row(pass, out, width, 3, 5, first);
+    else if (first)
+        encode_row(pass, out, width, 3, 8, true);
     else
-        first ? encode_row(pass, out, width, 1, true) : encode_row(pass, out, width, 1, false);
+        encode_row(pass, out, width, 3, 8, false);
 }
 
 /* ---- decoder ---- */
@@ -330,19 +334,35 @@ INLINE void drop_bits(struct quic_bit_reader *in, unsigned n)
     in->count -= n;
 }
 
-/* One sample in code l; 26 bits must be there. */
-INLINE unsigned take_sample(struct quic_bit_reader *in, const struct quic_codes *codes, unsigned l)
+/* A word that is not Golomb-Rice, or of the last code: there all words have as many bits as a sample. */
+INLINE unsigned take_escape(struct quic_bit_reader *in, const struct quic_codes *codes, unsigned l,
+                            unsigned bits)
 {
-    unsigned zeros = (unsigned)__builtin_clzll(in->bits | 1), length, value;
+    unsigned length, value;
 
-    if (__builtin_expect(zeros < codes->prefix_limit[l], 1)) {
-        length = zeros + 1 + l;
-        value = zeros << l | (unsigned)(in->bits >> (64 - length) & ((1u << l) - 1));
+    if (l == bits - 1) {
+        length = bits;
+        value = (unsigned)(in->bits >> (64 - bits)) ^ 1u << (bits - 1);
     } else {
         length = codes->escape_length[l];
         value = (unsigned)(in->bits >> (64 - length)) & ((1u << codes->suffix_bits[l]) - 1);
-        value = (value + codes->escape_base[l]) & ((1u << codes->bits) - 1);
+        value = (value + codes->escape_base[l]) & ((1u << bits) - 1);
     }
+    drop_bits(in, length);
+    return value;
+}
+
+/* One sample in code l; 26 bits must be there. */
+INLINE unsigned take_sample(struct quic_bit_reader *in, const struct quic_codes *codes, unsigned l,
+                            unsigned bits)
+{
+    unsigned zeros, length, value;
+
+    if (__builtin_expect(in->bits < codes->escape_below[l], 0))
+        return take_escape(in, codes, l, bits);
+    zeros = (unsigned)__builtin_clzll(in->bits);
+    length = zeros + 1 + l;
+    value = zeros << l | (unsigned)(in->bits >> (64 - length) & ((1u << l) - 1));
     drop_bits(in, length);
     return value;
 }
@@ -368,73 +388,102 @@ INLINE uint32_t take_run(struct quic_pass *pass, struct quic_bit_reader *in, uin
     return length;
 }
 
-INLINE int unfold(unsigned v)
+/* The same in each byte of a word: unfold what was folded, the mean rounded down, the sum in `bits` bits. */
+INLINE uint32_t unfold(uint32_t v)
 {
-    return (int)(v >> 1) ^ -(int)(v & 1);
+    return (v >> 1 & 0x7f7f7f) ^ (v & 0x010101) * 0xff;
 }
 
+INLINE uint32_t mean(uint32_t a, uint32_t b)
+{
+    return (a & b) + ((a ^ b) >> 1 & 0x7f7f7f);
+}
+
+INLINE uint32_t sum(uint32_t a, uint32_t b, unsigned bits)
+{
+    if (bits == 5)
+        return (a + (b & 0x1f1f1f)) & 0x1f1f1f;
+    return ((a & 0x7f7f7f) + (b & 0x7f7f7f)) ^ ((a ^ b) & 0x808080);
+}
+
+/* What decoding carries from pixel to pixel. */
 struct place {
-    uint32_t left, left2, corner; /* the pixels to the left, and above the left one */
-    unsigned before[QUIC_CHANNELS];
+    uint32_t left,
+        left2; /* the pixels to the left; in the first column of a row, the one above counts as left */
+    uint32_t corner; /* the one above the left one */
+    uint32_t before; /* the left one as coded */
 };
 
-INLINE void load_place(struct place *at, const struct quic_pass *pass, const uint32_t *above,
-                       const uint32_t *cur, uint32_t x, unsigned channels, bool first)
+INLINE struct place place_at(const struct quic_pass *pass, const uint32_t *above,
+                             const uint32_t *cur, uint32_t x, bool first)
 {
-    at->left = x ? cur[x - 1] : 0;
-    at->left2 = x > 1 ? cur[x - 2] : 0;
-    at->corner = x && !first ? above[x - 1] : 0;
-    for (unsigned c = 0; c < channels; c++)
-        at->before[c] = pass->channel[c].context[(ptrdiff_t)x - 1];
+    struct place at = {.before = pass->coded[(ptrdiff_t)x - 1]};
+
+    if (x)
+        at.left = cur[x - 1];
+    else if (!first)
+        at.left = above[0];
+    if (x > 1)
+        at.left2 = cur[x - 2];
+    if (x && !first)
+        at.corner = above[x - 1];
+    return at;
 }
 
-/* `first` rows are predicted from the left, pixel 0 from above. */
-INLINE void take_pixel(struct quic_pass *pass, struct quic_bit_reader *in, struct place *at,
-                       uint32_t *cur, uint32_t x, uint32_t up, unsigned channels, bool first)
+INLINE void take_pixel(struct quic_pass *pass, const struct quic_codes *codes,
+                       struct quic_bit_reader *in, struct place *at, uint32_t *cur, uint32_t x,
+                       uint32_t up, unsigned channels, unsigned bits, bool first)
 {
-    const struct quic_codes *codes = pass->codes;
-    unsigned mask = (1u << codes->bits) - 1;
-    uint32_t pixel = 0;
+    uint32_t coded = 0;
 
     refill(in);
     for (unsigned c = 0; c < channels; c++) {
-        struct quic_channel *channel = &pass->channel[c];
-        unsigned shift = 8 * (channels - 1 - c), l = channel->best[at->before[c]], guess;
-        unsigned left = at->left >> shift & 0xff;
+        unsigned shift = 8 * (channels - 1 - c);
+        unsigned l = pass->channel[c].best[at->before >> shift & 0xff];
 
         if (c == 2 && __builtin_expect(in->count < QUIC_MAX_CODE, 0))
             refill(in);
-        at->before[c] = channel->context[x] = (uint8_t)take_sample(in, codes, l);
-        guess = first ? left : x ? (left + (up >> shift & 0xff)) >> 1 : up >> shift & 0xff;
-        pixel |= (((unsigned)unfold(at->before[c]) + guess) & mask) << shift;
+        coded = coded << 8 | take_sample(in, codes, l, bits);
     }
+    pass->coded[x] = at->before = coded;
     at->left2 = at->left;
-    at->left = pixel;
+    at->left = sum(first ? at->left : mean(at->left, up), unfold(coded), bits);
     at->corner = up;
-    cur[x] = pixel;
+    cur[x] = at->left;
+}
+
+INLINE void learn_at(struct quic_pass *pass, uint32_t x, unsigned channels, unsigned bits)
+{
+    const uint32_t *coded = pass->coded + x;
+
+    for (unsigned c = 0; c < channels; c++) {
+        unsigned shift = 8 * (channels - 1 - c);
+        learn(pass, c, coded[-1] >> shift & 0xff, coded[0] >> shift & 0xff, bits);
+    }
 }
 
 /* As encode_part(). False for a run past the end. */
 INLINE bool decode_part(struct quic_pass *pass, struct quic_bit_reader *in, const uint32_t *above,
-                        uint32_t *cur, uint32_t x, uint32_t end, unsigned channels, bool first)
+                        uint32_t *cur, uint32_t x, uint32_t end, unsigned channels, unsigned bits,
+                        bool first)
 {
+    const struct quic_codes *codes = pass->codes;
     uint32_t mask = (1u << pass->step) - 1, stop = x + pass->wait, tried = 0, length;
-    struct place at;
+    struct place at = place_at(pass, above, cur, x, first);
 
-    load_place(&at, pass, above, cur, x, channels, first);
     for (;;) {
         for (uint32_t until = MIN(stop + 1, end); x < until; x++) {
             uint32_t up = first ? 0 : above[x];
 
             if (!first && up == at.corner && at.left == at.left2 && x > 2 && x != tried)
                 goto run;
-            take_pixel(pass, in, &at, cur, x, up, channels, first);
+            take_pixel(pass, codes, in, &at, cur, x, up, channels, bits, first);
         }
         if (stop >= end) {
             pass->wait = stop - end;
             return true;
         }
-        learn(pass, stop, channels);
+        learn_at(pass, stop, channels, bits);
         stop = x + random_wait(pass, mask);
         continue;
     run:
@@ -448,22 +497,21 @@ INLINE bool decode_part(struct quic_pass *pass, struct quic_bit_reader *in, cons
         if (x == end)
             return true;
         stop = x + pass->wait;
-        load_place(&at, pass, above, cur, x, channels, first);
+        at = place_at(pass, above, cur, x, first);
     }
 }
 
 INLINE bool decode_row(struct quic_pass *pass, struct quic_bit_reader *in, const uint32_t *above,
-                       uint32_t *cur, uint32_t width, unsigned channels, bool first)
+                       uint32_t *cur, uint32_t width, unsigned channels, unsigned bits, bool first)
 {
     struct quic_bit_reader local = *in;
     bool sound = true;
 
-    for (unsigned c = 0; c < channels; c++)
-        pass->channel[c].context[-1] = first ? 0 : pass->channel[c].context[0];
+    pass->coded[-1] = first ? 0 : pass->coded[0];
     for (uint32_t x = 0, end; x < width && sound; x = end) {
         end = next_part(pass, x, width);
         if (end > x)
-            sound = decode_part(pass, &local, above, cur, x, end, channels, first);
+            sound = decode_part(pass, &local, above, cur, x, end, channels, bits, first);
         step_pace(pass);
     }
     *in = local;
@@ -473,11 +521,12 @@ INLINE bool decode_row(struct quic_pass *pass, struct quic_bit_reader *in, const
 static bool decode_any_row(struct quic_pass *pass, struct quic_bit_reader *in,
                            const uint32_t *above, uint32_t *cur, uint32_t width, bool first)
 {
-    if (pass->channels == 3)
-        return first ? decode_row(pass, in, above, cur, width, 3, true)
-                     : decode_row(pass, in, above, cur, width, 3, false);
-    return first ? decode_row(pass, in, above, cur, width, 1, true)
-                 : decode_row(pass, in, above, cur, width, 1, false);
+    if (pass->channels == 1)
+        return decode_row(pass, in, above, cur, width, 1, 8, first);
+    if (pass->codes->bits == 5)
+        return decode_row(pass, in, above, cur, width, 3, 5, first);
+    return first ? decode_row(pass, in, above, cur, width, 3, 8, true)
+                 : decode_row(pass, in, above, cur, width, 3, 8, false);
 }
 
 const struct quic_ops QUIC_OPS = {.encode_row = encode_any_row, .decode_row = decode_any_row};
