@@ -150,18 +150,19 @@ void driver_ok(struct driver *d)
 
 /* --- memory --- */
 
+void *driver_pointer(struct driver *d, gpa_t addr)
+{
+    return d->m->ram.host + addr;
+}
+
 gpa_t driver_alloc(struct driver *d, size_t size)
 {
     gpa_t addr = d->next_page;
 
     d->next_page = ALIGN_UP(addr + size, 4096);
     assert(d->next_page <= d->m->ram.size);
+    memset(driver_pointer(d, addr), 0, size);
     return addr;
-}
-
-void *driver_pointer(struct driver *d, gpa_t addr)
-{
-    return d->m->ram.host + addr;
 }
 
 /* --- rings --- */
