@@ -138,6 +138,7 @@ static int encode(struct channel *ch, const struct spice_msg_info *info, const v
 void channel_send(struct channel *ch, unsigned id, const void *msg)
 {
     const struct spice_msg_info *info = spice_msg_find(ch->params.type, SPICE_TO_CLIENT, id);
+    bool was_empty = TAILQ_EMPTY(&ch->queue);
 
     if (ch->closed)
         return;
@@ -148,6 +149,8 @@ void channel_send(struct channel *ch, unsigned id, const void *msg)
     ch->unacked++;
     if (ch->queued > ch->max_queue)
         fail_channel(ch, "the client does not read, the connection ends");
+    else if (was_empty)
+        update_poll(ch); /* the loop may be about to sleep: then the socket wakes it */
 }
 
 void channel_set_ack_window(struct channel *ch, uint32_t window)

@@ -85,7 +85,6 @@ static void update(struct channel *ch)
     c->shape_changed = c->moved = false;
     if (shape_changed)
         send_shape(c);
-    /* SET carries the place; but it makes nothing visible that was hidden by a HIDE in some clients: MOVE does. */
     if (moved && !ch->closed)
         send_move(c);
 }
@@ -135,4 +134,5 @@ void cursor_channel_create(struct display_port *port, const struct channel_param
     channel_set_ack_window(&c->base, ACK_WINDOW);
     if (!c->base.closed)
         send_init(c);
+    cursor_channel_move(&c->base); /* viewers take the place from a MOVE, not from INIT */
 }

@@ -1,0 +1,325 @@
+#include "tests/lib/spice_peer.h"
+
+#include "spice/codec/lz.h"
+#include "spice/codec/lz4.h"
+#include "spice/codec/quic.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* --- bytes --- */
+
+int peer_connect(int port)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    return fd;
+}
+
+bool peer_write(int fd, const void *data, size_t size)
+{
+    return send(fd, data, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+static bool wait_readable(int fd, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, timeout_ms) == 1;
+}
+
+static bool read_within(int fd, void *data, size_t size, int timeout_ms)
+{
+    uint8_t *p = data;
+
+    while (size) {
+        ssize_t n = wait_readable(fd, timeout_ms) ? recv(fd, p, size, 0) : 0;
+
+        if (n <= 0)
+            return false;
+        p += n;
+        size -= n;
+    }
+    return true;
+}
+
+bool peer_read_bytes(int fd, void *data, size_t size)
+{
+    return read_within(fd, data, size, PEER_TIMEOUT_MS);
+}
+
+bool peer_closed(int fd, int timeout_ms)
+{
+    char c[256];
+    ssize_t n = 1;
+
+    while (n > 0 && wait_readable(fd, timeout_ms))
+        n = recv(fd, c, sizeof(c), 0);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+/* --- link --- */
+
+void peer_link_message(const struct peer *p, unsigned id, uint32_t connection, struct writer *w)
+{
+    uint32_t caps[2] = {(p->no_selection ? 0 : 1u << SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION) |
+                            1u << SPICE_COMMON_CAP_AUTH_SPICE |
+                            (p->full_header ? 0 : 1u << SPICE_COMMON_CAP_MINI_HEADER),
+                        p->caps};
+    struct spice_link_mess mess = {connection, p->channel, id, 1, 1, caps};
+    struct spice_link_header header = {SPICE_MAGIC, SPICE_VERSION_MAJOR, SPICE_VERSION_MINOR,
+                                       18 + 8};
+
+    assert_int_equal(msg_encode(&spice_link_header_type, &header, w), 0);
+    assert_int_equal(msg_encode(&spice_link_mess_type, &mess, w), 0);
+}
+
+unsigned peer_read_reply(int fd, struct spice_link_reply *reply)
+{
+    struct msg_arena arena = {0};
+    uint8_t bytes[SPICE_LINK_MAX_SIZE];
+    uint32_t size;
+    void *msg;
+
+    assert_true(peer_read_bytes(fd, bytes, 16));
+    assert_int_equal(load_le32(bytes), SPICE_MAGIC);
+    size = load_le32(bytes + 12);
+    assert_in_range(size, sizeof(SpiceLinkReply), sizeof(bytes));
+    assert_true(peer_read_bytes(fd, bytes, size));
+    assert_int_equal(msg_decode(&spice_link_reply_type, bytes, size, &arena, &msg), 0);
+    *reply = *(struct spice_link_reply *)msg;
+    reply->caps = NULL;
+    msg_arena_fini(&arena);
+    return reply->error;
+}
+
+void peer_encrypt(const struct spice_link_reply *reply, const char *password, uint8_t ticket[128])
+{
+    const uint8_t *der = reply->pub_key;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &der, sizeof(reply->pub_key));
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    size_t size = 128;
+
+    assert_non_null(ctx);
+    assert_int_equal(EVP_PKEY_encrypt_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING), 1);
+    assert_int_equal(
+        EVP_PKEY_encrypt(ctx, ticket, &size, (const uint8_t *)password, strlen(password) + 1), 1);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(key);
+}
+
+unsigned peer_link(struct peer *p, int port, unsigned channel, unsigned id, uint32_t connection,
+                   const char *password)
+{
+    struct spice_link_reply reply;
+    uint8_t ticket[128], mechanism[4];
+    struct writer w;
+
+    p->channel = channel;
+    p->fd = peer_connect(port);
+    writer_init(&w, 1000);
+    peer_link_message(p, id, connection, &w);
+    assert_true(peer_write(p->fd, w.data, w.size));
+    writer_fini(&w);
+    if (peer_read_reply(p->fd, &reply))
+        return reply.error;
+    peer_encrypt(&reply, password, ticket);
+    store_le32(mechanism, SPICE_COMMON_CAP_AUTH_SPICE);
+    if (!p->no_selection)
+        assert_true(peer_write(p->fd, mechanism, 4));
+    assert_true(peer_write(p->fd, ticket, sizeof(ticket)));
+    assert_true(peer_read_bytes(p->fd, mechanism, 4));
+    return load_le32(mechanism);
+}
+
+void peer_close(struct peer *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    free(p->body);
+    msg_arena_fini(&p->arena);
+    *p = (struct peer){.fd = -1};
+}
+
+/* --- messages --- */
+
+void peer_send(struct peer *p, unsigned id, const void *msg)
+{
+    const struct spice_msg_info *info = spice_msg_find(p->channel, SPICE_TO_SERVER, id);
+    struct spice_header header = {.serial = ++p->serial, .type = id};
+    struct writer body, w;
+
+    assert_non_null(info);
+    writer_init(&body, MIB(1));
+    writer_init(&w, MIB(1) + 100);
+    assert_int_equal(msg_encode(info->type, msg, &body), 0);
+    header.size = body.size;
+    msg_encode(p->full_header ? &spice_header_type : &spice_mini_header_type, &header, &w);
+    writer_bytes(&w, body.data, body.size);
+    peer_write(p->fd, w.data, w.size);
+    writer_fini(&body);
+    writer_fini(&w);
+}
+
+static void acknowledge(struct peer *p, const struct spice_msg_info *info, const void *msg)
+{
+    if (info->id == SPICE_MSG_SET_ACK) {
+        const struct spice_msg_set_ack *set = msg;
+
+        p->ack_window = p->ack_count = set->window;
+        peer_send(p, SPICE_MSGC_ACK_SYNC, &(struct spice_msgc_ack_sync){set->generation});
+    } else if (p->ack_window && --p->ack_count == 0) {
+        p->ack_count = p->ack_window;
+        peer_send(p, SPICE_MSGC_ACK, NULL);
+    }
+}
+
+const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeout_ms)
+{
+    uint8_t header[SPICE_HEADER_SIZE];
+    size_t header_size = p->full_header ? SPICE_HEADER_SIZE : SPICE_MINI_HEADER_SIZE;
+    const uint8_t *h = p->full_header ? header + 8 : header;
+    const struct spice_msg_info *info;
+    uint32_t size;
+
+    if (!read_within(p->fd, header, header_size, timeout_ms))
+        return NULL;
+    if (p->full_header)
+        assert_int_equal(load_le64(header), p->messages + 1);
+    size = load_le32(h + 2);
+    assert_true(size <= MSG_MAX_SIZE);
+    free(p->body);
+    p->body = malloc(size + 1);
+    assert_true(peer_read_bytes(p->fd, p->body, size));
+    info = spice_msg_find(p->channel, SPICE_TO_CLIENT, load_le16(h));
+    assert_non_null(info);
+    msg_arena_reset(&p->arena);
+    assert_int_equal(msg_decode(info->type, p->body, size, &p->arena, msg), 0);
+    p->bytes += header_size + size;
+    p->messages++;
+    acknowledge(p, info, *msg);
+    return info;
+}
+
+void *peer_expect(struct peer *p, unsigned id)
+{
+    const struct spice_msg_info *info;
+    void *msg;
+
+    do {
+        info = peer_receive(p, &msg, PEER_TIMEOUT_MS);
+        if (!info)
+            fail_msg("message %u did not come", id);
+    } while (info->id != id);
+    return msg;
+}
+
+/* --- pictures --- */
+
+static void decode_image(const struct spice_image *from, struct image *to)
+{
+    struct quic *quic = quic_create();
+    struct lz4 *lz4 = lz4_create();
+    struct lz *lz = lz_create();
+
+    switch (from->type) {
+    case SPICE_IMAGE_TYPE_BITMAP:
+        assert_int_equal(from->bitmap.format, SPICE_BITMAP_FMT_32BIT);
+        assert_int_equal(from->bitmap.flags, SPICE_BITMAP_FLAGS_TOP_DOWN);
+        image_copy_rows(to, from->bitmap.data, from->bitmap.stride);
+        break;
+    case SPICE_IMAGE_TYPE_LZ_RGB:
+        assert_int_equal(lz_decode(lz, from->data.data, from->data.size, to, NULL), 0);
+        break;
+    case SPICE_IMAGE_TYPE_LZ4:
+        assert_int_equal(lz4_decode(lz4, from->data.data, from->data.size, to), 0);
+        break;
+    case SPICE_IMAGE_TYPE_QUIC:
+        assert_int_equal(quic_decode(quic, from->data.data, from->data.size, to), 0);
+        break;
+    default:
+        fail_msg("image type %u", from->type);
+    }
+    quic_destroy(quic);
+    lz4_destroy(lz4);
+    lz_destroy(lz);
+}
+
+static void draw_copy(struct peer_screen *s, const struct spice_msg_display_draw_copy *m)
+{
+    const struct rect *box = &m->base.box;
+    struct image to = {
+        .data = s->pixels + ((size_t)box->top * s->width + box->left) * 4,
+        .width = m->src->width,
+        .height = m->src->height,
+        .stride = s->width * 4,
+        .format = SPICE_BITMAP_FMT_32BIT,
+    };
+
+    assert_non_null(s->pixels);
+    assert_int_equal(m->rop, SPICE_ROPD_OP_PUT);
+    assert_true(box->left >= 0 && box->top >= 0);
+    assert_true(box->right <= (int32_t)s->width && box->bottom <= (int32_t)s->height);
+    assert_int_equal(box->right - box->left, m->src->width);
+    assert_int_equal(box->bottom - box->top, m->src->height);
+    decode_image(m->src, &to);
+    s->draws++;
+    s->drawn += (uint64_t)to.width * to.height;
+}
+
+static void create_surface(struct peer_screen *s, const struct spice_msg_display_surface_create *m)
+{
+    assert_null(s->pixels);
+    assert_int_equal(m->format, SPICE_SURFACE_FMT_32_xRGB);
+    assert_int_equal(m->flags, SPICE_SURFACE_FLAGS_PRIMARY);
+    s->width = m->width;
+    s->height = m->height;
+    s->pixels = calloc((size_t)m->width * m->height, 4);
+    s->marked = false;
+}
+
+void peer_screen_fini(struct peer_screen *s)
+{
+    free(s->pixels);
+    *s = (struct peer_screen){0};
+}
+
+void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info, const void *msg)
+{
+    switch (info->id) {
+    case SPICE_MSG_SET_ACK:
+    case SPICE_MSG_DISPLAY_MONITORS_CONFIG:
+        break;
+    case SPICE_MSG_DISPLAY_SURFACE_CREATE:
+        create_surface(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_SURFACE_DESTROY:
+        assert_non_null(s->pixels);
+        peer_screen_fini(s);
+        break;
+    case SPICE_MSG_DISPLAY_MARK:
+        s->marked = true;
+        break;
+    case SPICE_MSG_DISPLAY_DRAW_COPY:
+        draw_copy(s, msg);
+        break;
+    default:
+        fail_msg("display message %s", info->name);
+    }
+}

@@ -1,0 +1,62 @@
+/*
+ * spice_peer.h - a SPICE client by hand, blocking, for testing the server: one channel each. Failures are asserted.
+ */
+#ifndef TESTS_LIB_SPICE_PEER_H
+#define TESTS_LIB_SPICE_PEER_H
+
+#include "spice/protocol/messages.h"
+
+#define PEER_TIMEOUT_MS 5000
+
+struct peer {
+    int fd;
+    unsigned channel;
+    bool full_header;  /* do not offer mini headers */
+    bool no_selection; /* do not offer to select the authentication */
+    uint32_t caps;     /* of the channel */
+    struct msg_arena arena;
+    uint8_t *body;
+    uint32_t ack_window, ack_count;
+    uint64_t bytes, messages; /* received */
+    uint64_t serial;
+};
+
+/* A socket to 127.0.0.1:port. */
+int peer_connect(int port);
+/* All of it, or false when the connection ends or stalls. */
+bool peer_write(int fd, const void *data, size_t size);
+bool peer_read_bytes(int fd, void *data, size_t size);
+/* True when the server has closed the connection (within the time). */
+bool peer_closed(int fd, int timeout_ms);
+
+/* Header and link message as this peer would send them. */
+void peer_link_message(const struct peer *p, unsigned id, uint32_t connection, struct writer *w);
+/* The header and reply of the server; returns its error. */
+unsigned peer_read_reply(int fd, struct spice_link_reply *reply);
+/* Encrypt a ticket for the reply's key. */
+void peer_encrypt(const struct spice_link_reply *reply, const char *password, uint8_t ticket[128]);
+/* The whole link stage; p's options are set before. Returns the final SPICE_LINK_ERR_*. */
+unsigned peer_link(struct peer *p, int port, unsigned channel, unsigned id, uint32_t connection,
+                   const char *password);
+void peer_close(struct peer *p);
+
+void peer_send(struct peer *p, unsigned id, const void *msg);
+/* The next message, acknowledged as the server asked; NULL if none comes within the time or the connection ended. */
+const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeout_ms);
+/* Read until that message comes. */
+void *peer_expect(struct peer *p, unsigned id);
+
+/* What a display peer shows. */
+struct peer_screen {
+    uint32_t width, height;
+    uint8_t *pixels; /* b, g, r, 0 */
+    bool marked;
+    unsigned draws;
+    uint64_t drawn; /* pixels */
+};
+
+/* Apply a display message; unknown ones fail. */
+void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info, const void *msg);
+void peer_screen_fini(struct peer_screen *s);
+
+#endif

@@ -1,0 +1,224 @@
+/* The link stage: what a stranger may say, and how long. */
+#include "tests/lib/spice_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct rig rig;
+
+static int start_plain(void **state UNUSED)
+{
+    rig_start(&rig, NULL);
+    return 0;
+}
+
+static int start_password(void **state UNUSED)
+{
+    rig_start(&rig, &(struct spice_config){.password = "s3cret"});
+    return 0;
+}
+
+static int stop(void **state UNUSED)
+{
+    rig_stop(&rig);
+    return 0;
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Change 4 bytes of a good link message: the server answers with that error and hangs up. */
+static void expect_error(size_t at, uint32_t value, unsigned error)
+{
+    struct peer p = {.channel = SPICE_CHANNEL_MAIN};
+    struct spice_link_reply reply;
+    struct writer w;
+
+    writer_init(&w, 1000);
+    peer_link_message(&p, 0, 0, &w);
+    store_le32(w.data + at, value);
+    p.fd = peer_connect(rig.port);
+    assert_true(peer_write(p.fd, w.data, w.size));
+    assert_int_equal(peer_read_reply(p.fd, &reply), error);
+    assert_true(peer_closed(p.fd, 2000));
+    writer_fini(&w);
+    close(p.fd);
+}
+
+static void test_malformed(void **state UNUSED)
+{
+    expect_error(0, 0x20544547, SPICE_LINK_ERR_INVALID_MAGIC); /* "GET " */
+    expect_error(4, 1, SPICE_LINK_ERR_VERSION_MISMATCH);
+    expect_error(4, 3, SPICE_LINK_ERR_VERSION_MISMATCH);
+    expect_error(12, 0, SPICE_LINK_ERR_INVALID_DATA);
+    expect_error(12, 17, SPICE_LINK_ERR_INVALID_DATA);
+    expect_error(12, 4097, SPICE_LINK_ERR_INVALID_DATA);
+    expect_error(12, 0xffffffff, SPICE_LINK_ERR_INVALID_DATA);
+    expect_error(16 + 6, 0xffffffff, SPICE_LINK_ERR_INVALID_DATA);  /* common capabilities */
+    expect_error(16 + 10, 0x80000000, SPICE_LINK_ERR_INVALID_DATA); /* channel capabilities */
+    expect_error(16 + 14, 0, SPICE_LINK_ERR_INVALID_DATA);          /* where they are */
+    expect_error(16 + 14, 0xfffffffc, SPICE_LINK_ERR_INVALID_DATA);
+}
+
+static unsigned link_result(unsigned channel, unsigned id, uint32_t connection)
+{
+    struct peer p = {0};
+    unsigned result = peer_link(&p, rig.port, channel, id, connection, "");
+
+    if (result)
+        assert_true(peer_closed(p.fd, 2000));
+    peer_close(&p);
+    return result;
+}
+
+static void test_channels(void **state UNUSED)
+{
+    struct peer p = {0};
+    uint32_t session = rig_main(&rig, &p);
+
+    assert_int_equal(link_result(SPICE_CHANNEL_DISPLAY, 0, session), SPICE_LINK_ERR_OK);
+    assert_int_equal(link_result(SPICE_CHANNEL_DISPLAY, 1, session),
+                     SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
+    assert_int_equal(link_result(SPICE_CHANNEL_CURSOR, 255, session),
+                     SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
+    assert_int_equal(link_result(SPICE_CHANNEL_INPUTS, 1, session),
+                     SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
+    assert_int_equal(link_result(SPICE_CHANNEL_TUNNEL, 0, session),
+                     SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
+    assert_int_equal(link_result(0, 0, session), SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
+    assert_int_equal(link_result(255, 0, session), SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE);
+    assert_int_equal(link_result(SPICE_CHANNEL_DISPLAY, 0, session ^ 1),
+                     SPICE_LINK_ERR_BAD_CONNECTION_ID);
+    assert_int_equal(link_result(SPICE_CHANNEL_INPUTS, 0, 0), SPICE_LINK_ERR_BAD_CONNECTION_ID);
+    assert_int_equal(link_result(SPICE_CHANNEL_MAIN, 0, session), SPICE_LINK_ERR_BAD_CONNECTION_ID);
+    peer_close(&p);
+}
+
+/* Cut after each byte of the link stage: nothing stays open. */
+static void test_cut(void **state UNUSED)
+{
+    int before = open_descriptors();
+    struct peer p = {.channel = SPICE_CHANNEL_MAIN};
+    struct writer w;
+
+    writer_init(&w, 1000);
+    peer_link_message(&p, 0, 0, &w);
+    for (size_t size = 0; size <= w.size; size++) {
+        int fd = peer_connect(rig.port);
+
+        assert_true(peer_write(fd, w.data, size));
+        close(fd);
+    }
+    writer_fini(&w);
+    for (int i = 0; i < 100 && open_descriptors() > before; i++)
+        usleep(20000);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static unsigned try_password(const char *password, bool no_selection)
+{
+    struct peer p = {.no_selection = no_selection};
+    unsigned result = peer_link(&p, rig.port, SPICE_CHANNEL_MAIN, 0, 0, password);
+
+    peer_close(&p);
+    return result;
+}
+
+static void test_password(void **state UNUSED)
+{
+    double start;
+
+    assert_int_equal(try_password("s3cret", false), SPICE_LINK_ERR_OK);
+    assert_int_equal(try_password("s3cret", true), SPICE_LINK_ERR_OK);
+    assert_int_equal(try_password("", false), SPICE_LINK_ERR_PERMISSION_DENIED);
+    assert_int_equal(try_password("s3cre", false), SPICE_LINK_ERR_PERMISSION_DENIED);
+    assert_int_equal(try_password("s3crets", true), SPICE_LINK_ERR_PERMISSION_DENIED);
+    start = now();
+    assert_int_equal(try_password("s3creT", false), SPICE_LINK_ERR_PERMISSION_DENIED);
+    assert_true(now() - start >= 0.7); /* the fourth in a row waits 100 ms << 3 */
+    assert_int_equal(try_password("s3cret", false), SPICE_LINK_ERR_OK);
+}
+
+static void link_until_reply(struct peer *p)
+{
+    struct spice_link_reply reply;
+    struct writer w;
+
+    p->channel = SPICE_CHANNEL_MAIN;
+    p->fd = peer_connect(rig.port);
+    writer_init(&w, 1000);
+    peer_link_message(p, 0, 0, &w);
+    assert_true(peer_write(p->fd, w.data, w.size));
+    writer_fini(&w);
+    assert_int_equal(peer_read_reply(p->fd, &reply), SPICE_LINK_ERR_OK);
+}
+
+static void test_bad_ticket(void **state UNUSED)
+{
+    static const uint8_t auth[4] = {SPICE_COMMON_CAP_AUTH_SPICE},
+                         sasl[4] = {SPICE_COMMON_CAP_AUTH_SASL};
+    uint8_t garbage[128], result[4];
+    struct peer p = {0};
+
+    memset(garbage, 0x5a, sizeof(garbage));
+    link_until_reply(&p);
+    peer_write(p.fd, auth, 4);
+    peer_write(p.fd, garbage, sizeof(garbage));
+    assert_true(peer_read_bytes(p.fd, result, 4));
+    assert_int_equal(load_le32(result), SPICE_LINK_ERR_PERMISSION_DENIED);
+    peer_close(&p);
+    link_until_reply(&p);
+    peer_write(p.fd, sasl, 4);
+    assert_true(peer_read_bytes(p.fd, result, 4));
+    assert_int_equal(load_le32(result), SPICE_LINK_ERR_INVALID_DATA);
+    assert_true(peer_closed(p.fd, 2000));
+    peer_close(&p);
+}
+
+/* Two hundred who connect and say nothing: a friend gets in at once, and within the time limit all are gone. */
+static void test_half_open(void **state UNUSED)
+{
+    double start = now();
+    struct peer friend = {0};
+    int fds[200];
+
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = peer_connect(rig.port);
+        if (i % 2)
+            peer_write(fds[i], "REDQ\2", 5);
+    }
+    rig_main(&rig, &friend);
+    assert_true(now() - start < 1.5);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        assert_true(peer_closed(fds[i], MAX(0, (int)((start + 12 - now()) * 1000))));
+    assert_true(now() - start < 12);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        close(fds[i]);
+    peer_send(&friend, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
+    peer_expect(&friend, SPICE_MSG_MAIN_CHANNELS_LIST);
+    peer_close(&friend);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_malformed, start_plain, stop),
+        cmocka_unit_test_setup_teardown(test_channels, start_plain, stop),
+        cmocka_unit_test_setup_teardown(test_cut, start_plain, stop),
+        cmocka_unit_test_setup_teardown(test_password, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_bad_ticket, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_half_open, start_plain, stop),
+    };
+
+    return cmocka_run_group_tests_name("server_link", tests, NULL, NULL);
+}
