@@ -214,6 +214,7 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
     if (err)
         goto fail_memory;
     q->head.hidden = q->secondary;
+    uv_timer_init(&q->head.loop.uv, &q->push_timer);
     err = pci_init(&q->pci, &qxl_ops, machine, devfn, &ids);
     if (err)
         goto fail_pci;

@@ -81,6 +81,7 @@ struct qxl {
     pixman_region32_t damage;                  /* of the primary, not reported yet */
     uint32_t free_count;                       /* releases collected in the ring's next item */
     QXLPHYSICAL last_release;
+    uv_timer_t push_timer; /* tries again to hand over what found the ring full */
 };
 
 /* --- qxl_memslot.c: guest addresses --- */

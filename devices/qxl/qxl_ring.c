@@ -5,8 +5,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define DRAIN_ROUNDS                                                                               \
-    4 /* how often qxl_drain_all() lets a guest refill a ring while it is emptied */
+/* Lets a guest refill a ring so many times while it is emptied. */
+#define DRAIN_ROUNDS      4
+#define MIN_PUSH_DELAY_MS 5
+#define MAX_PUSH_DELAY_MS 1000
 
 #define RING(q, field, type)                                                                       \
     (struct qxl_ring)                                                                              \
@@ -144,6 +146,29 @@ static bool run_next(struct qxl *q)
     return false;
 }
 
+static void retry_push(uv_timer_t *timer)
+{
+    struct qxl *q = timer->data;
+    uint64_t delay = uv_timer_get_repeat(timer) * 2;
+
+    if (may_drain(q))
+        qxl_push_releases(q);
+    if (q->free_count == 0 || delay > MAX_PUSH_DELAY_MS)
+        uv_timer_stop(timer);
+    else
+        uv_timer_start(timer, retry_push, delay, delay);
+}
+
+/* What finds no room now goes later, even if the guest sends nothing more. A guest that never looks is given up. */
+static void push_soon(struct qxl *q)
+{
+    qxl_push_releases(q);
+    if (q->free_count && !uv_is_active((uv_handle_t *)&q->push_timer)) {
+        q->push_timer.data = q;
+        uv_timer_start(&q->push_timer, retry_push, MIN_PUSH_DELAY_MS, MIN_PUSH_DELAY_MS);
+    }
+}
+
 bool qxl_drain(struct qxl *q, unsigned limit)
 {
     bool more = true;
@@ -151,7 +176,7 @@ bool qxl_drain(struct qxl *q, unsigned limit)
     for (unsigned i = 0; more && i < limit; i++)
         more = run_next(q);
     if (!more && may_drain(q))
-        qxl_push_releases(q);
+        push_soon(q);
     qxl_report_damage(q);
     return more;
 }
