@@ -381,7 +381,7 @@ static int create_display(struct board *board)
 
     switch (c->video) {
     case VIDEO_QXL:
-        return vga_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &qxl, &board->display);
+        return qxl_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &qxl, &board->display);
     case VIDEO_VGA:
         return vga_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &qxl, &board->display);
     default:
