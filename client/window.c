@@ -24,6 +24,7 @@ struct window {
     atomic_bool wake_pending;
     bool dirty; /* what is shown is not what the screen has */
     uint32_t shown_ms;
+    bool placed; /* in the middle, once; after that it is the user's */
     bool grabbed, ended;
     bool chord; /* Ctrl and Alt are down, and no key else was */
     /* Copies of the screen's, as of the last look: */
@@ -92,6 +93,9 @@ static void open_texture(struct window *w, const struct canvas *c)
     w->texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING,
                                    w->width, w->height);
     SDL_SetWindowSize(w->sdl, w->width, w->height);
+    if (!w->placed)
+        SDL_SetWindowPosition(w->sdl, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED);
+    w->placed = true;
     SDL_RenderSetLogicalSize(w->renderer, w->width, w->height);
 }
 

@@ -1,0 +1,168 @@
+/* The command line and URIs of the client. */
+#include "base/error.h"
+#include "client/options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void test_uris(void **state UNUSED)
+{
+    static const struct {
+        const char *uri, *host, *port;
+    } good[] = {
+        {"spice://127.0.0.1:5902", "127.0.0.1", "5902"},
+        {"spice://host.example:1", "host.example", "1"},
+        {"spice://host:65535/", "host", "65535"},
+        {"spice://host?port=5900", "host", "5900"},
+        {"spice://host/?port=5900", "host", "5900"},
+        {"spice://[::1]:5902", "::1", "5902"},
+        {"spice://[fe80::1]?port=7", "fe80::1", "7"},
+    };
+    static const char *const bad[] = {
+        "",
+        "http://host:1",
+        "spice:",
+        "spice://",
+        "spice://:5902",
+        "spice://host:",
+        "spice://host:0",
+        "spice://host:65536",
+        "spice://host:12x",
+        "spice://host:-1",
+        "spice://host: 1",
+        "spice://[::1:5902",
+        "spice://[]:5902",
+        "spice://host:1/path",
+        "spice://host:1x",
+        "spice+unix://",
+        "spice://host:99999999999999999999",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        struct client_options o = {0};
+
+        assert_int_equal(options_parse_uri(&o, good[i].uri), 0);
+        assert_string_equal(o.host, good[i].host);
+        assert_string_equal(o.port, good[i].port);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct client_options o = {0};
+
+        assert_int_equal(options_parse_uri(&o, bad[i]), -EINVAL);
+        assert_true(fail_text()[0]);
+    }
+}
+
+static void test_long_names(void **state UNUSED)
+{
+    struct client_options o = {0};
+    char uri[700];
+
+    snprintf(uri, sizeof(uri), "spice://%0300d:1", 0);
+    assert_int_equal(options_parse_uri(&o, uri), -EINVAL);
+    snprintf(uri, sizeof(uri), "spice+unix:///%0200d", 0);
+    assert_int_equal(options_parse_uri(&o, uri), -EINVAL);
+    assert_int_equal(options_parse_uri(&o, "spice+unix:///run/x.sock"), 0);
+    assert_string_equal(o.unix_path, "/run/x.sock");
+}
+
+static int parse(struct client_options *o, const char *line)
+{
+    char copy[256], *argv[16] = {"minivm-client"};
+    int argc = 1;
+
+    snprintf(copy, sizeof(copy), "%s", line);
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    /* Options keep pointers into argv: look only at copies and flags afterwards. */
+    return options_parse(o, argc, argv);
+}
+
+static void test_lines(void **state UNUSED)
+{
+    struct client_options o;
+
+    assert_int_equal(parse(&o, "--headless --stats --exit-after 2.5 spice://h:1"), 0);
+    assert_true(o.headless && o.stats && o.exit_after > 2.4 && o.exit_after < 2.6);
+    assert_string_equal(o.host, "h");
+    assert_int_equal(parse(&o, "--port 5"), 0);
+    assert_string_equal(o.host, "127.0.0.1");
+    assert_string_equal(o.port, "5");
+    assert_int_equal(parse(&o, "--host x --port 5 --screenshot f.png"), 0);
+    assert_string_equal(o.host, "x");
+    assert_non_null(o.screenshot);
+    assert_int_equal(parse(&o, "--help"), 0);
+    assert_true(o.help);
+}
+
+static void test_bad_lines(void **state UNUSED)
+{
+    static const char *const bad[] = {
+        "",
+        "--nothing",
+        "--port",
+        "--port x",
+        "--host h",
+        "--exit-after -1 --port 1",
+        "--exit-after x --port 1",
+        "--exit-after nan --port 1",
+        "--exit-after 1e99 --port 1",
+        "spice://a:1 spice://b:1",
+        "--headless",
+    };
+    struct client_options o;
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        assert_int_equal(parse(&o, bad[i]), -EINVAL);
+        assert_true(fail_text()[0]);
+    }
+}
+
+static int parse_password(struct client_options *o, const char *content)
+{
+    char path[] = "/tmp/minivm-test-XXXXXX", line[64];
+    int fd = mkstemp(path), err;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, content, strlen(content)), (ssize_t)strlen(content));
+    close(fd);
+    snprintf(line, sizeof(line), "--port 1 --password-file %s", path);
+    err = parse(o, line);
+    unlink(path);
+    return err;
+}
+
+static void test_password(void **state UNUSED)
+{
+    struct client_options o;
+
+    assert_int_equal(parse_password(&o, "secret\nmore\n"), 0);
+    assert_string_equal(o.password, "secret");
+    assert_int_equal(parse_password(&o, "with space\r\n"), 0);
+    assert_string_equal(o.password, "with space");
+    assert_int_equal(
+        parse_password(&o, "123456789012345678901234567890123456789012345678901234567890"), 0);
+    assert_int_equal(
+        parse_password(&o, "1234567890123456789012345678901234567890123456789012345678901"),
+        -ENODATA);
+    assert_int_equal(parse_password(&o, ""), -ENODATA);
+    assert_int_equal(parse_password(&o, "\n"), -ENODATA);
+    assert_int_equal(parse(&o, "--port 1 --password-file /nonexistent/file"), -ENOENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_uris),     cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_lines),    cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_password),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
