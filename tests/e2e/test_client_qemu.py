@@ -94,23 +94,26 @@ def check_picture(folder, compression):
         assert ppm(path) == reference(port, folder), 'the pictures differ'
 
 
+TEXT = 'The QUICK brown fox, {[jumps]} over "3" <lazy> dogs!\\nsecond line\\n'
+
+
 def check_typing(folder):
     with qemu(folder, 'disable-ticketing=on') as port:
         before = wait_for_boot(port, folder)
         path = os.path.join(folder, 'typed.ppm')
-        run = client(port, '--type', 'The QUICK brown fox, {[jumps]} over "3" <lazy> dogs!\\nsecond line\\n', '--screenshot', path)
+        run = client(port, '--type', TEXT, '--screenshot', path)
         assert run.returncode == 0, run.stderr
         after = ppm(path)
         assert lit_rows(after) >= lit_rows(before) + 2, 'the text did not arrive'
         assert after == reference(port, folder), 'the pictures differ'
-        # The same text once more gives the same rows again: no key was lost or doubled.
+        # The same text once more gives the same rows again: no key is lost or doubled by chance.
         width = int(after[0].split()[1])
-        run = client(port, '--type', 'The QUICK brown fox, {[jumps]} over "3" <lazy> dogs!\\nsecond line\\n', '--screenshot', path)
+        run = client(port, '--type', TEXT, '--screenshot', path)
         again = ppm(path)
         size = 16 * width * 3
         rows = [again[1][i:i + size] for i in range(0, len(again[1]), size)]
         texts = [r for r in rows if any(r)]
-        assert texts[-5] == texts[-3] and texts[-4] == texts[-2], 'typed twice, it looks different'
+        assert texts[-4:-2] == texts[-2:], 'typed twice, it looks different'
 
 
 def check_absolute_mouse(folder):
