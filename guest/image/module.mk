@@ -1,6 +1,6 @@
 # Guest disks and kernels, made from Debian's packages. They do not depend on how minivm is built, so all builds share
 # them. build-demo itself knows whether its disk is up to date.
-KERNEL_DIR := build/kernel
+KERNEL_DIR ?= build/kernel
 TINY := build/guest/tiny.cpio.gz
 DEMO := build/demo/demo.qcow2
 

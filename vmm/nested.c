@@ -1,0 +1,403 @@
+#include "vmm/nested.h"
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "devices/disk/lock.h"
+#include "vmm/mux.h"
+#include "vmm/nested_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define START_MAX        KIB(24)
+#define START_TIMEOUT    180  /* seconds until the machine inside must have been started */
+#define DRAIN_TICK_MS    10
+#define DRAIN_TICKS      500 /* for output that nobody takes, at the end */
+#define LISTENERS_MAX    (CONFIG_MAX_FORWARDS + 2)
+
+struct nested {
+    const struct vm_config *config;
+    struct loop loop;
+    struct nested_shares shares;
+    struct disk_hold *holds[CONFIG_MAX_DISKS];
+    struct nested_listener *listeners[LISTENERS_MAX];
+    unsigned listener_count;
+    int spice_port;
+    struct nested_host host;
+    struct mux *mux;
+    struct nested_bridge *bridge;
+    uint16_t outputs[2]; /* streams that end on our standard output and error; 0: ended */
+    uv_signal_t signals[3];
+    uv_timer_t start_timer, drain_timer;
+    bool running; /* the machine inside has been started */
+    bool exited;  /* and has ended, with: */
+    int status;
+    unsigned drain_ticks;
+    bool ended;
+};
+
+static void end(struct nested *n, int status)
+{
+    if (n->ended)
+        return;
+    n->ended = true;
+    n->status = status;
+    loop_stop(&n->loop);
+}
+
+/* --- what the inside says --- */
+
+static void on_drain_tick(uv_timer_t *timer)
+{
+    struct nested *n = timer->data;
+    bool drained = !n->outputs[0] && !n->outputs[1] && (!n->bridge || nested_bridge_idle(n->bridge));
+
+    if (drained || ++n->drain_ticks > DRAIN_TICKS)
+        end(n, n->status);
+}
+
+static void on_ended(void *opaque, uint16_t id)
+{
+    struct nested *n = opaque;
+    int i;
+
+    for (i = 0; i < 2; i++)
+        if (n->outputs[i] == id)
+            n->outputs[i] = 0;
+}
+
+static void on_control(void *opaque, uint32_t code, const uint8_t *data, size_t size)
+{
+    struct nested *n = opaque;
+
+    if (code == NESTED_RUNNING) {
+        n->running = true;
+        uv_timer_stop(&n->start_timer);
+    } else if (code == NESTED_EXIT && size == 4 && !n->exited) {
+        n->exited = true;
+        n->status = (int)load_le32(data);
+        uv_timer_start(&n->drain_timer, on_drain_tick, 0, DRAIN_TICK_MS);
+    }
+}
+
+static void on_opened(void *opaque, uint16_t id, const char *what UNUSED)
+{
+    mux_close(((struct nested *)opaque)->mux, id); /* the inside opens none */
+}
+
+static void on_lost(void *opaque)
+{
+    struct nested *n = opaque;
+    char line[256];
+
+    if (n->exited)
+        return;
+    nested_host_last_words(&n->host, line, sizeof(line));
+    log_error("the software host ended unexpectedly%s%s", line[0] ? ": " : "", line);
+    end(n, RUN_FAILED);
+}
+
+static void on_start_timeout(uv_timer_t *timer)
+{
+    struct nested *n = timer->data;
+    char line[256];
+
+    nested_host_last_words(&n->host, line, sizeof(line));
+    log_error("the software host has not started in %d s%s%s", START_TIMEOUT, line[0] ? "; its last words: " : "", line);
+    end(n, RUN_FAILED);
+}
+
+/* --- what the outside wants --- */
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct nested *n = handle->data;
+    uint8_t number[4];
+
+    if (!n->running) {
+        end(n, RUN_OK);
+        return;
+    }
+    /* A terminal that is gone is a reason to power off, too. */
+    store_le32(number, signum == SIGHUP ? SIGTERM : (uint32_t)signum);
+    mux_control(n->mux, NESTED_SIGNAL, number, sizeof(number));
+}
+
+/* A viewer or somebody at a forwarded port: `tag` says what the inside shall connect it with. */
+static void on_connection(void *opaque, const char *tag, int fd, const char *peer)
+{
+    struct nested *n = opaque;
+    char what[256];
+
+    snprintf(what, sizeof(what), "%s%s", tag, strcmp(tag, "spice ") == 0 ? peer : "");
+    mux_open(n->mux, what, fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+/* --- before it starts --- */
+
+static int refuse(const struct vm_config *config)
+{
+    unsigned i;
+
+    if (config->net == NET_TAP)
+        return fail(-ENOTSUP, "--net tap=%s does not work in a software host, which has no way to this host's network "
+                              "cards; use --net user",
+                    config->tap);
+    for (i = 0; i < config->forward_count; i++)
+        if (config->forwards[i].udp)
+            return fail(-ENOTSUP, "--forward udp:...:%u-... does not work in a software host; forward TCP ports only",
+                        config->forwards[i].host_port);
+    return 0;
+}
+
+static int take_locks(struct nested *n)
+{
+    const struct vm_config *c = n->config;
+    unsigned i;
+    int err = 0;
+
+    for (i = 0; i < c->disk_count && !err; i++) {
+        const struct disk_options *disk = &c->disks[i];
+
+        err = disk_hold_create(&n->holds[i], disk->path, disk->format, disk->read_only || disk->snapshot);
+    }
+    return err;
+}
+
+static struct nested_listener **new_listener(struct nested *n)
+{
+    return &n->listeners[n->listener_count++];
+}
+
+static int listen_spice(struct nested *n)
+{
+    const struct vm_config *c = n->config;
+    int err = 0;
+
+    n->spice_port = c->spice_port;
+    if (c->spice_port >= 0)
+        err = nested_listen_tcp(new_listener(n), &n->loop, c->spice_listen ? c->spice_listen : "127.0.0.1",
+                                &n->spice_port, on_connection, n, "spice ");
+    if (!err && c->spice_unix)
+        err = nested_listen_unix(new_listener(n), &n->loop, c->spice_unix, on_connection, n, "spice ");
+    return err ? fail_prefix(err, "SPICE") : 0;
+}
+
+static int listen_forwards(struct nested *n)
+{
+    unsigned i;
+    int err = 0;
+
+    for (i = 0; i < n->config->forward_count && !err; i++) {
+        const struct net_forward *f = &n->config->forwards[i];
+        const char *host = f->host[0] ? f->host : "127.0.0.1";
+        int port = f->host_port;
+        char tag[128];
+
+        snprintf(tag, sizeof(tag), "tcp %s %d", host, port);
+        err = nested_listen_tcp(new_listener(n), &n->loop, host, &port, on_connection, n, tag);
+    }
+    return err ? fail_prefix(err, "--forward") : 0;
+}
+
+/* --- START --- */
+
+struct words {
+    char text[START_MAX];
+    size_t size;
+    bool full;
+};
+
+static void PRINTF_LIKE(2, 3) say(struct words *w, const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(w->text + w->size, sizeof(w->text) - w->size, fmt, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof(w->text) - w->size)
+        w->full = true;
+    else
+        w->size += (size_t)n + 1;
+}
+
+/* The serial port goes to a back end outside, on a stream of its own; standard output carries it itself. */
+static bool serial_apart(const struct vm_config *config)
+{
+    return strncmp(config->serial, "unix:", 5) == 0 || strcmp(config->serial, "pty") == 0;
+}
+
+static void say_arguments(struct nested *n, struct words *w, int argc, char **argv)
+{
+    int i;
+
+    for (i = 0; i < argc; i++)
+        say(w, "r%s", argv[i]);
+    /* The last word counts. */
+    say(w, "r--accel");
+    say(w, "rkvm");
+    say(w, "r--relayed");
+    if (n->spice_port != n->config->spice_port) {
+        say(w, "r--spice");
+        say(w, "r%d", n->spice_port);
+    }
+    if (serial_apart(n->config)) {
+        say(w, "r--serial");
+        say(w, "runix:%s", NESTED_SERIAL);
+    }
+}
+
+static int send_start(struct nested *n, int argc, char **argv)
+{
+    static struct words w;
+    char cwd[PATH_MAX];
+    unsigned i;
+
+    for (i = 0; i < n->shares.count; i++)
+        say(&w, "mshare%u %s %s", i, n->shares.share[i].writable ? "rw" : "ro", n->shares.share[i].path);
+    for (i = 0; i < n->config->forward_count; i++)
+        say(&w, "a%s", n->config->forwards[i].host);
+    if (getcwd(cwd, sizeof(cwd)))
+        say(&w, "d%s", cwd);
+    say_arguments(n, &w, argc, argv);
+    if (w.full)
+        return fail(-E2BIG, "the command line is too long for a software host");
+    return mux_control(n->mux, NESTED_START, w.text, w.size);
+}
+
+/* --- streams --- */
+
+/* A descriptor that can be made non-blocking without a change to the one that others have. Files keep their place. */
+static int reopen(int fd)
+{
+    char path[32];
+    struct stat st;
+    int own = -1;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (fstat(fd, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+        own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+static int open_output(struct nested *n, const char *what, int index, int fd)
+{
+    int id = mux_open(n->mux, what, -1, fd);
+
+    if (id < 0)
+        return id;
+    n->outputs[index] = (uint16_t)id;
+    return 0;
+}
+
+static int open_streams(struct nested *n)
+{
+    const char *serial = n->config->serial;
+    bool on_stdio = strcmp(serial, "stdio") == 0;
+    int fd = -1, err = 0;
+
+    if (on_stdio || serial_apart(n->config))
+        err = nested_bridge_create(&n->bridge, &n->loop, serial, &fd);
+    if (!err)
+        err = open_output(n, "stderr", 1, reopen(STDERR_FILENO));
+    if (!err)
+        err = open_output(n, "stdout", 0, on_stdio ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : reopen(STDOUT_FILENO));
+    if (!err && fd >= 0)
+        err = on_stdio ? mux_open(n->mux, "stdin", fd, -1)
+                       : mux_open(n->mux, "serial", fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    return MIN(err, 0);
+}
+
+/* --- from start to end --- */
+
+static void start_timer_and_signals(struct nested *n)
+{
+    static const int signums[] = {SIGINT, SIGTERM, SIGHUP};
+    size_t i;
+
+    uv_timer_init(&n->loop.uv, &n->start_timer);
+    uv_timer_init(&n->loop.uv, &n->drain_timer);
+    n->start_timer.data = n->drain_timer.data = n;
+    uv_timer_start(&n->start_timer, on_start_timeout, START_TIMEOUT * 1000, 0);
+    for (i = 0; i < ARRAY_SIZE(signums); i++) {
+        uv_signal_init(&n->loop.uv, &n->signals[i]);
+        n->signals[i].data = n;
+        uv_signal_start(&n->signals[i], on_signal, signums[i]);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int start(struct nested *n, int argc, char **argv)
+{
+    static const struct mux_ops ops = {
+        .opened = on_opened, .ended = on_ended, .control = on_control, .lost = on_lost};
+    int err = refuse(n->config);
+
+    if (!err)
+        err = nested_shares_collect(&n->shares, n->config);
+    if (!err)
+        err = take_locks(n);
+    if (!err)
+        err = listen_spice(n);
+    if (!err)
+        err = listen_forwards(n);
+    if (!err)
+        err = nested_host_start(&n->host, n->config, &n->shares);
+    if (!err)
+        err = mux_create(&n->mux, &n->loop, n->host.port, &ops, n);
+    if (!err)
+        err = open_streams(n);
+    if (!err)
+        err = send_start(n, argc, argv);
+    if (!err)
+        start_timer_and_signals(n);
+    return err;
+}
+
+static void finish(struct nested *n)
+{
+    unsigned i;
+
+    while (n->listener_count)
+        nested_listener_destroy(n->listeners[--n->listener_count]);
+    mux_destroy(n->mux);
+    nested_bridge_destroy(n->bridge);
+    nested_host_stop(&n->host);
+    for (i = 0; i < n->config->disk_count; i++)
+        disk_hold_destroy(n->holds[i]);
+    loop_fini(&n->loop);
+}
+
+int nested_run(int argc, char **argv, const struct vm_config *config)
+{
+    struct nested *n = calloc(1, sizeof(*n));
+    int err, status;
+
+    if (!n || loop_init(&n->loop)) {
+        free(n);
+        log_error("out of memory or file descriptors");
+        return RUN_FAILED;
+    }
+    n->config = config;
+    n->host = (struct nested_host){.pid = -1, .port = -1, .console = -1, .messages = -1};
+    err = start(n, argc, argv);
+    if (err) {
+        log_error("%s", fail_text()[0] ? fail_text() : strerror(-err));
+        n->status = RUN_FAILED;
+    } else {
+        loop_run(&n->loop);
+    }
+    finish(n);
+    status = n->status;
+    free(n);
+    return status;
+}

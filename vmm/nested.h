@@ -1,0 +1,38 @@
+/*
+ * nested.h - a machine inside a software host, for computers whose CPU or KVM cannot run guests.
+ *
+ * `minivm run` starts QEMU, which emulates a PC with virtualisation (AMD SVM); that boots Debian's kernel (build/host)
+ * and runs this same program again, with the same arguments and --relayed, on the kvm-amd inside. The user sees one
+ * command. Outside stay: the images' locks, the listening sockets, the terminal, the signals. In between goes one
+ * virtio-serial port (mux.h); folders with disks and output files are shared by 9p, under their own names.
+ *
+ * Control messages (mux_control), outside to inside: START, once: strings, each ended by a NUL, the first letter says
+ * what it is: m a share to mount, "TAG ro|rw PATH"; a an address to listen on; d the working directory; s "1" if the
+ * serial port has a stream of its own; r one word of the command line. SIGNAL: u32 number. Inside to outside: EXIT, u32
+ * exit status.
+ *
+ * Streams are opened by the outside: "stdin", "stdout", "stderr"; "serial"; "spice PEER" for a viewer;
+ * "tcp HOST PORT" for a forwarded port.
+ */
+#ifndef VMM_NESTED_H
+#define VMM_NESTED_H
+
+#include "vmm/config.h"
+
+#define NESTED_PORT "/dev/vport0p1"
+#define NESTED_SERIAL "/.minivm/serial"
+
+enum nested_control { NESTED_START, NESTED_SIGNAL, NESTED_RUNNING, NESTED_EXIT };
+
+/*
+ * Run the machine of `config`, which argc and argv of the run command said; the exit status. Messages are logged.
+ */
+int nested_run(int argc, char **argv, const struct vm_config *config);
+
+/* Inside: `minivm software-host`. */
+int nested_agent_main(void);
+
+/* Where the kernel and the initial RAM disk of the software host are: the folder, or NULL if they are not built. */
+const char *nested_host_folder(char *path, size_t size);
+
+#endif

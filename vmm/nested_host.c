@@ -1,0 +1,355 @@
+#include "base/error.h"
+#include "vmm/cpio.h"
+#include "vmm/nested.h"
+#include "vmm/nested_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <link.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define QEMU "qemu-system-x86_64"
+#define OVERHEAD MIB(320) /* what the software host needs beside the guest's memory and the files it unpacks */
+#define SCRATCH GIB(2)    /* for what --snapshot discards: it is memory inside (guest/host/init mounts it) */
+#define WORDS_MAX 128
+#define FIRMWARE_FOLDER "/usr/share/seabios"
+
+/* --- what it boots --- */
+
+static bool has_image(const char *folder)
+{
+    char path[PATH_MAX];
+
+    return (size_t)snprintf(path, sizeof(path), "%s/initrd", folder) < sizeof(path) && access(path, R_OK) == 0;
+}
+
+const char *nested_host_folder(char *path, size_t size)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    const char *folder;
+    int up;
+
+    /* Beside a program that was not installed; builds with sanitizers are one folder deeper. */
+    exe[MAX(n, 0)] = 0;
+    folder = dirname(exe);
+    for (up = 0; up < 2; up++) {
+        snprintf(path, size, "%s/%shost", folder, up ? "../" : "");
+        if (has_image(path))
+            return path;
+    }
+    snprintf(path, size, "%s/host", MINIVM_LIBEXECDIR);
+    return has_image(path) ? path : NULL;
+}
+
+/* This program and the libraries that it has loaded: dl_iterate_phdr's callback. */
+static int add_library(struct dl_phdr_info *info, size_t size UNUSED, void *arg)
+{
+    const char *name = info->dlpi_name, *base = strrchr(name, '/');
+    char target[PATH_MAX];
+
+    if (!base)
+        return 0; /* the program itself, or the kernel's vdso */
+    if (strncmp(base, "/ld-linux", 9) == 0)
+        snprintf(target, sizeof(target), ".minivm/ld.so");
+    else
+        snprintf(target, sizeof(target), ".minivm/lib%s", base);
+    return cpio_add_file(arg, target, name, 0755);
+}
+
+static int add_copy(struct cpio *cpio, const char *file, unsigned mode)
+{
+    char path[PATH_MAX];
+
+    if (!file)
+        return 0;
+    if (file[0] != '/') {
+        if (!getcwd(path, sizeof(path)) || strlen(path) + strlen(file) + 2 > sizeof(path))
+            return fail(-ENAMETOOLONG, "'%s': the name is too long", file);
+        strcat(strcat(path, "/"), file);
+        file = path;
+    }
+    return cpio_add_file(cpio, file + 1, file, mode);
+}
+
+static int add_firmware(struct cpio *cpio)
+{
+    static const char *const names[] = {"bios-256k.bin", "vgabios-qxl.bin", "vgabios-stdvga.bin"};
+    char path[PATH_MAX];
+    size_t i;
+    int err = 0;
+
+    for (i = 0; i < ARRAY_SIZE(names) && !err; i++) {
+        snprintf(path, sizeof(path), "%s/%s", FIRMWARE_FOLDER, names[i]);
+        if (access(path, R_OK) == 0)
+            err = add_copy(cpio, path, 0644);
+    }
+    return err;
+}
+
+static int add_files(struct cpio *cpio, const struct vm_config *config)
+{
+    int err = cpio_add_file(cpio, ".minivm/minivm", "/proc/self/exe", 0755);
+
+    if (!err)
+        err = dl_iterate_phdr(add_library, cpio);
+    if (!err)
+        err = add_firmware(cpio);
+    if (!err)
+        err = add_copy(cpio, config->kernel, 0644);
+    if (!err)
+        err = add_copy(cpio, config->initrd, 0644);
+    if (!err)
+        err = add_copy(cpio, config->firmware, 0644);
+    if (!err)
+        err = add_copy(cpio, config->spice_password_file, 0600);
+    return err ? err : cpio_end(cpio);
+}
+
+static int copy_base(int fd, const char *folder)
+{
+    char path[PATH_MAX + 8];
+    int from, err = 0;
+    struct stat st;
+    ssize_t n = 0;
+
+    snprintf(path, sizeof(path), "%s/initrd", folder);
+    from = open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0 || fstat(from, &st) < 0)
+        err = -errno;
+    while (!err && lseek(from, 0, SEEK_CUR) < st.st_size) {
+        n = sendfile(fd, from, NULL, (size_t)st.st_size);
+        if (n <= 0)
+            err = n ? -errno : -EIO;
+    }
+    if (from >= 0)
+        close(from);
+    return err ? fail(err, "'%s': %s", path, strerror(-err)) : 0;
+}
+
+/* The initial RAM disk in a memfd: the built part, then what belongs to this run. */
+static int make_initrd(const char *folder, const struct vm_config *config, uint64_t *size)
+{
+    int fd = memfd_create("initrd", MFD_CLOEXEC), err = fd < 0 ? -errno : copy_base(fd, folder);
+    struct cpio cpio;
+
+    if (!err) {
+        cpio_begin(&cpio, fd);
+        err = add_files(&cpio, config);
+    }
+    if (err) {
+        if (fd >= 0)
+            close(fd);
+        return err;
+    }
+    *size = (uint64_t)lseek(fd, 0, SEEK_END);
+    return fd;
+}
+
+/* --- QEMU --- */
+
+struct command {
+    char *words[WORDS_MAX];
+    unsigned count;
+    bool failed;
+};
+
+static void PRINTF_LIKE(2, 3) word(struct command *c, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    if (c->count + 1 == WORDS_MAX || vasprintf(&c->words[c->count], fmt, args) < 0)
+        c->failed = true;
+    else
+        c->count++;
+    va_end(args);
+}
+
+static void command_fini(struct command *c)
+{
+    while (c->count)
+        free(c->words[--c->count]);
+}
+
+/* QEMU's options are separated by commas; two of them stand for one. */
+static void double_commas(char *to, const char *from)
+{
+    while (*from) {
+        if (*from == ',')
+            *to++ = ',';
+        *to++ = *from++;
+    }
+    *to = 0;
+}
+
+static void add_shares(struct command *c, const struct nested_shares *shares)
+{
+    char path[2 * PATH_MAX];
+    unsigned i;
+
+    for (i = 0; i < shares->count; i++) {
+        double_commas(path, shares->share[i].path);
+        word(c, "-fsdev");
+        word(c, "local,id=share%u,path=%s,security_model=none,multidevs=remap%s", i, path,
+             shares->share[i].writable ? "" : ",readonly=on");
+        word(c, "-device");
+        word(c, "virtio-9p-pci,fsdev=share%u,mount_tag=share%u", i, i);
+    }
+}
+
+static uint64_t host_memory(const struct vm_config *config, uint64_t initrd_size)
+{
+    uint64_t size = config->memory + OVERHEAD + 2 * initrd_size;
+    unsigned i;
+
+    for (i = 0; i < config->disk_count; i++)
+        if (config->disks[i].snapshot)
+            return size + SCRATCH;
+    return size;
+}
+
+static unsigned host_cpus(const struct vm_config *config)
+{
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return MAX(2u, MIN(config->cpus, (unsigned)MAX(online, 1L)));
+}
+
+/* One word a line; values with spaces are given by format. */
+static void build_command(struct command *c, const char *folder, const struct vm_config *config, uint64_t initrd_size,
+                          const int *fds)
+{
+    static const char *const fixed[] = {
+        QEMU,       "-nodefaults",           "-no-user-config", "-no-reboot", "-display", "none", "-machine", "pc",
+        "-accel",   "tcg,thread=multi",      "-cpu",            "max,+svm,+npt",
+        "-netdev",  "user,id=net",           "-device",         "virtio-net-pci,netdev=net,romfile=",
+        "-device",  "virtio-serial-pci",     "-device",         "virtserialport,chardev=port,nr=1",
+        "-serial",  "chardev:console",       "-append",
+        "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nowatchdog audit=0 rdinit=/init",
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(fixed); i++)
+        word(c, "%s", fixed[i]);
+    word(c, "-smp");
+    word(c, "%u", host_cpus(config));
+    word(c, "-m");
+    word(c, "%lluM", (unsigned long long)(host_memory(config, initrd_size) >> 20));
+    word(c, "-kernel");
+    word(c, "%s/vmlinuz", folder);
+    word(c, "-initrd");
+    word(c, "/dev/fd/%d", fds[1]);
+    word(c, "-chardev");
+    word(c, "socket,id=port,fd=%d", fds[0]);
+    word(c, "-chardev");
+    word(c, "file,id=console,path=/dev/fd/%d", fds[2]);
+}
+
+/* In the child: keep these descriptors over exec, die with the parent, and leave the terminal's signals to it. */
+static void become_qemu(struct command *c, const int *fds, size_t fd_count, int messages)
+{
+    size_t i;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setsid();
+    dup2(open("/dev/null", O_RDWR), STDIN_FILENO);
+    dup2(messages, STDOUT_FILENO);
+    dup2(messages, STDERR_FILENO);
+    for (i = 0; i < fd_count; i++)
+        fcntl(fds[i], F_SETFD, 0);
+    execvp(QEMU, c->words);
+    dprintf(STDERR_FILENO, "%s: %s; install the package 'qemu-system-x86'\n", QEMU, strerror(errno));
+    _exit(127);
+}
+
+static int start(struct nested_host *host, const char *folder, const struct vm_config *config,
+                 const struct nested_shares *shares, int initrd, uint64_t initrd_size)
+{
+    struct command c = {0};
+    int ends[2], err = 0;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+        return -errno;
+    build_command(&c, folder, config, initrd_size, (int[]){ends[1], initrd, host->console});
+    add_shares(&c, shares);
+    host->pid = c.failed ? -1 : fork();
+    if (host->pid == 0)
+        become_qemu(&c, (int[]){ends[1], initrd, host->console}, 3, host->messages);
+    if (host->pid < 0)
+        err = fail(-ENOMEM, "the software host cannot be started: %s", strerror(errno));
+    command_fini(&c);
+    close(ends[1]);
+    host->port = ends[0];
+    return err;
+}
+
+int nested_host_start(struct nested_host *host, const struct vm_config *config, const struct nested_shares *shares)
+{
+    char folder[PATH_MAX];
+    uint64_t size = 0;
+    int initrd, err;
+
+    *host = (struct nested_host){.pid = -1, .port = -1, .console = -1, .messages = -1};
+    if (!nested_host_folder(folder, sizeof(folder)))
+        return fail(-ENOENT, "the software host is not built; 'make host' builds it");
+    initrd = make_initrd(folder, config, &size);
+    if (initrd < 0)
+        return initrd;
+    host->console = memfd_create("console", MFD_CLOEXEC);
+    host->messages = memfd_create("messages", MFD_CLOEXEC);
+    err = start(host, folder, config, shares, initrd, size);
+    close(initrd);
+    return err;
+}
+
+static void last_line(int fd, char *line, size_t size)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    char *start;
+    ssize_t n;
+
+    line[0] = 0;
+    n = pread(fd, line, size - 1, MAX(end - (off_t)size + 1, 0));
+    line[MAX(n, 0)] = 0;
+    while (n > 0 && strchr("\r\n", line[n - 1]))
+        line[--n] = 0;
+    start = strrchr(line, '\n');
+    if (start)
+        memmove(line, start + 1, strlen(start));
+}
+
+const char *nested_host_last_words(const struct nested_host *host, char *line, size_t size)
+{
+    last_line(host->messages, line, size);
+    if (!line[0])
+        last_line(host->console, line, size);
+    return line;
+}
+
+void nested_host_stop(struct nested_host *host)
+{
+    /* All that was written went through 9p to the files: there is nothing to wait for. */
+    if (host->pid > 0) {
+        kill(host->pid, SIGKILL);
+        waitpid(host->pid, NULL, 0);
+    }
+    if (host->port >= 0)
+        close(host->port);
+    if (host->console >= 0)
+        close(host->console);
+    if (host->messages >= 0)
+        close(host->messages);
+}
