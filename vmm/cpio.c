@@ -38,8 +38,10 @@ static int pad(struct cpio *cpio)
 static int put_header(struct cpio *cpio, const char *name, unsigned mode, uint64_t size)
 {
     char text[128 + NAME_SIZE];
-    int n = snprintf(text, sizeof(text), "070701%08X%08X%08X%08X%08X%08X%08llX%08X%08X%08X%08X%08zX%08X%s", ++cpio->inode,
-                     mode, 0, 0, 1, 0, (unsigned long long)size, 0, 0, 0, 0, strlen(name) + 1, 0, name);
+    int n =
+        snprintf(text, sizeof(text),
+                 "070701%08X%08X%08X%08X%08X%08X%08llX%08X%08X%08X%08X%08zX%08X%s", ++cpio->inode,
+                 mode, 0, 0, 1, 0, (unsigned long long)size, 0, 0, 0, 0, strlen(name) + 1, 0, name);
     int err;
 
     if ((size_t)n >= sizeof(text) || size > UINT32_MAX)
@@ -71,7 +73,8 @@ static int put_content(struct cpio *cpio, int fd, uint64_t size, const char *sou
         ssize_t n = sendfile(cpio->fd, fd, NULL, size - done);
 
         if (n <= 0)
-            return fail(n ? -errno : -EIO, "'%s': %s", source, n ? strerror(errno) : "it shrank while it was read");
+            return fail(n ? -errno : -EIO, "'%s': %s", source,
+                        n ? strerror(errno) : "it shrank while it was read");
         done += (uint64_t)n;
     }
     cpio->size += size;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "vmm/config.h"
+#include "vmm/nested.h"
 #include "vmm/run.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@ static int command_run(int argc, char **argv)
         log_error("%s", fail_text());
         return RUN_USAGE;
     }
-    return run_machine(&config);
+    return config.accel == ACCEL_NESTED ? nested_run(argc, argv, &config) : (int)run_machine(&config);
 }
 
 static const struct command {
@@ -63,5 +64,7 @@ int main(int argc, char **argv)
     for (i = 0; i < ARRAY_SIZE(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
+    if (strcmp(argv[1], "software-host") == 0)
+        return nested_agent_main();
     return unknown_command(argv[1]);
 }

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEADER 8
+#define HEADER   8
 #define OUT_HIGH KIB(256) /* streams stop reading when this much waits for the peer */
 
 enum frame_type { FRAME_OPEN, FRAME_DATA, FRAME_ACK, FRAME_EOF, FRAME_CLOSE, FRAME_CONTROL };
@@ -32,8 +32,8 @@ struct stream {
     uint16_t id;
     bool attached, reader_done, writer_done, writer_eof;
     struct watch reader, writer;
-    size_t credit;   /* bytes that the peer still takes */
-    size_t unacked;  /* bytes written here that the peer does not know of */
+    size_t credit;    /* bytes that the peer still takes */
+    size_t unacked;   /* bytes written here that the peer does not know of */
     struct fifo fifo; /* for the writer */
     bool (*filter)(void *opaque, const uint8_t *data, size_t size);
 };
@@ -148,7 +148,8 @@ static void lose(struct mux *mux)
     mux->ops->lost(mux->opaque);
 }
 
-static void send_frame(struct mux *mux, uint16_t id, enum frame_type type, const void *data, size_t size)
+static void send_frame(struct mux *mux, uint16_t id, enum frame_type type, const void *data,
+                       size_t size)
 {
     uint8_t header[HEADER] = {0};
 
@@ -321,7 +322,8 @@ static void pump_writer(struct stream *s)
     if (s->attached && !s->writer_done && s->writer_eof && !fifo_size(&s->fifo))
         finish_writer(s);
     if (!end_if_done(s))
-        watch_set(&s->writer, s->attached && !s->writer_done && fifo_size(&s->fifo), UV_WRITABLE, writer_ready);
+        watch_set(&s->writer, s->attached && !s->writer_done && fifo_size(&s->fifo), UV_WRITABLE,
+                  writer_ready);
 }
 
 static void attach(struct stream *s, int rfd, int wfd)
@@ -403,7 +405,8 @@ int mux_open(struct mux *mux, const char *what, int rfd, int wfd)
     return id;
 }
 
-void mux_set_filter(struct mux *mux, uint16_t id, bool (*filter)(void *opaque, const uint8_t *data, size_t size))
+void mux_set_filter(struct mux *mux, uint16_t id,
+                    bool (*filter)(void *opaque, const uint8_t *data, size_t size))
 {
     struct stream *s = find_stream(mux, id);
 

@@ -15,8 +15,8 @@
 
 #include "base/loop.h"
 
-#define MUX_WINDOW KIB(256)
-#define MUX_MAX_FRAME KIB(32)
+#define MUX_WINDOW      KIB(256)
+#define MUX_MAX_FRAME   KIB(32)
 #define MUX_MAX_STREAMS 1024
 
 struct mux;
@@ -32,7 +32,8 @@ struct mux_ops {
 };
 
 /* fd stays the caller's; it is made non-blocking. */
-int mux_create(struct mux **mux, struct loop *loop, int fd, const struct mux_ops *ops, void *opaque);
+int mux_create(struct mux **mux, struct loop *loop, int fd, const struct mux_ops *ops,
+               void *opaque);
 void mux_destroy(struct mux *mux); /* NULL is fine; closes the streams' descriptors */
 
 /*
@@ -44,7 +45,8 @@ int mux_open(struct mux *mux, const char *what, int rfd, int wfd);
 /* Give a stream that the peer opened its descriptors, likewise. */
 void mux_attach(struct mux *mux, uint16_t id, int rfd, int wfd);
 /* Sees each byte read from a stream's rfd before the peer does; false: the bytes are not sent. */
-void mux_set_filter(struct mux *mux, uint16_t id, bool (*filter)(void *opaque, const uint8_t *data, size_t size));
+void mux_set_filter(struct mux *mux, uint16_t id,
+                    bool (*filter)(void *opaque, const uint8_t *data, size_t size));
 /* End both halves at once. */
 void mux_close(struct mux *mux, uint16_t id);
 

@@ -17,11 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define START_MAX        KIB(24)
-#define START_TIMEOUT    180  /* seconds until the machine inside must have been started */
-#define DRAIN_TICK_MS    10
-#define DRAIN_TICKS      500 /* for output that nobody takes, at the end */
-#define LISTENERS_MAX    (CONFIG_MAX_FORWARDS + 2)
+#define START_MAX     KIB(24)
+#define START_TIMEOUT 180 /* seconds until the machine inside must have been started */
+#define DRAIN_TICK_MS 10
+#define DRAIN_TICKS   500 /* for output that nobody takes, at the end */
+#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 2)
 
 struct nested {
     const struct vm_config *config;
@@ -58,7 +58,8 @@ static void end(struct nested *n, int status)
 static void on_drain_tick(uv_timer_t *timer)
 {
     struct nested *n = timer->data;
-    bool drained = !n->outputs[0] && !n->outputs[1] && (!n->bridge || nested_bridge_idle(n->bridge));
+    bool drained =
+        !n->outputs[0] && !n->outputs[1] && (!n->bridge || nested_bridge_idle(n->bridge));
 
     if (drained || ++n->drain_ticks > DRAIN_TICKS)
         end(n, n->status);
@@ -111,7 +112,8 @@ static void on_start_timeout(uv_timer_t *timer)
     char line[256];
 
     nested_host_last_words(&n->host, line, sizeof(line));
-    log_error("the software host has not started in %d s%s%s", START_TIMEOUT, line[0] ? "; its last words: " : "", line);
+    log_error("the software host has not started in %d s%s%s", START_TIMEOUT,
+              line[0] ? "; its last words: " : "", line);
     end(n, RUN_FAILED);
 }
 
@@ -148,13 +150,17 @@ static int refuse(const struct vm_config *config)
     unsigned i;
 
     if (config->net == NET_TAP)
-        return fail(-ENOTSUP, "--net tap=%s does not work in a software host, which has no way to this host's network "
-                              "cards; use --net user",
+        return fail(-ENOTSUP,
+                    "--net tap=%s does not work in a software host, which has no way to this "
+                    "host's network "
+                    "cards; use --net user",
                     config->tap);
     for (i = 0; i < config->forward_count; i++)
         if (config->forwards[i].udp)
-            return fail(-ENOTSUP, "--forward udp:...:%u-... does not work in a software host; forward TCP ports only",
-                        config->forwards[i].host_port);
+            return fail(
+                -ENOTSUP,
+                "--forward udp:...:%u-... does not work in a software host; forward TCP ports only",
+                config->forwards[i].host_port);
     return 0;
 }
 
@@ -167,7 +173,8 @@ static int take_locks(struct nested *n)
     for (i = 0; i < c->disk_count && !err; i++) {
         const struct disk_options *disk = &c->disks[i];
 
-        err = disk_hold_create(&n->holds[i], disk->path, disk->format, disk->read_only || disk->snapshot);
+        err = disk_hold_create(&n->holds[i], disk->path, disk->format,
+                               disk->read_only || disk->snapshot);
     }
     return err;
 }
@@ -184,10 +191,12 @@ static int listen_spice(struct nested *n)
 
     n->spice_port = c->spice_port;
     if (c->spice_port >= 0)
-        err = nested_listen_tcp(new_listener(n), &n->loop, c->spice_listen ? c->spice_listen : "127.0.0.1",
-                                &n->spice_port, on_connection, n, "spice ");
+        err = nested_listen_tcp(new_listener(n), &n->loop,
+                                c->spice_listen ? c->spice_listen : "127.0.0.1", &n->spice_port,
+                                on_connection, n, "spice ");
     if (!err && c->spice_unix)
-        err = nested_listen_unix(new_listener(n), &n->loop, c->spice_unix, on_connection, n, "spice ");
+        err = nested_listen_unix(new_listener(n), &n->loop, c->spice_unix, on_connection, n,
+                                 "spice ");
     return err ? fail_prefix(err, "SPICE") : 0;
 }
 
@@ -263,7 +272,8 @@ static int send_start(struct nested *n, int argc, char **argv)
     unsigned i;
 
     for (i = 0; i < n->shares.count; i++)
-        say(&w, "mshare%u %s %s", i, n->shares.share[i].writable ? "rw" : "ro", n->shares.share[i].path);
+        say(&w, "mshare%u %s %s", i, n->shares.share[i].writable ? "rw" : "ro",
+            n->shares.share[i].path);
     for (i = 0; i < n->config->forward_count; i++)
         say(&w, "a%s", n->config->forwards[i].host);
     if (getcwd(cwd, sizeof(cwd)))
@@ -310,7 +320,8 @@ static int open_streams(struct nested *n)
     if (!err)
         err = open_output(n, "stderr", 1, reopen(STDERR_FILENO));
     if (!err)
-        err = open_output(n, "stdout", 0, on_stdio ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : reopen(STDOUT_FILENO));
+        err = open_output(n, "stdout", 0,
+                          on_stdio ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : reopen(STDOUT_FILENO));
     if (!err && fd >= 0)
         err = on_stdio ? mux_open(n->mux, "stdin", fd, -1)
                        : mux_open(n->mux, "serial", fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -355,9 +366,9 @@ static int start(struct nested *n, int argc, char **argv)
     if (!err)
         err = mux_create(&n->mux, &n->loop, n->host.port, &ops, n);
     if (!err)
-        err = open_streams(n);
-    if (!err)
         err = send_start(n, argc, argv);
+    if (!err)
+        err = open_streams(n);
     if (!err)
         start_timer_and_signals(n);
     return err;

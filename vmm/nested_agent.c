@@ -21,19 +21,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORDS_MAX 512
+#define WORDS_MAX    512
 #define SERIAL_RETRY 5 /* ms between tries to reach the machine's serial port, while it starts */
 
 /* The program as guest/host/init starts it: nothing is where its loader would look. */
-static char *const program[] = {"/.minivm/ld.so", "--library-path", "/.minivm/lib", "/.minivm/minivm"};
+static char *const program[] = {"/.minivm/ld.so", "--library-path", "/.minivm/lib",
+                                "/.minivm/minivm"};
 
 enum standard { STDIN, STDOUT, STDERR };
 
 struct agent {
     struct loop loop;
     struct mux *mux;
-    int port, relay; /* relay: our end of the machine's RELAY_FD */
-    int standard[3]; /* our ends of the machine's standard streams until a stream takes them */
+    int port, relay;     /* relay: our end of the machine's RELAY_FD */
+    int standard[3];     /* our ends of the machine's standard streams until a stream takes them */
     uint16_t outputs[2]; /* streams of standard output and error; 0: ended */
     uint16_t serial;
     uv_timer_t serial_retry;
@@ -79,7 +80,8 @@ static void add_address(const char *address)
 
     if (inet_pton(AF_INET, address, &a) != 1)
         return;
-    snprintf(command, sizeof(command), "/.minivm/busybox ip addr add %s/32 dev lo 2>/.minivm/null", address);
+    snprintf(command, sizeof(command), "/.minivm/busybox ip addr add %s/32 dev lo 2>/.minivm/null",
+             address);
     if (system(command) != 0)
         log_debug("address %s is there already", address);
 }
@@ -106,8 +108,8 @@ static int run_machine_in_child(struct agent *agent, char **words)
 {
     int relay[2], in[2], out[2], errors[2];
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, relay) || pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) ||
-        pipe2(errors, O_CLOEXEC))
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, relay) || pipe2(in, O_CLOEXEC) ||
+        pipe2(out, O_CLOEXEC) || pipe2(errors, O_CLOEXEC))
         return -errno;
     agent->relay = relay[0];
     agent->standard[STDIN] = in[1];
@@ -129,8 +131,9 @@ static void exit_if_done(struct agent *agent)
 {
     uint8_t status[4];
 
-    if (!agent->reaped || agent->outputs[0] || agent->outputs[1])
-        return;
+    if (!agent->reaped || agent->standard[STDOUT] >= 0 || agent->standard[STDERR] >= 0 ||
+        agent->outputs[0] || agent->outputs[1])
+        return; /* what it said goes first */
     store_le32(status, (uint32_t)agent->status);
     mux_control(agent->mux, NESTED_EXIT, status, sizeof(status));
 }
@@ -215,7 +218,8 @@ static void try_serial(uv_timer_t *timer)
 {
     struct agent *agent = timer->data;
     const struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = NESTED_SERIAL};
-    int fd = agent->serial && !agent->reaped ? connect_to((const struct sockaddr *)&a, sizeof(a)) : -1;
+    int fd =
+        agent->serial && !agent->reaped ? connect_to((const struct sockaddr *)&a, sizeof(a)) : -1;
 
     if (fd >= 0)
         mux_attach(agent->mux, agent->serial, fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -312,7 +316,8 @@ int nested_agent_main(void)
     signal(SIGPIPE, SIG_IGN);
     agent.port = open(NESTED_PORT, O_RDWR | O_CLOEXEC);
     if (agent.port < 0) {
-        log_error("'%s': %s; this command is for use inside a software host only", NESTED_PORT, strerror(errno));
+        log_error("'%s': %s; this command is for use inside a software host only", NESTED_PORT,
+                  strerror(errno));
         return RUN_FAILED;
     }
     if (loop_init(&agent.loop) || mux_create(&agent.mux, &agent.loop, agent.port, &ops, &agent))

@@ -46,7 +46,8 @@ static void flush_in(struct nested_bridge *b)
 static void flush_out(struct nested_bridge *b)
 {
     if (b->out_done < b->out_size)
-        b->out_done += b->chardev->ops->write(b->chardev, b->out + b->out_done, b->out_size - b->out_done);
+        b->out_done +=
+            b->chardev->ops->write(b->chardev, b->out + b->out_done, b->out_size - b->out_done);
     if (b->out_done == b->out_size)
         b->out_done = b->out_size = 0;
 }
@@ -102,7 +103,8 @@ static void free_poll(uv_handle_t *handle)
     free(handle);
 }
 
-int nested_bridge_create(struct nested_bridge **bridge, struct loop *loop, const char *spec, int *fd)
+int nested_bridge_create(struct nested_bridge **bridge, struct loop *loop, const char *spec,
+                         int *fd)
 {
     struct nested_bridge *b = calloc(1, sizeof(*b));
     uv_poll_t *poll = calloc(1, sizeof(*poll));

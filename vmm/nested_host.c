@@ -21,9 +21,11 @@
 #include <unistd.h>
 
 #define QEMU "qemu-system-x86_64"
-#define OVERHEAD MIB(320) /* what the software host needs beside the guest's memory and the files it unpacks */
-#define SCRATCH GIB(2)    /* for what --snapshot discards: it is memory inside (guest/host/init mounts it) */
-#define WORDS_MAX 128
+#define OVERHEAD                                                                                   \
+    MIB(320) /* what the software host needs beside the guest's memory and the files it unpacks */
+#define SCRATCH                                                                                    \
+    GIB(2) /* for what --snapshot discards: it is memory inside (guest/host/init mounts it) */
+#define WORDS_MAX       128
 #define FIRMWARE_FOLDER "/usr/share/seabios"
 
 /* --- what it boots --- */
@@ -32,7 +34,8 @@ static bool has_image(const char *folder)
 {
     char path[PATH_MAX];
 
-    return (size_t)snprintf(path, sizeof(path), "%s/initrd", folder) < sizeof(path) && access(path, R_OK) == 0;
+    return (size_t)snprintf(path, sizeof(path), "%s/initrd", folder) < sizeof(path) &&
+           access(path, R_OK) == 0;
 }
 
 const char *nested_host_folder(char *path, size_t size)
@@ -229,15 +232,33 @@ static unsigned host_cpus(const struct vm_config *config)
 }
 
 /* One word a line; values with spaces are given by format. */
-static void build_command(struct command *c, const char *folder, const struct vm_config *config, uint64_t initrd_size,
-                          const int *fds)
+static void build_command(struct command *c, const char *folder, const struct vm_config *config,
+                          uint64_t initrd_size, const int *fds)
 {
     static const char *const fixed[] = {
-        QEMU,       "-nodefaults",           "-no-user-config", "-no-reboot", "-display", "none", "-machine", "pc",
-        "-accel",   "tcg,thread=multi",      "-cpu",            "max,+svm,+npt",
-        "-netdev",  "user,id=net",           "-device",         "virtio-net-pci,netdev=net,romfile=",
-        "-device",  "virtio-serial-pci",     "-device",         "virtserialport,chardev=port,nr=1",
-        "-serial",  "chardev:console",       "-append",
+        QEMU,
+        "-nodefaults",
+        "-no-user-config",
+        "-no-reboot",
+        "-display",
+        "none",
+        "-machine",
+        "pc",
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "max,+svm,+npt",
+        "-netdev",
+        "user,id=net",
+        "-device",
+        "virtio-net-pci,netdev=net,romfile=",
+        "-device",
+        "virtio-serial-pci",
+        "-device",
+        "virtserialport,chardev=port,nr=1",
+        "-serial",
+        "chardev:console",
+        "-append",
         "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nowatchdog audit=0 rdinit=/init",
     };
     size_t i;
@@ -271,7 +292,8 @@ static void become_qemu(struct command *c, const int *fds, size_t fd_count, int 
     for (i = 0; i < fd_count; i++)
         fcntl(fds[i], F_SETFD, 0);
     execvp(QEMU, c->words);
-    dprintf(STDERR_FILENO, "%s: %s; install the package 'qemu-system-x86'\n", QEMU, strerror(errno));
+    dprintf(STDERR_FILENO, "%s: %s; install the package 'qemu-system-x86'\n", QEMU,
+            strerror(errno));
     _exit(127);
 }
 
@@ -296,7 +318,8 @@ static int start(struct nested_host *host, const char *folder, const struct vm_c
     return err;
 }
 
-int nested_host_start(struct nested_host *host, const struct vm_config *config, const struct nested_shares *shares)
+int nested_host_start(struct nested_host *host, const struct vm_config *config,
+                      const struct nested_shares *shares)
 {
     char folder[PATH_MAX];
     uint64_t size = 0;
@@ -315,15 +338,21 @@ int nested_host_start(struct nested_host *host, const struct vm_config *config, 
     return err;
 }
 
+/* The last line, but for the kernel's own good-bye. */
 static void last_line(int fd, char *line, size_t size)
 {
     off_t end = lseek(fd, 0, SEEK_END);
-    char *start;
-    ssize_t n;
+    ssize_t n = pread(fd, line, size - 1, MAX(end - (off_t)size + 1, 0));
+    char *start, *bye;
 
-    line[0] = 0;
-    n = pread(fd, line, size - 1, MAX(end - (off_t)size + 1, 0));
     line[MAX(n, 0)] = 0;
+    bye = strstr(line, "] reboot: ");
+    if (bye) {
+        while (bye > line && bye[-1] != '\n')
+            bye--;
+        *bye = 0;
+    }
+    n = (ssize_t)strlen(line);
     while (n > 0 && strchr("\r\n", line[n - 1]))
         line[--n] = 0;
     start = strrchr(line, '\n');

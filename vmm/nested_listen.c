@@ -59,7 +59,8 @@ static void free_poll(uv_handle_t *handle)
 }
 
 static int listener_create(struct nested_listener **listener, struct loop *loop, int fd,
-                           void (*accepted)(void *, const char *, int, const char *), void *opaque, const char *tag)
+                           void (*accepted)(void *, const char *, int, const char *), void *opaque,
+                           const char *tag)
 {
     struct nested_listener *l = calloc(1, sizeof(*l));
     uv_poll_t *poll = calloc(1, sizeof(*poll));
@@ -88,17 +89,20 @@ static int bound_port(int fd)
     return ntohs(a.sin6_port);
 }
 
-int nested_listen_tcp(struct nested_listener **listener, struct loop *loop, const char *address, int *port,
-                      void (*accepted)(void *, const char *, int, const char *), void *opaque, const char *tag)
+int nested_listen_tcp(struct nested_listener **listener, struct loop *loop, const char *address,
+                      int *port, void (*accepted)(void *, const char *, int, const char *),
+                      void *opaque, const char *tag)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_PASSIVE};
     struct addrinfo *ai;
     char service[8];
     int fd, one = 1, err;
 
     snprintf(service, sizeof(service), "%d", *port);
     if (getaddrinfo(address, service, &hints, &ai))
-        return fail(-EINVAL, "'%s' is not an IP address; use one of this host, such as 127.0.0.1", address);
+        return fail(-EINVAL, "'%s' is not an IP address; use one of this host, such as 127.0.0.1",
+                    address);
     fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -108,26 +112,30 @@ int nested_listen_tcp(struct nested_listener **listener, struct loop *loop, cons
         if (fd >= 0)
             close(fd);
         return fail(err, "cannot listen on %s port %d: %s%s", address, *port, strerror(-err),
-                    err == -EADDRINUSE ? "; choose another port or stop the program that has it" : "");
+                    err == -EADDRINUSE ? "; choose another port or stop the program that has it"
+                                       : "");
     }
     *port = bound_port(fd);
     return listener_create(listener, loop, fd, accepted, opaque, tag);
 }
 
 int nested_listen_unix(struct nested_listener **listener, struct loop *loop, const char *path,
-                       void (*accepted)(void *, const char *, int, const char *), void *opaque, const char *tag)
+                       void (*accepted)(void *, const char *, int, const char *), void *opaque,
+                       const char *tag)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     int fd, err;
 
     if (strlen(path) >= sizeof(a.sun_path))
-        return fail(-ENAMETOOLONG, "socket '%s': the name is longer than %zu bytes", path, sizeof(a.sun_path) - 1);
+        return fail(-ENAMETOOLONG, "socket '%s': the name is longer than %zu bytes", path,
+                    sizeof(a.sun_path) - 1);
     strcpy(a.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* A socket that a killed program left behind is in the way; one that answers is not ours to take. */
     if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 && errno == ECONNREFUSED)
         unlink(path);
-    err = fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, SOMAXCONN) ? -errno : 0;
+    err =
+        fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, SOMAXCONN) ? -errno : 0;
     if (!err)
         err = listener_create(listener, loop, fd, accepted, opaque, tag);
     else if (fd >= 0)

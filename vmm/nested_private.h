@@ -29,12 +29,13 @@ int nested_shares_collect(struct nested_shares *shares, const struct vm_config *
 
 struct nested_host {
     pid_t pid;
-    int port;   /* our end of the virtio-serial port */
-    int console; /* memfd: what the kernel inside printed */
+    int port;     /* our end of the virtio-serial port */
+    int console;  /* memfd: what the kernel inside printed */
     int messages; /* memfd: what QEMU said */
 };
 
-int nested_host_start(struct nested_host *host, const struct vm_config *config, const struct nested_shares *shares);
+int nested_host_start(struct nested_host *host, const struct vm_config *config,
+                      const struct nested_shares *shares);
 /* Why it may have ended: the last line that it left; "" if there is none. */
 const char *nested_host_last_words(const struct nested_host *host, char *line, size_t size);
 void nested_host_stop(struct nested_host *host);
@@ -44,12 +45,13 @@ void nested_host_stop(struct nested_host *host);
 struct nested_listener;
 
 /* A numeric address; *port 0: any free one, which is written back. `accepted` owns the descriptor. */
-int nested_listen_tcp(struct nested_listener **listener, struct loop *loop, const char *address, int *port,
-                      void (*accepted)(void *opaque, const char *tag, int fd, const char *peer), void *opaque,
-                      const char *tag);
+int nested_listen_tcp(struct nested_listener **listener, struct loop *loop, const char *address,
+                      int *port,
+                      void (*accepted)(void *opaque, const char *tag, int fd, const char *peer),
+                      void *opaque, const char *tag);
 int nested_listen_unix(struct nested_listener **listener, struct loop *loop, const char *path,
-                       void (*accepted)(void *opaque, const char *tag, int fd, const char *peer), void *opaque,
-                       const char *tag);
+                       void (*accepted)(void *opaque, const char *tag, int fd, const char *peer),
+                       void *opaque, const char *tag);
 void nested_listener_destroy(struct nested_listener *listener); /* NULL is fine */
 
 /* --- nested_bridge.c: a character back end made into a descriptor --- */
@@ -57,7 +59,8 @@ void nested_listener_destroy(struct nested_listener *listener); /* NULL is fine 
 struct nested_bridge;
 
 /* What is read from *fd came from the back end `spec` (chardev_create), what is written there goes to it. */
-int nested_bridge_create(struct nested_bridge **bridge, struct loop *loop, const char *spec, int *fd);
+int nested_bridge_create(struct nested_bridge **bridge, struct loop *loop, const char *spec,
+                         int *fd);
 /* Everything written to *fd has reached the back end. */
 bool nested_bridge_idle(const struct nested_bridge *bridge);
 void nested_bridge_destroy(struct nested_bridge *bridge); /* NULL is fine */

@@ -17,9 +17,12 @@ static int check_reserved(const char *file, const char *folder)
     for (r = reserved; *r; r++) {
         size_t length = strlen(*r);
 
-        if (strcmp(folder, *r) == 0 || (length > 1 && strncmp(folder, *r, length) == 0 && folder[length] == '/'))
-            return fail(-EINVAL, "'%s': files in %s cannot be used in a software host; copy it to another folder", file,
-                        *r);
+        if (strcmp(folder, *r) == 0 ||
+            (length > 1 && strncmp(folder, *r, length) == 0 && folder[length] == '/'))
+            return fail(
+                -EINVAL,
+                "'%s': files in %s cannot be used in a software host; copy it to another folder",
+                file, *r);
     }
     return 0;
 }
@@ -34,7 +37,8 @@ static int add_folder(struct nested_shares *shares, const char *folder, bool wri
             return 0;
         }
     if (shares->count == NESTED_MAX_SHARES)
-        return fail(-E2BIG, "the files are in more than %d folders, too many for a software host", NESTED_MAX_SHARES);
+        return fail(-E2BIG, "the files are in more than %d folders, too many for a software host",
+                    NESTED_MAX_SHARES);
     strcpy(shares->share[shares->count].path, folder);
     shares->share[shares->count++].writable = writable;
     return 0;
@@ -95,8 +99,10 @@ static int add_disk(struct nested_shares *shares, const struct disk_options *dis
     struct stat st;
 
     if (stat(disk->path, &st) == 0 && S_ISBLK(st.st_mode))
-        return fail(-ENOTSUP, "disk '%s' is a block device, which a software host cannot use; copy it to a file",
-                    disk->path);
+        return fail(
+            -ENOTSUP,
+            "disk '%s' is a block device, which a software host cannot use; copy it to a file",
+            disk->path);
     return add_file(shares, disk->path, !disk->read_only && !disk->snapshot);
 }
 

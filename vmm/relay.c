@@ -25,8 +25,10 @@ int relay_send(int socket, int fd, const char *peer)
 {
     union ancillary a = {0};
     struct iovec iov = {.iov_base = (char *)peer, .iov_len = MIN(strlen(peer), PEER_MAX - 1)};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = a.bytes, .msg_controllen = sizeof(a.bytes)};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = a.bytes,
+                         .msg_controllen = sizeof(a.bytes)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
     *c = (struct cmsghdr){
@@ -40,13 +42,16 @@ static int receive(int socket, char *peer)
 {
     union ancillary a;
     struct iovec iov = {.iov_base = peer, .iov_len = PEER_MAX - 1};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = a.bytes, .msg_controllen = sizeof(a.bytes)};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = a.bytes,
+                         .msg_controllen = sizeof(a.bytes)};
     ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
     int fd = -1;
 
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(&fd, CMSG_DATA(c), sizeof(int));
     peer[MAX(n, 0)] = 0;
     return fd;

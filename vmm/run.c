@@ -6,6 +6,7 @@
 #include "spice/server/server.h"
 #include "vmm/board.h"
 #include "vmm/expect.h"
+#include "vmm/relay.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,6 +23,7 @@ struct run {
     struct loop loop;
     struct board *board;
     struct spice_server *spice;
+    struct relay *relay;
     char password[PASSWORD_MAX + 2];
     struct expect expect;
     bool expecting, met;
@@ -172,8 +174,8 @@ static int start_spice(struct run *run)
 {
     const struct vm_config *c = run->config;
     struct spice_config spice = {.listen = c->spice_listen,
-                                 .port = c->spice_port,
-                                 .unix_path = c->spice_unix,
+                                 .port = c->relayed ? -1 : c->spice_port,
+                                 .unix_path = c->relayed ? NULL : c->spice_unix,
                                  .name = c->name,
                                  .image_compression = c->spice_compression};
     int err;
@@ -191,6 +193,8 @@ static int start_spice(struct run *run)
     err = spice_server_create(&run->spice, &run->loop, &spice, board_input(run->board));
     if (!err && board_display(run->board))
         err = spice_server_add_display(run->spice, board_display(run->board));
+    if (!err && c->relayed)
+        err = relay_create(&run->relay, &run->loop, run->spice);
     return err;
 }
 
@@ -204,7 +208,7 @@ static void say_ready(struct run *run)
         printf("READY spice+unix://%s\n", c->spice_unix);
     else
         printf("READY spice://%s:%d\n", c->spice_listen ? c->spice_listen : "127.0.0.1",
-               spice_server_port(run->spice));
+               c->relayed ? c->spice_port : spice_server_port(run->spice));
     fflush(stdout);
 }
 
@@ -250,6 +254,7 @@ static void finish(struct run *run)
 {
     int err;
 
+    relay_destroy(run->relay);
     spice_server_destroy(run->spice);
     err = board_destroy(run->board);
     if (err) {
