@@ -491,6 +491,7 @@ int virtio_pci_init(struct virtio_device *d, const struct device_ops *device_ops
     err = pci_add_msix(&d->pci, MSIX_BAR, d->queue_count + 1);
     if (err) {
         pci_fini(&d->pci);
+        TAILQ_REMOVE(&machine->devices, &d->pci.base, link);
         return err;
     }
     add_structures(d);
