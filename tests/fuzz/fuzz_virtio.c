@@ -1,0 +1,328 @@
+/*
+ * The block, network and entropy devices under a hostile guest: any access to any register, any ring content, frames
+ * from outside, resets, and saves that must load again. A step is an operation byte, a device byte, a count byte, and
+ * that many bytes more; one operation sets a device up as a driver would, so that rings are reached soon.
+ */
+#include "devices/virtio/virtio_blk.h"
+#include "devices/virtio/virtio_net.h"
+#include "devices/virtio/virtio_rng.h"
+#include "tests/lib/virtio_driver.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RAM_SIZE  MIB(4)
+#define DISK_SIZE KIB(64)
+#define MAX_STEPS 200
+#define MAX_HELD  1024
+
+enum { RNG, NET, BLK, DEVICES };
+
+static const uint8_t slots[DEVICES] = {PCI_DEVFN(4, 0), PCI_DEVFN(5, 0), PCI_DEVFN(6, 0)};
+
+struct fixture {
+    struct fake_machine m;
+    struct driver drivers[DEVICES];
+    struct driver_queue queues[DEVICES][2];
+    bool set_up[DEVICES];
+    struct net net;
+    /* A disk whose loop is run here, between steps; so no request is in flight when a step begins. */
+    struct loop disk_loop;
+    struct disk disk;
+    uint8_t disk_data[DISK_SIZE];
+    struct disk_request *held[MAX_HELD];
+    unsigned held_count;
+};
+
+struct input {
+    const uint8_t *p;
+    size_t size;
+};
+
+/* --- the outside --- */
+
+static void net_send(struct net *net, const struct iovec *iov, unsigned count)
+{
+    static uint8_t frame[NET_MAX_FRAME];
+    size_t size = 0;
+    unsigned i;
+
+    for (i = 0; i < count; i++) {
+        if (size + iov[i].iov_len > sizeof(frame))
+            abort();
+        memcpy(frame + size, iov[i].iov_base, iov[i].iov_len);
+        size += iov[i].iov_len;
+    }
+    if (size < 14)
+        abort();
+    if (net->front_ops->can_receive(net->front))
+        net->front_ops->receive(net->front, frame, size);
+}
+
+static void net_accept_input(struct net *net UNUSED)
+{
+}
+
+static const struct net_ops net_ops = {.send = net_send, .accept_input = net_accept_input};
+
+static int transfer(struct fixture *f, struct disk_request *r)
+{
+    uint64_t at = r->offset;
+    unsigned i;
+
+    if (r->offset % DISK_SECTOR || r->bytes % DISK_SECTOR)
+        abort();
+    if (r->op == DISK_FLUSH)
+        return 0;
+    if (r->bytes > DISK_SIZE || r->offset > DISK_SIZE - r->bytes)
+        return -EINVAL;
+    for (i = 0; i < r->iov_count; at += r->iov[i++].iov_len) {
+        if (r->op == DISK_READ)
+            memcpy(r->iov[i].iov_base, f->disk_data + at, r->iov[i].iov_len);
+        else
+            memcpy(f->disk_data + at, r->iov[i].iov_base, r->iov[i].iov_len);
+    }
+    if (r->iov_count && at != r->offset + r->bytes)
+        abort();
+    return 0;
+}
+
+static void disk_take(struct disk *disk, struct disk_request *r)
+{
+    struct fixture *f = container_of(disk, struct fixture, disk);
+
+    if (f->held_count == MAX_HELD)
+        abort();
+    f->held[f->held_count++] = r;
+}
+
+static const struct disk_ops disk_ops = {.format = "fuzz", .submit = disk_take};
+
+static void pump(struct fixture *f)
+{
+    unsigned turns;
+
+    uv_run(&f->m.loop.uv, UV_RUN_NOWAIT);
+    for (turns = 0; turns < 3 || f->held_count; turns++) {
+        uv_run(&f->disk_loop.uv, UV_RUN_NOWAIT);
+        while (f->held_count) {
+            struct disk_request *r = f->held[--f->held_count];
+
+            r->done(r, transfer(f, r));
+        }
+    }
+    uv_run(&f->m.loop.uv, UV_RUN_NOWAIT);
+}
+
+/* --- steps --- */
+
+static uint64_t take(struct input *in, unsigned size)
+{
+    uint64_t value = 0;
+
+    size = (unsigned)MIN(size, in->size);
+    memcpy(&value, in->p, size);
+    in->p += size;
+    in->size -= size;
+    return value;
+}
+
+static void access_mmio(struct fixture *f, unsigned n, struct input *in)
+{
+    unsigned width = 1u << (take(in, 1) & 3);
+    uint64_t addr = fake_pci_bar(&f->m, slots[n], take(in, 1) & 1 ? 1 : 4) + take(in, 2) % 0x4010;
+
+    if (in->size)
+        fake_mmio_write(&f->m, addr, take(in, 8), width);
+    else
+        fake_mmio_read(&f->m, addr, width);
+}
+
+static void access_common(struct fixture *f, unsigned n, struct input *in)
+{
+    unsigned width = 1u << (take(in, 1) & 3);
+    uint64_t addr = fake_pci_bar(&f->m, slots[n], 4) + take(in, 1) % 64;
+
+    fake_mmio_write(&f->m, addr, take(in, 8), width);
+}
+
+static void access_port(struct fixture *f, unsigned n, struct input *in)
+{
+    unsigned width = 1u << take(in, 1) % 3;
+    uint16_t port = (uint16_t)(fake_pci_bar(&f->m, slots[n], 0) + take(in, 1));
+
+    if (in->size)
+        fake_out(&f->m, port, (uint32_t)take(in, 4), width);
+    else
+        fake_in(&f->m, port, width);
+}
+
+static void access_config(struct fixture *f, unsigned n, struct input *in)
+{
+    unsigned width = 1u << take(in, 1) % 3;
+    unsigned offset = (unsigned)take(in, 1) & ~(width - 1);
+
+    if (in->size)
+        fake_pci_write(&f->m, slots[n], offset, (uint32_t)take(in, 4), width);
+    else
+        fake_pci_read(&f->m, slots[n], offset, width);
+}
+
+static void write_memory(struct fixture *f, unsigned n UNUSED, struct input *in)
+{
+    size_t at = take(in, 3) % (RAM_SIZE - 256);
+
+    memcpy(f->m.ram.host + at, in->p, in->size);
+}
+
+/* As a driver does it; the features are the input's choice. */
+static void set_up(struct fixture *f, unsigned n, struct input *in)
+{
+    enum driver_interface interface = take(in, 1) & 1 ? DRIVER_MODERN : DRIVER_LEGACY;
+    bool msix = take(in, 1) & 1;
+    uint64_t features = take(in, 5);
+    struct driver *d = &f->drivers[n];
+
+    driver_init(d, &f->m, slots[n], interface, msix);
+    d->next_page += n * KIB(256);
+    f->set_up[n] = driver_negotiate(d, features | 1ULL << VIRTIO_F_VERSION_1);
+    if (!f->set_up[n])
+        return;
+    driver_setup_queue(d, &f->queues[n][0], 0, 16);
+    if (n == NET)
+        driver_setup_queue(d, &f->queues[n][1], 1, 16);
+    driver_ok(d);
+}
+
+static struct driver_queue *queue_of(struct fixture *f, unsigned n, struct input *in)
+{
+    unsigned index = (unsigned)take(in, 1);
+
+    return f->set_up[n] ? &f->queues[n][n == NET ? index & 1 : 0] : NULL;
+}
+
+static void put_descriptor(struct fixture *f, unsigned n, struct input *in)
+{
+    static const uint64_t bases[] = {0,          MIB(2),         MIB(2) + KIB(8), RAM_SIZE - 64,
+                                     0xe0000000, UINT64_MAX - 64};
+    struct driver_queue *q = queue_of(f, n, in);
+    uint64_t base = bases[take(in, 1) % ARRAY_SIZE(bases)];
+    struct vring_desc *desc;
+
+    if (!q)
+        return;
+    desc = &q->desc[take(in, 1) % q->size];
+    desc->addr = base + take(in, 2);
+    desc->len = (uint32_t)take(in, 3);
+    desc->flags = (uint16_t)take(in, 1);
+    desc->next = (uint16_t)take(in, 1);
+}
+
+/* A block request's header, where descriptors point. */
+static void put_header(struct fixture *f, unsigned n UNUSED, struct input *in)
+{
+    uint8_t *header = f->m.ram.host + MIB(2) + (take(in, 1) & 0xf0);
+
+    store_le32(header, (uint32_t)take(in, 1));
+    store_le64(header + 8, take(in, 1));
+}
+
+static void publish(struct fixture *f, unsigned n, struct input *in)
+{
+    struct driver_queue *q = queue_of(f, n, in);
+
+    if (!q)
+        return;
+    while (in->size)
+        driver_publish(q, (uint16_t)take(in, 1));
+    driver_notify(q);
+}
+
+static void frame_arrives(struct fixture *f, unsigned n UNUSED, struct input *in)
+{
+    uint8_t frame[2000] = {0};
+    size_t size = 14 + take(in, 2) % (sizeof(frame) - 14);
+
+    memcpy(frame, in->p, MIN(in->size, size));
+    if (f->net.front_ops->can_receive(f->net.front))
+        f->net.front_ops->receive(f->net.front, frame, size);
+}
+
+static void reset(struct fixture *f, unsigned n UNUSED, struct input *in UNUSED)
+{
+    unsigned i;
+
+    fake_machine_reset(&f->m);
+    for (i = 0; i < DEVICES; i++) {
+        f->set_up[i] = false;
+        fake_pci_setup(&f->m, slots[i]);
+    }
+}
+
+static void save_and_load(struct fixture *f, unsigned n UNUSED, struct input *in)
+{
+    struct device *device;
+    struct writer w;
+    struct reader r;
+    size_t spoil = take(in, 2);
+
+    machine_lock(&f->m.base);
+    TAILQ_FOREACH (device, &f->m.base.devices, link) {
+        writer_init(&w, MIB(1));
+        device->ops->save(device, &w);
+        if (w.bad)
+            abort();
+        if (spoil && in->size) /* a state file may be anybody's */
+            w.data[spoil % w.size] ^= *in->p;
+        reader_init(&r, w.data, w.size);
+        if (device->ops->load(device, &r, device->ops->version) != 0 && !(spoil && in->size))
+            abort();
+        writer_fini(&w);
+    }
+    machine_unlock(&f->m.base);
+}
+
+static void (*const steps[])(struct fixture *f, unsigned n, struct input *in) = {
+    access_mmio,    access_common, access_port, access_config, write_memory,  set_up,
+    put_descriptor, put_header,    publish,     frame_arrives, save_and_load, reset,
+};
+
+static void create(struct fixture *f)
+{
+    struct machine *machine = &f->m.base;
+    struct virtio_net_options net = {&f->net, {2, 0, 0, 0, 0, 1}};
+    struct virtio_blk_options blk = {&f->disk, &f->disk_loop, "fuzz"};
+
+    f->net.ops = &net_ops;
+    f->disk = (struct disk){&disk_ops, DISK_SIZE, false};
+    if (fake_machine_init(&f->m, RAM_SIZE, true) || loop_init(&f->disk_loop) ||
+        virtio_rng_create(machine, slots[RNG], 0) || virtio_net_create(machine, slots[NET], &net) ||
+        virtio_blk_create(machine, slots[BLK], &blk))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    unsigned n;
+
+    create(f);
+    reset(f, 0, NULL);
+    for (n = 0; n < MAX_STEPS && size >= 3; n++) {
+        struct input in = {data + 3, MIN(data[2], size - 3)};
+        size_t used = 3 + in.size;
+
+        steps[data[0] % ARRAY_SIZE(steps)](f, data[1] % DEVICES, &in);
+        pump(f);
+        data += used;
+        size -= used;
+    }
+    fake_machine_fini(&f->m);
+    loop_fini(&f->disk_loop);
+    free(f);
+    return 0;
+}
