@@ -6,7 +6,7 @@
 
 #include "spice/protocol/messages.h"
 
-#define PEER_TIMEOUT_MS 5000
+#define PEER_TIMEOUT_MS 15000
 
 struct peer {
     int fd;

@@ -234,7 +234,7 @@ static void test_display_stalled(void **state UNUSED)
     fake_display_resize(&rig.display, 1600, 1200);
     fake_display_draw(&rig.display, "noise");
     rig_join_display(&rig, &p, rig_main(&rig, &m));
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 15; i++) {
         fake_display_draw(&rig.display, "noise");
         usleep(20000);
     }

@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""Stock SPICE clients (spicy-screenshot, remote-viewer) against our server with a fake display: TAP on stdout.
+
+usage: test_server_stock.py [PATH OF fake_server]
+"""
+import os, shutil, struct, subprocess, sys, tempfile, threading, time
+
+SERVER = sys.argv[1] if len(sys.argv) > 1 else 'build/tests/e2e/fake_server'
+XDISPLAY = ':%d' % (200 + os.getpid() % 700)
+PATIENCE = 40  # seconds that a client may take on a busy machine
+
+
+class Failed(Exception):
+    pass
+
+
+def require(condition, what):
+    if not condition:
+        raise Failed(what)
+
+
+def wait_for(what, test, seconds=PATIENCE):
+    """The first true value of test()."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = test()
+        if value:
+            return value
+        time.sleep(0.2)
+    raise Failed('%s: not within %d s' % (what, seconds))
+
+
+class Server:
+    """fake_server: commands go to its stdin; what it prints is collected."""
+
+    def __init__(self, *args):
+        self.p = subprocess.Popen([SERVER, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, text=True, bufsize=1)
+        self.port = int(self.p.stdout.readline().split()[1])
+        self.lines = []
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.p.stdout:
+            self.lines.append(line.rstrip())
+
+    def command(self, text):
+        before = self.lines.count('done')
+        self.p.stdin.write(text + '\n')
+        self.p.stdin.flush()
+        wait_for(text, lambda: self.lines.count('done') > before)
+
+    def events(self, kind):
+        return [l.split()[1:] for l in self.lines if l.startswith(kind + ' ')]
+
+    def resources(self):
+        self.command('fds')
+        last = [l for l in self.lines if l.startswith('fds ')][-1].split()
+        return int(last[1]), int(last[3])
+
+    def picture(self):
+        self.command('dump ' + path('source.ppm'))
+        return read_ppm(path('source.ppm'))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.stdin.close()
+        require(self.p.wait(10) == 0, 'the server ended with status %s' % self.p.returncode)
+
+
+def path(name):
+    return os.path.join(work, name)
+
+
+def read_ppm(name):
+    with open(name, 'rb') as f:
+        data = f.read()
+    magic, width, height, depth = data.split(maxsplit=4)[:4]
+    require(magic == b'P6' and depth == b'255', 'picture is not a plain PPM')
+    width, height = int(width), int(height)
+    return width, height, data[-width * height * 3:]
+
+
+def screenshot(server, *args):
+    """-> the picture that spicy-screenshot takes, or None"""
+    out = path('shot.ppm')
+    if os.path.exists(out):
+        os.unlink(out)
+    subprocess.run(['spicy-screenshot', '-h', '127.0.0.1', '-p', str(server.port), '-o', out, *args], timeout=PATIENCE,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return read_ppm(out) if os.path.exists(out) else None
+
+
+class Viewer:
+    """remote-viewer on an X server of its own."""
+
+    def __init__(self, *args):
+        self.x = subprocess.Popen(['Xvfb', XDISPLAY, '-screen', '0', '1400x1100x24', '-nolisten', 'tcp'],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.env = dict(os.environ, DISPLAY=XDISPLAY, HOME=work, XDG_RUNTIME_DIR=work, GSETTINGS_BACKEND='memory')
+        wait_for('X server', lambda: self.xdotool('getmouselocation') == 0)
+        self.p = subprocess.Popen(['remote-viewer', *args], env=self.env, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+
+    def xdotool(self, *args):
+        return subprocess.run(['xdotool', *args], env=self.env, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode
+
+    def screen(self):
+        data = subprocess.run(['xwd', '-root', '-silent'], env=self.env, check=True, stdout=subprocess.PIPE).stdout
+        header = struct.unpack('>25I', data[:100])  # XWDFileHeader: sizes, geometry, depth, colours
+        size, width, height, stride, colours = header[0], header[4], header[5], header[12], header[19]
+        require(header[11] == 32 and stride == width * 4, 'the X server has no 32-bit pixels')
+        pixels = data[size + colours * 12:][:stride * height]
+        rgb = bytearray(width * height * 3)
+        for channel in range(3):
+            rgb[channel::3] = pixels[2 - channel::4]
+        return width, height, bytes(rgb)
+
+    def place_of(self, picture):
+        """Where the picture is on the screen, pixel for pixel: (x, y), or None."""
+        width, height, rows = picture
+        sw, sh, screen = self.screen()
+        at = screen.find(rows[:width * 3])
+        while at >= 0:
+            x, y = at // 3 % sw, at // 3 // sw
+            if at % 3 == 0 and y + height <= sh and all(
+                    screen[at + i * sw * 3:at + i * sw * 3 + width * 3] == rows[i * width * 3:(i + 1) * width * 3]
+                    for i in range(height)):
+                return x, y
+            at = screen.find(rows[:width * 3], at + 1)
+        return None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.terminate()
+        self.p.wait()
+        self.x.terminate()
+        self.x.wait()
+
+
+def test_pictures():
+    """spicy-screenshot's picture is the source's, by every compression"""
+    for compression in 'auto', 'off', 'lz', 'quic', 'lz4':
+        with Server('--compression', compression) as server:
+            for pattern in 'mixed', 'text':
+                server.command('draw ' + pattern)
+                require(screenshot(server) == server.picture(), '%s, %s: the pictures differ' % (compression, pattern))
+
+
+def test_large_picture():
+    """a 4K picture arrives whole"""
+    with Server('--size', '3840x2160') as server:
+        server.command('draw mixed')
+        require(screenshot(server) == server.picture(), 'the pictures differ')
+
+
+def test_password():
+    """the password opens, another does not"""
+    with Server('--password', 'sesame') as server:
+        server.command('draw text')
+        require(screenshot(server, '-w', 'sesame') == server.picture(), 'the right password: no picture')
+        require(screenshot(server, '-w', 'simsim') is None, 'the wrong password shows a picture')
+
+
+def test_viewer():
+    """remote-viewer shows what is drawn, scrolled and resized, and its keys and mouse arrive"""
+    with Server('--size', '800x600') as server:
+        server.command('draw mixed')
+        server.command('cursor 24')
+        with Viewer('spice://127.0.0.1:%d' % server.port) as v:
+            x, y = wait_for('first picture', lambda: v.place_of(server.picture()))
+            server.command('draw text')
+            server.command('scroll 7')
+            wait_for('scrolled text', lambda: v.place_of(server.picture()))
+            v.xdotool('mousemove', str(x + 300), str(y + 200), 'click', '1')
+            wait_for('grab', lambda: server.events('motion'))
+            # The first motion after a grab may be the viewer's own.
+            for _ in range(4):
+                v.xdotool('mousemove_relative', '--', '7', '-3')
+                time.sleep(0.2)
+            wait_for('motion', lambda: ['7', '-3', '0', '0'] in server.events('motion'))
+            v.xdotool('click', '3', 'click', '5')
+            wait_for('right button', lambda: ['0', '0', '0', '4'] in server.events('motion'))
+            wait_for('wheel', lambda: ['0', '0', '1', '0'] in server.events('motion'))
+            v.xdotool('key', 'a', 'Up')
+            keys = '1e 9e e0 48 e0 c8'.split()
+            wait_for('keys', lambda: [e[0] for e in server.events('key')][-6:] == keys)
+            server.command('tablet 1')
+            # The viewer lets the pointer go when the mode changes; then places are absolute.
+            time.sleep(1)
+            v.xdotool('mousemove', str(x + 400), str(y + 300))
+            time.sleep(0.3)
+            v.xdotool('mousemove', str(x + 200), str(y + 150))
+            want = [str(200 * 32767 // 799), str(150 * 32767 // 599)]
+            wait_for('position', lambda: [e[1:3] for e in server.events('position')][-1:] == [want])
+            server.command('resize 640 480')
+            server.command('draw gradient')
+            wait_for('resized picture', lambda: v.place_of(server.picture()))
+
+
+def test_viewer_file():
+    """remote-viewer takes host, port and password from a .vv file"""
+    with Server('--size', '640x480', '--password', 'from the file') as server:
+        server.command('draw mixed')
+        with open(path('test.vv'), 'w') as f:
+            f.write('[virt-viewer]\ntype=spice\nhost=127.0.0.1\nport=%d\npassword=from the file\n' % server.port)
+        with Viewer(path('test.vv')) as v:
+            wait_for('picture', lambda: v.place_of(server.picture()))
+
+
+def test_two_viewers():
+    """a second client changes nothing for the first"""
+    with Server('--size', '640x480') as server:
+        server.command('draw text')
+        with Viewer('spice://127.0.0.1:%d' % server.port) as v:
+            wait_for('first picture', lambda: v.place_of(server.picture()))
+            for _ in range(3):
+                server.command('scroll 2')
+                require(screenshot(server) == server.picture(), 'the second client: another picture')
+            wait_for('picture after all', lambda: v.place_of(server.picture()))
+
+
+def test_reconnects():
+    """a hundred clients leave no descriptors and no memory"""
+    with Server() as server:
+        server.command('draw mixed')
+        for i in range(100):
+            require(screenshot(server), 'client %d: no picture' % i)
+            if i == 19:
+                fds, rss = wait_for('resources', server.resources)
+        wait_for('descriptors', lambda: server.resources()[0] <= fds, 10)
+        grown = server.resources()[1] - rss
+        require(grown < 2048, 'memory grew by %d KiB in 80 connections' % grown)
+
+
+TESTS = [test_pictures, test_large_picture, test_password, test_viewer, test_viewer_file, test_two_viewers,
+         test_reconnects]
+
+missing = [t for t in ('spicy-screenshot', 'remote-viewer', 'Xvfb', 'xdotool', 'xwd') if not shutil.which(t)]
+print('1..%d' % len(TESTS))
+bad = 0
+for number, test in enumerate(TESTS, 1):
+    if missing:
+        print('ok %d - %s # SKIP not installed: %s' % (number, test.__doc__, ', '.join(missing)), flush=True)
+        continue
+    work = tempfile.mkdtemp(prefix='server-stock-')
+    try:
+        test()
+        print('ok %d - %s' % (number, test.__doc__), flush=True)
+    except (Failed, subprocess.SubprocessError, OSError) as e:
+        bad += 1
+        print('not ok %d - %s\n# %s' % (number, test.__doc__, e), flush=True)
+    shutil.rmtree(work, ignore_errors=True)
+sys.exit(1 if bad else 0)
