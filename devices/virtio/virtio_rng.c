@@ -41,7 +41,8 @@ static void run(struct virtio_device *virtio, struct virtio_queue *q)
             break;
         virtq_push(&q->vq, rng->buffer.head, fill(rng, &rng->buffer));
     }
-    virtio_interrupt(q);
+    if (budget != q->vq.size) /* a queue is also run when it starts, empty */
+        virtio_interrupt(q);
     virtq_enable_notification(&q->vq, true);
     if (!rng->budget)
         uv_timer_start(rng->timer, next_period, PERIOD_MS, 0);
