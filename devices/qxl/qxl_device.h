@@ -170,7 +170,8 @@ void qxl_monitors_config(struct qxl *q, QXLPHYSICAL addr);
 /* A picture of the guest's, for one drawing operation. */
 struct qxl_picture {
     pixman_image_t *image;
-    uint8_t *buffer;
+    uint8_t *buffer; /* behind it, if that is ours */
+    bool is_surface;
 };
 
 /* surface_format: of what is drawn on, which says how 16-bit pixels and palettes are coded. */

@@ -1,24 +1,12 @@
 /* qxl_draw.c - drawing commands: copied from the guest once, turned into operations of canvas/. */
 #include "base/log.h"
-#include "devices/qxl/qxl_device.h"
+#include "devices/qxl/qxl_draw.h"
 
 #include <errno.h>
 #include <spice/enums.h>
 #include <stdlib.h>
 
-/* One command on its way to the canvas. */
-struct draw {
-    struct qxl *q;
-    QXLDrawable d;
-    struct canvas *canvas;
-    struct canvas_target target;
-    pixman_region32_t clip;
-    struct qxl_picture mask, source, pattern;
-    struct canvas_source src;
-    struct canvas_brush brush;
-};
-
-static int to_rect(struct rect *r, const QXLRect *q)
+int qxl_to_rect(struct rect *r, const QXLRect *q)
 {
     *r = (struct rect){q->left, q->top, q->right, q->bottom};
     if (r->left > r->right || r->top > r->bottom || r->left < -QXL_MAX_COORDINATE ||
@@ -37,7 +25,7 @@ static int make_region(struct draw *w, const QXLRect *rects, uint32_t count)
     if (!converted)
         return -ENOMEM;
     for (uint32_t i = 0; i < count; i++)
-        if (to_rect(&converted[n], &rects[i]) == 0)
+        if (qxl_to_rect(&converted[n], &rects[i]) == 0)
             n++;
     err = canvas_region(&w->clip, converted, n);
     free(converted);
@@ -85,7 +73,7 @@ static int open_mask(struct draw *w, const QXLQMask *mask)
 static int open_self(struct draw *w)
 {
     struct rect area, bounds = canvas_bounds(w->canvas);
-    int err = to_rect(&area, &w->d.self_bitmap_area);
+    int err = qxl_to_rect(&area, &w->d.self_bitmap_area);
 
     area = rect_intersect(&area, &bounds);
     if (err || rect_empty(&area))
@@ -100,9 +88,9 @@ static int open_self(struct draw *w)
     return 0;
 }
 
-static int open_source(struct draw *w, QXLPHYSICAL addr, const QXLRect *area, uint8_t scale_mode)
+int qxl_open_source(struct draw *w, QXLPHYSICAL addr, const QXLRect *area, uint8_t scale_mode)
 {
-    int err = to_rect(&w->src.area, area);
+    int err = qxl_to_rect(&w->src.area, area);
 
     if (!err)
         err = !addr && w->d.self_bitmap
@@ -113,7 +101,7 @@ static int open_source(struct draw *w, QXLPHYSICAL addr, const QXLRect *area, ui
     return err;
 }
 
-static int open_brush(struct draw *w, const QXLBrush *brush)
+int qxl_open_brush(struct draw *w, const QXLBrush *brush)
 {
     int err = 0;
 
@@ -132,7 +120,7 @@ static int open_brush(struct draw *w, const QXLBrush *brush)
 static int draw_fill(struct draw *w)
 {
     const QXLFill *f = &w->d.u.fill;
-    int err = open_brush(w, &f->brush);
+    int err = qxl_open_brush(w, &f->brush);
 
     if (!err)
         err = open_mask(w, &f->mask);
@@ -142,7 +130,7 @@ static int draw_fill(struct draw *w)
 static int draw_copy(struct draw *w)
 {
     const QXLCopy *c = &w->d.u.copy;
-    int err = open_source(w, c->src_bitmap, &c->src_area, c->scale_mode);
+    int err = qxl_open_source(w, c->src_bitmap, &c->src_area, c->scale_mode);
 
     if (!err)
         err = open_mask(w, &c->mask);
@@ -152,10 +140,10 @@ static int draw_copy(struct draw *w)
 static int draw_opaque(struct draw *w)
 {
     const QXLOpaque *o = &w->d.u.opaque;
-    int err = open_source(w, o->src_bitmap, &o->src_area, o->scale_mode);
+    int err = qxl_open_source(w, o->src_bitmap, &o->src_area, o->scale_mode);
 
     if (!err)
-        err = open_brush(w, &o->brush);
+        err = qxl_open_brush(w, &o->brush);
     if (!err)
         err = open_mask(w, &o->mask);
     return err ? err : canvas_opaque(w->canvas, &w->target, &w->src, &w->brush, o->rop_descriptor);
@@ -171,10 +159,10 @@ static int draw_copy_bits(struct draw *w)
 static int draw_rop3(struct draw *w)
 {
     const QXLRop3 *r = &w->d.u.rop3;
-    int err = open_source(w, r->src_bitmap, &r->src_area, r->scale_mode);
+    int err = qxl_open_source(w, r->src_bitmap, &r->src_area, r->scale_mode);
 
     if (!err)
-        err = open_brush(w, &r->brush);
+        err = qxl_open_brush(w, &r->brush);
     if (!err)
         err = open_mask(w, &r->mask);
     return err ? err : canvas_rop3(w->canvas, &w->target, &w->src, &w->brush, r->rop3);
@@ -203,11 +191,20 @@ static int draw_invers(struct draw *w)
 }
 
 static int (*const operations[])(struct draw *w) = {
-    [QXL_DRAW_FILL] = draw_fill,           [QXL_DRAW_OPAQUE] = draw_opaque,
-    [QXL_DRAW_COPY] = draw_copy,           [QXL_COPY_BITS] = draw_copy_bits,
-    [QXL_DRAW_BLEND] = draw_copy,          [QXL_DRAW_BLACKNESS] = draw_blackness,
-    [QXL_DRAW_WHITENESS] = draw_whiteness, [QXL_DRAW_INVERS] = draw_invers,
+    [QXL_DRAW_FILL] = draw_fill,
+    [QXL_DRAW_OPAQUE] = draw_opaque,
+    [QXL_DRAW_COPY] = draw_copy,
+    [QXL_COPY_BITS] = draw_copy_bits,
+    [QXL_DRAW_BLEND] = draw_copy,
+    [QXL_DRAW_BLACKNESS] = draw_blackness,
+    [QXL_DRAW_WHITENESS] = draw_whiteness,
+    [QXL_DRAW_INVERS] = draw_invers,
     [QXL_DRAW_ROP3] = draw_rop3,
+    [QXL_DRAW_STROKE] = qxl_draw_stroke,
+    [QXL_DRAW_TEXT] = qxl_draw_text,
+    [QXL_DRAW_TRANSPARENT] = qxl_draw_transparent,
+    [QXL_DRAW_ALPHA_BLEND] = qxl_draw_alpha_blend,
+    [QXL_DRAW_COMPOSITE] = qxl_draw_composite,
 };
 
 /* --- the command --- */
@@ -249,7 +246,7 @@ static int draw(struct draw *w)
     if (!s)
         return -EINVAL;
     w->canvas = s->canvas;
-    err = to_rect(&w->target.box, &w->d.bbox);
+    err = qxl_to_rect(&w->target.box, &w->d.bbox);
     if (!err)
         err = open_clip(w);
     if (!err)

@@ -5,7 +5,10 @@
  * cannot hurt. All else - chunks, odd strides, palettes - is unpacked into a buffer.
  */
 #include "base/log.h"
+#include "canvas/picture.h"
 #include "devices/qxl/qxl_device.h"
+#include "spice/codec/lz.h"
+#include "spice/codec/quic.h"
 
 #include <errno.h>
 #include <spice/enums.h>
@@ -173,42 +176,23 @@ static int read_palette(struct qxl *q, QXLPHYSICAL addr, uint32_t surface_format
     return err;
 }
 
-static uint8_t pixel_index(const uint8_t *row, uint32_t x, uint8_t format)
-{
-    switch (format) {
-    case SPICE_BITMAP_FMT_1BIT_LE:
-        return row[x / 8] >> (x & 7) & 1;
-    case SPICE_BITMAP_FMT_1BIT_BE:
-        return row[x / 8] >> (7 - (x & 7)) & 1;
-    case SPICE_BITMAP_FMT_4BIT_LE:
-        return row[x / 2] >> (x & 1 ? 4 : 0) & 15;
-    case SPICE_BITMAP_FMT_4BIT_BE:
-        return row[x / 2] >> (x & 1 ? 0 : 4) & 15;
-    default:
-        return row[x];
-    }
-}
-
+/* Whatever pixman does not know as it is. */
 static int open_indexed(struct qxl *q, struct qxl_picture *p, struct rows *rows, const QXLBitmap *b,
                         uint32_t surface_format)
 {
-    uint32_t colors[256], *out;
+    uint32_t colors[256];
+    struct palette palette = {colors, ARRAY_SIZE(colors)};
+    struct image image;
     int err = read_palette(q, b->palette, surface_format, colors);
 
     if (!err)
         err = repack(rows, DIV_ROUND_UP(b->x * bitmap_bits(b->format), 8));
-    out = err ? NULL : malloc((size_t)b->x * b->y * 4);
-    if (!out) {
-        free(rows->buffer);
-        return err ? err : -ENOMEM;
+    if (!err) {
+        image = (struct image){rows->buffer, b->x, b->y, (uint32_t)rows->pitch, b->format};
+        err = picture_from_bitmap(&image, true, &palette, &p->image);
     }
-    for (uint32_t y = 0; y < b->y; y++)
-        for (uint32_t x = 0; x < b->x; x++)
-            out[(size_t)y * b->x + x] =
-                colors[pixel_index(rows->first + y * rows->pitch, x, b->format)];
     free(rows->buffer);
-    *rows = (struct rows){(uint8_t *)out, (int64_t)b->x * 4, b->x, b->y, (uint8_t *)out};
-    return make_image(p, rows, PIXMAN_x8r8g8b8);
+    return err;
 }
 
 /* --- the kinds of pictures --- */
@@ -244,7 +228,48 @@ static int open_surface(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr)
     if (!s)
         return -EINVAL;
     p->image = pixman_image_ref(s->canvas->image);
+    p->is_surface = true;
     return 0;
+}
+
+static int decode_lz(const uint8_t *data, size_t size, const struct image *view)
+{
+    struct lz *lz = lz_create();
+    int err = lz ? lz_decode(lz, data, size, view, NULL) : -ENOMEM;
+
+    lz_destroy(lz);
+    return err;
+}
+
+static int decode_quic(const uint8_t *data, size_t size, const struct image *view)
+{
+    struct quic *quic = quic_create();
+    int err = quic ? quic_decode(quic, data, size, view) : -ENOMEM;
+
+    quic_destroy(quic);
+    return err;
+}
+
+/* Pictures that the driver has compressed: only Windows' XP driver does. */
+static int open_compressed(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr, bool is_quic)
+{
+    struct image shape, view;
+    uint32_t size;
+    uint8_t *data;
+    int err;
+
+    if (qxl_read(q, addr, &size, sizeof(size)))
+        return -EFAULT;
+    err = qxl_read_chunks(q, addr + sizeof(size), size, &data);
+    if (err)
+        return err;
+    err = is_quic ? quic_peek(data, size, &shape) : lz_peek(data, size, &shape);
+    if (!err)
+        err = picture_create(shape.format, shape.width, shape.height, &p->image, &view);
+    if (!err)
+        err = is_quic ? decode_quic(data, size, &view) : decode_lz(data, size, &view);
+    free(data);
+    return err;
 }
 
 int qxl_picture_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr,
@@ -260,6 +285,9 @@ int qxl_picture_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr,
         return open_bitmap(q, p, addr + sizeof(d), surface_format);
     case SPICE_IMAGE_TYPE_SURFACE:
         return open_surface(q, p, addr + sizeof(d));
+    case SPICE_IMAGE_TYPE_QUIC:
+    case SPICE_IMAGE_TYPE_LZ_RGB:
+        return open_compressed(q, p, addr + sizeof(d), d.type == SPICE_IMAGE_TYPE_QUIC);
     default:
         log_once(LOG_WARN, "qxl: the guest draws a picture of type %u, which is not supported",
                  d.type);
@@ -267,21 +295,12 @@ int qxl_picture_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr,
     }
 }
 
-static void unpack_mask(const struct rows *rows, uint8_t format, bool inverted, uint8_t *out,
-                        size_t pitch)
-{
-    for (uint32_t y = 0; y < rows->height; y++)
-        for (uint32_t x = 0; x < rows->width; x++)
-            if (pixel_index(rows->first + y * rows->pitch, x, format) != inverted)
-                out[y * pitch + x / 8] |= 1 << (x & 7);
-}
-
 int qxl_mask_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr, bool inverted)
 {
-    struct rows rows, packed;
     QXLImageDescriptor d;
+    struct image image;
+    struct rows rows;
     QXLBitmap b;
-    size_t pitch;
     int err;
 
     *p = (struct qxl_picture){0};
@@ -290,18 +309,15 @@ int qxl_mask_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr, bool i
     if (d.type != SPICE_IMAGE_TYPE_BITMAP || bitmap_bits(b.format) != 1 || check_bitmap(&b))
         return -EINVAL;
     err = find_rows(q, &b, &rows);
-    if (!err)
-        err = repack(&rows, DIV_ROUND_UP(b.x, 8));
     if (err)
         return err;
-    pitch = DIV_ROUND_UP(b.x, 32) * 4;
-    packed = (struct rows){
-        .pitch = (int64_t)pitch, .width = b.x, .height = b.y, .buffer = calloc(b.y, pitch)};
-    packed.first = packed.buffer;
-    if (packed.buffer)
-        unpack_mask(&rows, b.format, inverted, packed.buffer, pitch);
+    err = repack(&rows, DIV_ROUND_UP(b.x, 8));
+    if (!err) {
+        image = (struct image){rows.buffer, b.x, b.y, (uint32_t)rows.pitch, b.format};
+        err = picture_mask(&image, true, inverted, &p->image);
+    }
     free(rows.buffer);
-    return packed.buffer ? make_image(p, &packed, PIXMAN_a1) : -ENOMEM;
+    return err;
 }
 
 void qxl_picture_close(struct qxl_picture *p)

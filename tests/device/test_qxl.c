@@ -1,4 +1,6 @@
 /* test_qxl.c - QXL driven as its drivers do; the picture is compared with one that is worked out pixel by pixel. */
+#include "spice/codec/lz.h"
+#include "spice/codec/quic.h"
 #include "tests/device/qxl_driver.h"
 
 #include <pthread.h>
@@ -348,6 +350,191 @@ static void draws_masks_and_raster_operations(void **state)
     for (unsigned i = 0; i < 8 * 50; i++)
         oracle[i / 8 * WIDTH + 1 + i % 8] ^= 0x123456;
     check_picture(d);
+}
+
+static QXLDrawable *box_drawable(struct driver *d, uint8_t type, int x, int y, int width,
+                                 int height, uint64_t *addr)
+{
+    return driver_drawable(
+        d, type, 0, (QXLRect){.left = x, .top = y, .right = x + width, .bottom = y + height}, addr);
+}
+
+static void fill_primary(struct driver *d, uint32_t color)
+{
+    uint64_t addr;
+    QXLDrawable *p = box_drawable(d, QXL_DRAW_FILL, 0, 0, WIDTH, HEIGHT, &addr);
+
+    p->u.fill.brush = (QXLBrush){.type = SPICE_BRUSH_TYPE_SOLID, .u.color = color};
+    p->u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+    driver_push(d, QXL_CMD_DRAW, addr);
+    for (unsigned i = 0; i < WIDTH * HEIGHT; i++)
+        oracle[i] = color;
+}
+
+static void draws_with_transparency(void **state)
+{
+    struct driver *d = *state;
+    uint32_t pixels[4] = {0xff112233, 0x80400000, 0x00000000, 0xff112233};
+    uint64_t image = driver_bitmap(d, SPICE_BITMAP_FMT_RGBA, 2, 2, 8, pixels, 0, true), addr;
+    QXLDrawable *p;
+
+    fill_primary(d, 0x808080);
+    p = box_drawable(d, QXL_DRAW_TRANSPARENT, 10, 10, 2, 2, &addr);
+    p->u.transparent = (QXLTransparent){
+        .src_bitmap = driver_bitmap(d, SPICE_BITMAP_FMT_32BIT, 2, 2, 8, pixels, 0, true),
+        .src_area = {.right = 2, .bottom = 2},
+        .src_color = 0x112233,
+        .true_color = 0x112233};
+    driver_push(d, QXL_CMD_DRAW, addr);
+    oracle[10 * WIDTH + 11] = 0x400000;
+    oracle[11 * WIDTH + 10] = 0;
+    p = box_drawable(d, QXL_DRAW_ALPHA_BLEND, 20, 10, 2, 2, &addr);
+    p->u.alpha_blend =
+        (QXLAlphaBlend){.alpha = 255, .src_bitmap = image, .src_area = {.right = 2, .bottom = 2}};
+    driver_push(d, QXL_CMD_DRAW, addr);
+    p = box_drawable(d, QXL_DRAW_COMPOSITE, 30, 10, 2, 2, &addr);
+    p->u.composite = (QXLComposite){.flags = QXL_OP_OVER, .src = image};
+    driver_push(d, QXL_CMD_DRAW, addr);
+    for (unsigned x = 20; x <= 30; x += 10) {
+        oracle[10 * WIDTH + x] = 0x112233;
+        oracle[11 * WIDTH + x + 1] = 0x112233;
+    }
+    /* Half of 80 is 40 or 3f, as the rounding goes. */
+    for (unsigned x = 21; x <= 31; x += 10) {
+        struct screenshot shot;
+        uint32_t shown;
+
+        assert_int_equal(screenshot_take(&shot, d->display), 0);
+        shown = shot.pixels[10 * WIDTH + x];
+        screenshot_fini(&shot);
+        assert_in_range(shown >> 16, 0x7f, 0x80);
+        assert_in_range(shown & 0xff, 0x3f, 0x40);
+        oracle[10 * WIDTH + x] = shown;
+    }
+    check_picture(d);
+}
+
+static void draws_text(void **state)
+{
+    struct driver *d = *state;
+    const uint8_t bits[] = {0xaa, 0x81, 0x3c};
+    uint64_t addr, str;
+    QXLDrawable *p = box_drawable(d, QXL_DRAW_TEXT, 40, 40, 20, 20, &addr);
+    QXLString *s = driver_alloc(d, sizeof(*s) + 2 * (sizeof(QXLRasterGlyph) + 3), &str);
+    uint8_t *out = s->chunk.data;
+
+    *s = (QXLString){.data_size = 2 * (sizeof(QXLRasterGlyph) + 3),
+                     .length = 2,
+                     .flags = SPICE_STRING_FLAGS_RASTER_A1 | SPICE_STRING_FLAGS_RASTER_TOP_DOWN,
+                     .chunk.data_size = 2 * (sizeof(QXLRasterGlyph) + 3)};
+    for (int i = 0; i < 2; i++) {
+        QXLRasterGlyph glyph = {
+            .render_pos = {42 + 10 * i, 50}, .glyph_origin = {0, -3}, .width = 8, .height = 3};
+
+        memcpy(out, &glyph, sizeof(glyph));
+        memcpy(out + sizeof(glyph), bits, sizeof(bits));
+        out += sizeof(glyph) + sizeof(bits);
+    }
+    p->u.text = (QXLText){.str = str,
+                          .back_area = {.left = 40, .top = 45, .right = 60, .bottom = 52},
+                          .fore_brush = {.type = SPICE_BRUSH_TYPE_SOLID, .u.color = 0xffee00},
+                          .back_brush = {.type = SPICE_BRUSH_TYPE_SOLID, .u.color = 0x000080},
+                          .fore_mode = SPICE_ROPD_OP_PUT,
+                          .back_mode = SPICE_ROPD_OP_PUT};
+    driver_push(d, QXL_CMD_DRAW, addr);
+    for (int y = 45; y < 52; y++)
+        for (int x = 40; x < 60; x++)
+            oracle[y * WIDTH + x] = 0x80;
+    for (int i = 0; i < 48; i++)
+        if (bits[i / 8 % 3] >> (7 - i % 8) & 1)
+            oracle[(47 + i / 8 % 3) * WIDTH + 42 + i / 24 * 10 + i % 8] = 0xffee00;
+    check_picture(d);
+    /* A string that claims more glyphs than it has draws nothing. */
+    s->length = 3;
+    driver_push(d, QXL_CMD_DRAW, addr);
+    check_picture(d);
+    assert_false(in_bug(d));
+}
+
+static void draws_lines(void **state)
+{
+    struct driver *d = *state;
+    const int32_t points[] = {10 << 4, 5 << 4, 30 << 4, 5 << 4, 30 << 4, 9 << 4};
+    uint64_t addr, path_addr;
+    QXLDrawable *p = box_drawable(d, QXL_DRAW_STROKE, 0, 0, 100, 100, &addr);
+    QXLPath *path =
+        driver_alloc(d, sizeof(*path) + sizeof(QXLPathSeg) + sizeof(points), &path_addr);
+    QXLPathSeg segment = {.flags = QXL_PATH_BEGIN | QXL_PATH_END, .count = 3};
+
+    *path = (QXLPath){.data_size = sizeof(segment) + sizeof(points),
+                      .chunk.data_size = sizeof(segment) + sizeof(points)};
+    memcpy(path->chunk.data, &segment, sizeof(segment));
+    memcpy(path->chunk.data + sizeof(segment), points, sizeof(points));
+    p->u.stroke = (QXLStroke){.path = path_addr,
+                              .brush = {.type = SPICE_BRUSH_TYPE_SOLID, .u.color = 0x00ff00},
+                              .fore_mode = SPICE_ROPD_OP_PUT};
+    driver_push(d, QXL_CMD_DRAW, addr);
+    for (int x = 10; x <= 30; x++)
+        oracle[5 * WIDTH + x] = 0xff00;
+    for (int y = 5; y < 9; y++)
+        oracle[y * WIDTH + 30] = 0xff00;
+    check_picture(d);
+}
+
+/* A picture that the driver has compressed. */
+static uint64_t compressed_image(struct driver *d, uint8_t type, const struct writer *w)
+{
+    uint64_t addr;
+    uint32_t size = w->size;
+    size_t head = sizeof(QXLImageDescriptor) + sizeof(size);
+    QXLDataChunk chunk = {.data_size = MIN(size, 40)};
+    uint8_t *p = driver_alloc(d, head + sizeof(chunk) + 40, &addr);
+    QXLImageDescriptor descriptor = {.type = type};
+
+    if (size > 40)
+        chunk.next_chunk = driver_chunks(d, w->data + 40, size - 40, 1000);
+    memcpy(p, &descriptor, sizeof(descriptor));
+    memcpy(p + sizeof(descriptor), &size, sizeof(size));
+    memcpy(p + head, &chunk, sizeof(chunk));
+    memcpy(p + head + sizeof(chunk), w->data, chunk.data_size);
+    return addr;
+}
+
+static void draws_compressed_pictures(void **state)
+{
+    struct driver *d = *state;
+    static uint32_t pixels[60 * 50];
+    struct image image = {(uint8_t *)pixels, 60, 50, 240, SPICE_BITMAP_FMT_32BIT};
+    struct quic *quic = quic_create();
+    struct lz *lz = lz_create();
+    struct writer w;
+
+    for (unsigned i = 0; i < 60 * 50; i++)
+        pixels[i] = (i / 60 * 3) << 16 | (i % 60 * 4) << 8 | (rnd() & 3);
+    writer_init(&w, MIB(1));
+    assert_int_equal(quic_encode(quic, &w, &image), 0);
+    driver_push(d, QXL_CMD_DRAW,
+                driver_copy(d, 0, 5, 6, 60, 50, compressed_image(d, SPICE_IMAGE_TYPE_QUIC, &w)));
+    oracle_put(pixels, 5, 6, 60, 50, NULL, 0);
+    check_picture(d);
+    writer_reset(&w);
+    assert_int_equal(lz_encode(lz, &w, &image), 0);
+    driver_push(
+        d, QXL_CMD_DRAW,
+        driver_copy(d, 0, 105, 66, 60, 50, compressed_image(d, SPICE_IMAGE_TYPE_LZ_RGB, &w)));
+    oracle_put(pixels, 105, 66, 60, 50, NULL, 0);
+    check_picture(d);
+    for (unsigned i = 30; i < w.size; i++)
+        w.data[i] = rnd();
+    driver_push(d, QXL_CMD_DRAW,
+                driver_copy(d, 0, 0, 0, 60, 50, compressed_image(d, SPICE_IMAGE_TYPE_LZ_RGB, &w)));
+    driver_push(d, QXL_CMD_DRAW,
+                driver_copy(d, 0, 0, 0, 60, 50, compressed_image(d, SPICE_IMAGE_TYPE_QUIC, &w)));
+    driver_sync(d);
+    assert_false(in_bug(d));
+    writer_fini(&w);
+    quic_destroy(quic);
+    lz_destroy(lz);
 }
 
 /* --- surfaces --- */
@@ -1238,6 +1425,10 @@ int main(void)
         NATIVE(draws_like_the_oracle),
         NATIVE(draws_all_bitmap_formats),
         NATIVE(draws_masks_and_raster_operations),
+        NATIVE(draws_with_transparency),
+        NATIVE(draws_text),
+        NATIVE(draws_lines),
+        NATIVE(draws_compressed_pictures),
         NATIVE(off_screen_surfaces),
         NATIVE(destroy_all_surfaces),
         NATIVE(primary_is_written_back),
