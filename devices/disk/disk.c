@@ -81,7 +81,7 @@ static void note_oldest(struct layered *d)
     struct job *first = TAILQ_FIRST(&d->jobs);
 
     d->context.oldest = first ? first->sequence : d->context.sequence + 1;
-    if (!d->top->wants_settle || d->settling)
+    if (d->context.oldest <= d->top->settle_after || d->settling)
         return;
     d->settling = true;
     if (fiber_start(&d->context.fibers, settle, settled, d))

@@ -25,7 +25,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STACK_BYTES KIB(512)
 #else
-#define STACK_BYTES KIB(64)
+#define STACK_BYTES KIB(128)
 #endif
 #define GUARD_BYTES KIB(4) /* below the stack: an overflow faults */
 #define MAX_IDLE    64

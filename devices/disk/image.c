@@ -5,31 +5,45 @@
 
 #define ZERO_BYTES KIB(64)
 
-struct waited_op {
-    struct fibers *fibers;
-    struct fiber *fiber;
-    int result;
-};
-
-static void wake_waiter(struct io_op *op, int result)
+static void group_op_done(struct io_op *op, int result)
 {
-    struct waited_op *waited = (struct waited_op *)op->opaque;
+    struct io_group *group = op->opaque;
+    struct disk_file *file = image_file(group->image);
 
-    waited->result = result;
-    fiber_wake(waited->fibers, waited->fiber);
+    if (result && !group->error)
+        group->error = result;
+    if (!result && op->kind == IO_WRITE)
+        file->size = MAX(file->size, op->offset + op->bytes);
+    if (--group->pending == 0 && group->waiting)
+        fiber_wake(&group->image->context->fibers, group->waiting);
+}
+
+void image_group_submit(struct io_group *group, struct io_op *op)
+{
+    op->file = group->image->file;
+    op->done = group_op_done;
+    op->opaque = group;
+    group->pending++;
+    io_submit(group->image->context->io, op);
+}
+
+int image_group_wait(struct io_group *group)
+{
+    struct fibers *fibers = &group->image->context->fibers;
+
+    group->waiting = fiber_current(fibers);
+    if (group->pending)
+        fiber_wait(fibers);
+    group->waiting = NULL;
+    return group->error;
 }
 
 int image_io(struct image *image, struct io_op *op)
 {
-    struct fibers *fibers = &image->context->fibers;
-    struct waited_op waited = {.fibers = fibers, .fiber = fiber_current(fibers)};
+    struct io_group group = {.image = image};
 
-    op->file = image->file;
-    op->done = wake_waiter;
-    op->opaque = &waited;
-    io_submit(image->context->io, op);
-    fiber_wait(fibers);
-    return waited.result;
+    image_group_submit(&group, op);
+    return image_group_wait(&group);
 }
 
 int image_read_file(struct image *image, uint64_t offset, uint64_t bytes,
@@ -44,12 +58,8 @@ int image_write_file(struct image *image, uint64_t offset, uint64_t bytes,
                      const struct scatter *data)
 {
     struct io_op op = {.kind = IO_WRITE, .offset = offset, .bytes = bytes, .data = *data};
-    struct disk_file *file = image_file(image);
-    int err = image_io(image, &op);
 
-    if (!err)
-        file->size = MAX(file->size, offset + bytes);
-    return err;
+    return image_io(image, &op);
 }
 
 int image_sync_file(struct image *image)

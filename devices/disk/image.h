@@ -57,7 +57,7 @@ struct image {
     uint64_t
         grain; /* discard and zero requests do not run beside others that share a grain with them */
     bool read_only;
-    bool wants_settle;
+    uint64_t settle_after; /* call settle when context->oldest is more than this */
     struct image *backing; /* owned; NULL: none */
     char *name;            /* for messages; owned */
 };
@@ -83,6 +83,16 @@ int image_read_file(struct image *image, uint64_t offset, uint64_t bytes,
 int image_write_file(struct image *image, uint64_t offset, uint64_t bytes,
                      const struct scatter *data);
 int image_sync_file(struct image *image);
+
+/* Several ops at a time: submit them (file and done are set here), then wait for all; the first error. */
+struct io_group {
+    struct image *image;
+    struct fiber *waiting;
+    unsigned pending;
+    int error;
+};
+void image_group_submit(struct io_group *group, struct io_op *op);
+int image_group_wait(struct io_group *group);
 /* Zeroes by fallocate, or by writing them where that does not work. */
 int image_zero_file(struct image *image, uint64_t offset, uint64_t bytes, bool unmap);
 /* Read from the backing image, zeroes where it ends or where there is none. */

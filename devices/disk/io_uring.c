@@ -149,10 +149,8 @@ static void prepare(struct io_uring_sqe *sqe, struct io_op *op)
     io_uring_sqe_set_data(sqe, op);
 }
 
-void io_ring_push(struct io_ring *ring, struct io_list *list)
+static void fill_ring(struct io_ring *ring, struct io_list *list)
 {
-    unsigned filled = 0;
-
     while (list->first && ring->in_kernel < RING_ENTRIES) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
 
@@ -160,13 +158,20 @@ void io_ring_push(struct io_ring *ring, struct io_list *list)
             break;
         prepare(sqe, io_list_take(list));
         ring->in_kernel++;
-        filled++;
     }
-    /* What the kernel did not take now (out of memory) stays in the ring for the next call. */
-    if (filled || io_uring_sq_ready(&ring->uring))
-        io_uring_submit(&ring->uring);
-    if (io_uring_cq_ready(&ring->uring))
-        io_ring_reap(ring);
+}
+
+void io_ring_push(struct io_ring *ring, struct io_list *list)
+{
+    /* What completes at once may bring more. */
+    do {
+        fill_ring(ring, list);
+        /* What the kernel does not take now (out of memory) stays in the ring for the next call. */
+        if (io_uring_sq_ready(&ring->uring))
+            io_uring_submit(&ring->uring);
+        if (io_uring_cq_ready(&ring->uring))
+            io_ring_reap(ring);
+    } while (list->first && ring->in_kernel < RING_ENTRIES);
 }
 
 void io_ring_reap(struct io_ring *ring)

@@ -106,6 +106,7 @@ int raw_open(struct image **image, struct image_context *context, unsigned file,
         .size = ALIGN_UP(context->files[file].size, DISK_SECTOR),
         .grain = DISK_SECTOR,
         .read_only = read_only,
+        .settle_after = UINT64_MAX,
     };
     *image = &raw->image;
     return 0;
