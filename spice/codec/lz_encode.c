@@ -85,57 +85,73 @@ static bool put_match(struct sink *s, uint32_t distance, size_t length, unsigned
     return true;
 }
 
-static inline uint32_t hash_of(uint64_t key)
-{
-    return (uint32_t)(key * 0x9e3779b97f4a7c15u >> (64 - LZ_HASH_BITS));
-}
-
 struct match {
     uint32_t distance;
     size_t length;
 };
 
-/* The best match for the pixels at `at`: a run, or where the same key was seen last. Length 0 if none pays. */
-static inline __attribute__((always_inline)) struct match
-find_match(struct lz *lz, const uint8_t *px, uint32_t at, const uint8_t *end, unsigned element)
+/* What is looked up for a place: a few pixels more than must match, so that what is found tends to match for long. */
+static inline uint32_t hash_at(const uint8_t *here, unsigned element)
 {
-    const uint8_t *here = px + (size_t)at * element;
-    uint64_t bytes = load_le64(here), key = bytes & key_mask(element);
-    uint32_t *slot, distance, now = lz->epoch + at;
+    uint64_t key = (load_le64(here) & pixel_mask(element)) * 0x9e3779b97f4a7c15u;
 
-    if (at && !((bytes ^ load_le64(here - element)) & pixel_mask(element)))
-        return (struct match){1, equal_pixels(here - element, here, end, element)};
-    slot = &lz->table[hash_of(key)];
-    distance = now - *slot;
-    *slot = now;
-    if (distance - 1 >= MIN(at, LZ_MAX_DISTANCE))
-        return (struct match){0};
-    if ((load_le64(here - (size_t)distance * element) ^ bytes) & key_mask(element))
-        return (struct match){0};
-    struct match m = {distance,
-                      equal_pixels(here - (size_t)distance * element, here, end, element)};
+    if (element == 4)
+        key ^= (load_le32(here + 8) & 0xffffff) * 0xc2b2ae3d27d4eb4fu;
+    return (uint32_t)(key >> (64 - LZ_HASH_BITS));
+}
+
+/* The match with the pixels `distance` before, or none. */
+static inline __attribute__((always_inline)) struct match
+try_distance(const uint8_t *here, uint32_t distance, const uint8_t *end, unsigned element)
+{
+    const uint8_t *from = here - (size_t)distance * element;
+    struct match m = {distance, 0};
+
+    if ((load_le64(from) ^ load_le64(here)) & key_mask(element))
+        return m;
+    m.length = equal_pixels(from, here, end, element);
     if (distance > LZ_FAR && m.length <= key_pixels(element))
         m.length = 0;
     return m;
 }
 
-static inline void note_place(struct lz *lz, const uint8_t *px, uint32_t at, unsigned element)
+/* The best match for the pixels at `at`: a run, where the same was seen last, or the row above. Length 0 if none pays. */
+static inline __attribute__((always_inline)) struct match
+find_match(struct lz *lz, const uint8_t *px, uint32_t at, uint32_t row, const uint8_t *end,
+           unsigned element)
 {
-    uint64_t key = load_le64(px + (size_t)at * element) & key_mask(element);
+    const uint8_t *here = px + (size_t)at * element;
+    uint32_t *slot, distance, now = lz->epoch + at;
+    struct match m = {0}, above = {0};
 
-    lz->table[hash_of(key)] = lz->epoch + at;
+    if (at && !((load_le64(here) ^ load_le64(here - element)) & pixel_mask(element)))
+        return (struct match){1, equal_pixels(here - element, here, end, element)};
+    slot = &lz->table[hash_at(here, element)];
+    distance = now - *slot;
+    *slot = now;
+    if (distance - 1 < MIN(at, LZ_MAX_DISTANCE))
+        m = try_distance(here, distance, end, element);
+    if (at >= row && distance != row)
+        above = try_distance(here, row, end, element);
+    return above.length > m.length ? above : m;
 }
 
-static inline __attribute__((always_inline)) bool
-squeeze(struct lz *lz, struct sink *s, const uint8_t *px, uint32_t count, struct lz_kind kind)
+static inline void note_place(struct lz *lz, const uint8_t *px, uint32_t at, unsigned element)
+{
+    lz->table[hash_at(px + (size_t)at * element, element)] = lz->epoch + at;
+}
+
+static inline __attribute__((always_inline)) bool squeeze(struct lz *lz, struct sink *s,
+                                                          const uint8_t *px, uint32_t count,
+                                                          uint32_t row, struct lz_kind kind)
 {
     unsigned element = kind.element;
     const uint8_t *end = px + (size_t)count * element;
     uint32_t at = 0, literals = 0,
-             last = count - MIN(count, 8 / element); /* eight bytes are loaded */
+             last = count - MIN(count, element == 4 ? 3 : 8 / element); /* eight bytes are loaded */
 
     while (at < last) {
-        struct match m = find_match(lz, px, at, end, element);
+        struct match m = find_match(lz, px, at, row, end, element);
 
         if (!m.length) {
             at += 1 + (at - literals) / 64; /* hurry through what does not repeat */
@@ -163,14 +179,14 @@ static void next_epoch(struct lz *lz, uint32_t count)
 }
 
 static bool squeeze_pass(struct lz *lz, struct sink *s, const uint8_t *px, uint32_t count,
-                         unsigned element)
+                         uint32_t row, unsigned element)
 {
     next_epoch(lz, count);
     if (element == 4)
-        return squeeze(lz, s, px, count, LZ_COLORS);
+        return squeeze(lz, s, px, count, row, LZ_COLORS);
     if (element == 2)
-        return squeeze(lz, s, px, count, LZ_WORDS);
-    return squeeze(lz, s, px, count, LZ_BYTES);
+        return squeeze(lz, s, px, count, row, LZ_WORDS);
+    return squeeze(lz, s, px, count, row, LZ_BYTES);
 }
 
 /* The pixels without padding; 24 bits widened to 32. In place where they already are so. */
@@ -233,7 +249,7 @@ static int encode_colors(struct lz *lz, struct sink *s, const struct image *imag
         element = 1;
         count = (uint32_t)(row * image->height);
     }
-    return squeeze_pass(lz, s, px, count, element) ? 0 : -ENOSPC;
+    return squeeze_pass(lz, s, px, count, count / image->height, element) ? 0 : -ENOSPC;
 }
 
 static int encode_alpha(struct lz *lz, struct sink *s, const struct image *image)
@@ -242,7 +258,7 @@ static int encode_alpha(struct lz *lz, struct sink *s, const struct image *image
 
     if (!plane)
         return -ENOMEM;
-    return squeeze_pass(lz, s, plane, image->width * image->height, 1) ? 0 : -ENOSPC;
+    return squeeze_pass(lz, s, plane, image->width * image->height, image->width, 1) ? 0 : -ENOSPC;
 }
 
 static int encode(struct lz *lz, struct writer *w, const struct image *image, uint32_t type)

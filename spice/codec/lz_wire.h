@@ -13,7 +13,7 @@
 #define LZ_FAR          8191 /* distance - 1 from which on two more bytes say it */
 #define LZ_MAX_DISTANCE (LZ_FAR + 65535 + 1)
 
-#define LZ_HASH_BITS 13
+#define LZ_HASH_BITS 14
 
 struct lz {
     uint32_t table[1 << LZ_HASH_BITS]; /* hash of the next pixels -> epoch + position */
