@@ -23,11 +23,13 @@ DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
                 DWordMemory(ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite, 0,
                             0xe0000000, 0xfebfffff, 0, 0x1ec00000, , , PWIN)
             })
-            CreateDWordField(CRES, PWIN._MIN, WMIN)
-            CreateDWordField(CRES, PWIN._MAX, WMAX)
-            CreateDWordField(CRES, PWIN._LEN, WLEN)
 
-            Method(_CRS, 0, NotSerialized) {
+            /* Fields of buffers are made inside methods: SeaBIOS, which looks for the keyboard here, skips those whole,
+               but gives up on a scope where one stands by itself. */
+            Method(_CRS, 0, Serialized) {
+                CreateDWordField(CRES, \_SB.PCI0.PWIN._MIN, WMIN)
+                CreateDWordField(CRES, \_SB.PCI0.PWIN._MAX, WMAX)
+                CreateDWordField(CRES, \_SB.PCI0.PWIN._LEN, WLEN)
                 WMIN = PCIS
                 WLEN = WMAX - WMIN + 1
                 Return (CRES)
@@ -87,8 +89,8 @@ DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
             Return (0x0b)
         }
         Name(LRES, ResourceTemplate() { Interrupt(, Level, ActiveHigh, Shared) { 0 } })
-        CreateDWordField(LRES, 5, LINT)
         Method(LCRS, 1, Serialized) {
+            CreateDWordField(LRES, 5, LINT)
             LINT = 0
             If (!(Arg0 & 0x80)) { LINT = Arg0 }
             Return (LRES)

@@ -113,6 +113,13 @@ static void test_madt(const uint8_t *madt)
     check_equal(load32(madt + 36), 0xfee00000, "the local APICs' address");
 }
 
+/* SeaBIOS starts the keyboard only if it finds it in the DSDT. Its boot sector is still in memory. */
+static void test_firmware(void)
+{
+    if (read16(0x7dfe) == 0xaa55)
+        check(!(inb(0x21) & 2), "firmware has found the keyboard");
+}
+
 int main(void)
 {
     const uint8_t *rsdp = find_rsdp(), *rsdt, *fadt, *madt;
@@ -130,5 +137,6 @@ int main(void)
     test_fadt(fadt);
     test_mode(fadt);
     test_madt(madt);
+    test_firmware();
     return 0;
 }
