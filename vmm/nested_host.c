@@ -259,7 +259,7 @@ static void build_command(struct command *c, const char *folder, const struct vm
         "-serial",
         "chardev:console",
         "-append",
-        "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nowatchdog audit=0 rdinit=/init",
+        "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nowatchdog audit=0 cryptomgr.notests",
     };
     size_t i;
 
@@ -270,7 +270,7 @@ static void build_command(struct command *c, const char *folder, const struct vm
     word(c, "-m");
     word(c, "%lluM", (unsigned long long)(host_memory(config, initrd_size) >> 20));
     word(c, "-kernel");
-    word(c, "%s/vmlinuz", folder);
+    word(c, "%s/vmlinux", folder);
     word(c, "-initrd");
     word(c, "/dev/fd/%d", fds[1]);
     word(c, "-chardev");
