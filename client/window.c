@@ -439,6 +439,7 @@ void window_destroy(struct window *w)
 {
     if (!w)
         return;
+    w->screen->wake = NULL;
     close_cursor(w);
     if (w->texture)
         SDL_DestroyTexture(w->texture);

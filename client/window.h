@@ -17,6 +17,7 @@ struct window;
 int window_create(struct window **window, struct screen *screen, struct session *session);
 /* Until the user closes it or the session ends. */
 void window_run(struct window *window);
+/* The session's thread must have ended: it would wake the window. */
 void window_destroy(struct window *window);
 
 #endif
