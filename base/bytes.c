@@ -90,7 +90,7 @@ uint8_t *writer_extend(struct writer *w, size_t n)
     uint8_t *p;
 
     if (w->bad || n > w->max - w->size ||
-        (w->size + n > w->capacity && !writer_grow(w, w->size + n))) {
+        ((!w->data || w->size + n > w->capacity) && !writer_grow(w, w->size + n))) {
         w->bad = true;
         return NULL;
     }

@@ -16,7 +16,7 @@ struct sink {
 
 static inline void sink_begin(struct sink *s, struct writer *w)
 {
-    *s = (struct sink){.w = w, .start = w->size, .p = w->data + w->size};
+    *s = (struct sink){.w = w, .start = w->size, .p = w->data ? w->data + w->size : NULL};
     s->end = s->p;
 }
 

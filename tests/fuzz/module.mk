@@ -7,7 +7,8 @@
 FUZZ_CC ?= clang
 FUZZ_BUILD := build/fuzz
 FUZZ_NEEDS += fuzz-bin
-FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Wno-error
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Wno-error \
+	-Wno-unknown-warning-option
 FUZZ_NAMES = $(if $(FUZZ),$(addprefix fuzz_,$(FUZZ)),$(basename $(notdir $(FUZZ_SRC))))
 FUZZ_BIN = $(addprefix $(FUZZ_BUILD)/,$(FUZZ_NAMES))
 TIME ?= 60
