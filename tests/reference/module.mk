@@ -1,16 +1,22 @@
-# Tools that hold this project's codecs against libspice-server. `make reference` builds them; no default target does.
-#   build/tests/reference/record tests/data/codec    makes the recorded pictures anew
+# This project's codecs against libspice-server and spice-gtk. Needs libspice-server-dev and libspice-client-glib-2.0-dev.
+#
+#   make reference                                    builds the tools
+#   build/tests/reference/view                        spice-gtk decodes what we encode (tests/e2e/test_codecs runs it)
+#   build/tests/reference/record tests/data/codec     makes the recorded pictures anew
 #   build/tests/bench/bench_codec --encode build/tests/reference/encode
-REFERENCE_CFLAGS = $(shell pkg-config --cflags spice-server)
-REFERENCE_LIBS = $(shell pkg-config --libs spice-server)
-REFERENCE_BIN := $(BUILD)/tests/reference/record $(BUILD)/tests/reference/encode
-REFERENCE_OBJ := $(patsubst %.c,$(BUILD)/%.o,tests/reference/feed.c tests/reference/link.c \
-	tests/lib/pictures.c tests/lib/recorded.c)
+REFERENCE_BIN := $(patsubst %,$(BUILD)/tests/reference/%,record encode view)
+REFERENCE_OBJ := $(patsubst %,$(BUILD)/tests/lib/%.o,pictures recorded)
+FEED_OBJ := $(patsubst %,$(BUILD)/tests/reference/%.o,feed link)
 
-CFLAGS_tests_reference_feed = $(REFERENCE_CFLAGS)
+CFLAGS_tests_reference_feed = $(shell pkg-config --cflags spice-server)
+CFLAGS_tests_reference_view = $(shell pkg-config --cflags spice-client-glib-2.0) -Wno-deprecated-declarations
 
 .PHONY: reference
 reference: $(REFERENCE_BIN)
-$(REFERENCE_BIN): $(BUILD)/%: $(BUILD)/%.o $(REFERENCE_OBJ)  $(LIB)
+$(BUILD)/tests/reference/record $(BUILD)/tests/reference/encode: $(FEED_OBJ)
+$(REFERENCE_BIN): $(BUILD)/%: $(BUILD)/%.o $(REFERENCE_OBJ) $(LIB)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(REFERENCE_LIBS) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) \
+		$(shell pkg-config --libs $(if $(filter %/view,$@),spice-client-glib-2.0,spice-server)) $(LIBS)
+
+E2E_NEEDS += $(BUILD)/tests/reference/view
