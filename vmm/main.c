@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "vmm/accel.h"
 #include "vmm/config.h"
 #include "vmm/nested.h"
 #include "vmm/run.h"
@@ -22,6 +23,7 @@ static int command_run(int argc, char **argv)
         log_error("%s", fail_text());
         return RUN_USAGE;
     }
+    config.accel = accel_choose(config.accel);
     return config.accel == ACCEL_NESTED ? nested_run(argc, argv, &config) : (int)run_machine(&config);
 }
 
@@ -30,6 +32,7 @@ static const struct command {
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
 } commands[] = {
     {"run", "boot a machine", command_run},
+    {"doctor", "say what this computer has of what machines need", doctor_main},
 };
 
 static void print_help(void)

@@ -72,9 +72,11 @@ static int add_library(struct dl_phdr_info *info, size_t size UNUSED, void *arg)
     return cpio_add_file(arg, target, name, 0755);
 }
 
-static int add_copy(struct cpio *cpio, const char *file, unsigned mode)
+/* A file under its own name; `what` is for messages. */
+static int add_copy(struct cpio *cpio, const char *what, const char *file, unsigned mode)
 {
     char path[PATH_MAX];
+    int err;
 
     if (!file)
         return 0;
@@ -84,7 +86,8 @@ static int add_copy(struct cpio *cpio, const char *file, unsigned mode)
         strcat(strcat(path, "/"), file);
         file = path;
     }
-    return cpio_add_file(cpio, file + 1, file, mode);
+    err = cpio_add_file(cpio, file + 1, file, mode);
+    return err ? fail_prefix(err, "%s", what) : 0;
 }
 
 static int add_firmware(struct cpio *cpio)
@@ -97,7 +100,7 @@ static int add_firmware(struct cpio *cpio)
     for (i = 0; i < ARRAY_SIZE(names) && !err; i++) {
         snprintf(path, sizeof(path), "%s/%s", FIRMWARE_FOLDER, names[i]);
         if (access(path, R_OK) == 0)
-            err = add_copy(cpio, path, 0644);
+            err = add_copy(cpio, "firmware", path, 0644);
     }
     return err;
 }
@@ -111,13 +114,13 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
     if (!err)
         err = add_firmware(cpio);
     if (!err)
-        err = add_copy(cpio, config->kernel, 0644);
+        err = add_copy(cpio, "kernel", config->kernel, 0644);
     if (!err)
-        err = add_copy(cpio, config->initrd, 0644);
+        err = add_copy(cpio, "initrd", config->initrd, 0644);
     if (!err)
-        err = add_copy(cpio, config->firmware, 0644);
+        err = add_copy(cpio, "firmware", config->firmware, 0644);
     if (!err)
-        err = add_copy(cpio, config->spice_password_file, 0600);
+        err = add_copy(cpio, "password file", config->spice_password_file, 0600);
     return err ? err : cpio_end(cpio);
 }
 
@@ -259,7 +262,8 @@ static void build_command(struct command *c, const char *folder, const struct vm
         "-serial",
         "chardev:console",
         "-append",
-        "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nowatchdog audit=0 cryptomgr.notests",
+        "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nowatchdog audit=0 "
+        "cryptomgr.notests",
     };
     size_t i;
 
