@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 
-#define PS2_QUEUE_SIZE 256
+#define PS2_QUEUE_SIZE 4096 /* pasted text reaches a guest that is slow to read it */
 
 struct ps2_queue {
     uint8_t bytes[PS2_QUEUE_SIZE];
