@@ -1,5 +1,6 @@
 /* qxl.c - the QXL device as a PCI function, its threads, and what its display's watchers may ask of it. */
 #include "base/error.h"
+#include "base/log.h"
 #include "devices/qxl/qxl_device.h"
 
 #include <errno.h>
@@ -61,6 +62,34 @@ static void vga_written(void *opaque)
         notifier_signal(&q->notify);
 }
 
+/*
+ * The two ports that only say "look at the rings" signal the display thread without an exit to us. They follow the BAR.
+ * The device lock is held.
+ */
+static void place_notifiers(struct qxl *q)
+{
+    struct bus *bus = q->pci.base.machine->pio;
+    uint64_t base = pci_bar_address(&q->pci, QXL_IO_RANGE_INDEX);
+    static const uint8_t ports[] = {QXL_IO_NOTIFY_CMD, QXL_IO_NOTIFY_CURSOR};
+
+    if (base == q->notify_base)
+        return;
+    for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
+        if (q->notify_base != UINT64_MAX)
+            bus_remove_notifier(bus, q->notify_base + ports[i], 1, false, 0, &q->notify);
+        /* Without it the write reaches the IO region, which does the same. */
+        if (base != UINT64_MAX &&
+            bus_add_notifier(bus, base + ports[i], 1, false, 0, &q->notify) != 0)
+            log_once(LOG_DEBUG, "qxl: no ioeventfd for notifications");
+    }
+    q->notify_base = base;
+}
+
+static void config_written(struct pci_device *pci, unsigned offset UNUSED, unsigned size UNUSED)
+{
+    place_notifiers(container_of(pci, struct qxl, pci));
+}
+
 static void irq_kicked(void *opaque)
 {
     struct qxl *q = opaque;
@@ -79,6 +108,7 @@ static void reset(struct device *device)
 {
     struct qxl *q = from_device(device);
 
+    place_notifiers(q);
     vga_reset(&q->head.vga);
     loop_call_wait(&q->head.loop, run_reset, q);
 }
@@ -108,6 +138,7 @@ static void destroy(struct device *device)
     head_stop(&q->head);
     notifier_detach(&q->irq);
     pci_fini(&q->pci);
+    place_notifiers(q); /* the BAR is nowhere now */
     qxl_surfaces_reset(q);
     canvas_destroy(q->shadow);
     pixman_region32_fini(&q->damage);
@@ -181,6 +212,7 @@ static int start(struct qxl *q)
         err = notifier_attach(&q->notify, &q->head.loop, qxl_notified, q);
     if (!err)
         err = notifier_attach(&q->irq, q->pci.base.machine->loop, irq_kicked, q);
+    q->pci.config_written = config_written;
     if (!err && !q->secondary)
         err = vga_map(&q->head.vga);
     return err ? err : head_start(&q->head);
@@ -200,6 +232,7 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
     q->secondary = config->id != 0;
     q->mode = q->secondary ? QXL_MODE_UNDEFINED : QXL_MODE_VGA;
     q->notify.fd = q->irq.fd = -1;
+    q->notify_base = UINT64_MAX;
     pixman_region32_init(&q->damage);
     ids.class = q->secondary ? 0x038000 : 0x030000;
     ids.revision = q->revision;

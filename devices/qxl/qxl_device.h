@@ -59,7 +59,9 @@ struct qxl {
     struct region io;
     struct head head;
     struct notifier notify; /* something is in a ring */
-    struct notifier irq;    /* the interrupt line is to be looked at, in the main loop */
+    uint64_t
+        notify_base; /* where the IO BAR was when `notify` was put on its ports; UINT64_MAX: nowhere */
+    struct notifier irq; /* the interrupt line is to be looked at, in the main loop */
     unsigned revision;
     uint32_t vgamem;
     bool secondary;

@@ -272,6 +272,7 @@ int qxl_load(struct device *device, struct reader *r, uint32_t version UNUSED)
     struct state_call call = {.q = q, .r = r};
     int err = pci_load(&q->pci, r);
 
+    q->pci.config_written(&q->pci, 0, 0); /* the BARs may have moved */
     if (!err)
         err = vga_load(&q->head.vga, r);
     if (err)
