@@ -72,6 +72,8 @@ static int check_kind(struct disk_file *file, const char *shown)
 
     if (fstat(file->fd, &st) < 0)
         return fail(-errno, "disk '%s' cannot be examined: %s", shown, strerror(errno));
+    file->device = st.st_dev;
+    file->inode = st.st_ino;
     if (S_ISREG(st.st_mode)) {
         file->size = (uint64_t)st.st_size;
         return 0;
@@ -81,7 +83,6 @@ static int check_kind(struct disk_file *file, const char *shown)
     if (!S_ISBLK(st.st_mode))
         return fail(-EINVAL, "disk '%s' is neither a file nor a block device; name an image file",
                     shown);
-    file->block_device = true;
     if (ioctl(file->fd, BLKGETSIZE64, &file->size) < 0)
         return fail(-errno, "disk '%s' does not tell its size: %s", shown, strerror(errno));
     return 0;

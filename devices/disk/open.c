@@ -27,6 +27,14 @@ static int open_layer(struct image **image, struct image_context *context,
                       const struct disk_options *options, const struct layer *layer,
                       unsigned depth);
 
+static int too_deep(const char *path)
+{
+    return fail(-ELOOP,
+                "disk '%s' has more than %d layers of backing files, or they form a loop; "
+                "merge them with qemu-img convert",
+                path, IMAGE_MAX_CHAIN);
+}
+
 static int choose_format(const struct disk_file *file, const struct layer *layer,
                          const char **format)
 {
@@ -122,10 +130,7 @@ static int open_backing(struct image *image, const struct disk_options *options,
     if (err)
         return err;
     if (depth + 1 >= IMAGE_MAX_CHAIN)
-        return fail(-ELOOP,
-                    "disk '%s' has more than %d layers of backing files, or they form a loop; "
-                    "merge them with qemu-img convert",
-                    image->name, IMAGE_MAX_CHAIN);
+        return too_deep(image->name);
     copy = strdup(image->name);
     if (!copy)
         return -ENOMEM;
@@ -164,6 +169,17 @@ static int open_format(struct image **image, struct image_context *context, unsi
     return open_backing(*image, options, backing_name, backing_format, depth);
 }
 
+/* The last file opened is one that an upper layer has open already. */
+static bool comes_again(const struct image_context *context)
+{
+    const struct disk_file *last = &context->files[context->file_count - 1];
+
+    for (const struct disk_file *f = context->files; f < last; f++)
+        if (f->device == last->device && f->inode == last->inode)
+            return true;
+    return false;
+}
+
 static int open_layer_file(struct image_context *context, const struct disk_options *options,
                            const struct layer *layer)
 {
@@ -175,6 +191,8 @@ static int open_layer_file(struct image_context *context, const struct disk_opti
     if (err)
         return err;
     context->file_count++;
+    if (comes_again(context))
+        return too_deep(layer->path);
     if (options->no_lock)
         return 0;
     return disk_lock(file->fd, layer->path, !layer->read_only || layer->lock_writer);

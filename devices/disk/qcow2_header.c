@@ -178,7 +178,7 @@ static int check_header(const struct parse *p, const uint8_t *b)
 
     if (load_be32(b) != QCOW2_MAGIC)
         return broken(p, "its magic number is missing");
-    if (p->file->size < V2_LENGTH)
+    if (p->file->size < (h->version == 3 ? V3_LENGTH : V2_LENGTH))
         return broken(p, "it is truncated: the header is incomplete");
     if (h->version != 2 && h->version != 3)
         return unsupported(p, "an unknown version of qcow2");
