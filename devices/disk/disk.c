@@ -97,6 +97,7 @@ static void job_finish(struct job *job, int result)
     TAILQ_REMOVE(&d->jobs, job, link);
     d->exclusive_count -= job->exclusive;
     job_put(d, job);
+    io_stay_awake(d->context.io);
     note_oldest(d);
     if (d->waiting.first)
         fiber_wake_all(&d->context.fibers, &d->waiting);

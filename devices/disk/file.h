@@ -14,9 +14,9 @@
 struct disk_file {
     int fd;
     bool direct;
-    bool no_sync; /* DISK_CACHE_UNSAFE, or nobody will ever read it again */
+    bool no_sync;           /* DISK_CACHE_UNSAFE, or nobody will ever read it again */
     uint64_t device, inode; /* which file it is */
-    uint64_t size; /* bytes; at open, then kept by whoever writes */
+    uint64_t size;          /* bytes; at open, then kept by whoever writes */
 };
 
 /*

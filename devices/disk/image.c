@@ -117,9 +117,10 @@ void image_destroy(struct image *image)
 {
     while (image) {
         struct image *backing = image->backing;
+        char *name = image->name;
 
-        free(image->name);
         image->ops->destroy(image);
+        free(name);
         image = backing;
     }
 }

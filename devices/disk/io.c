@@ -20,6 +20,7 @@ struct io {
     struct io_list ring_queue, pool_queue;
     struct io_task *tasks, **tasks_tail;
     unsigned in_flight; /* ops submitted and not done */
+    bool awake;         /* the loop is to go round once more before it sleeps */
     uv_prepare_t *prepare;
     uv_idle_t *idle;      /* active: do not sleep, something was deferred */
     struct io_op *failed; /* by fault() */
@@ -241,14 +242,21 @@ static void run_tasks(struct io *io)
 
 static void turn(struct io *io)
 {
-    uv_idle_stop(io->idle);
+    io->awake = false;
     run_tasks(io);
-    /* What the tasks submitted goes out now; only what they deferred keeps the loop awake. */
-    if (!io->tasks)
-        uv_idle_stop(io->idle);
     if (io->ring)
         io_ring_push(io->ring, &io->ring_queue);
     io_pool_push(io->pool, &io->pool_queue);
+    if (io->tasks || io->awake)
+        uv_idle_start(io->idle, do_nothing);
+    else
+        uv_idle_stop(io->idle);
+}
+
+void io_stay_awake(struct io *io)
+{
+    io->awake = true;
+    uv_idle_start(io->idle, do_nothing);
 }
 
 static void loop_prepares(uv_prepare_t *prepare)

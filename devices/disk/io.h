@@ -68,6 +68,11 @@ const char *io_backend_name(const struct io *io);
 
 void io_submit(struct io *io, struct io_op *op);
 void io_defer(struct io *io, struct io_task *task);
+/*
+ * Somebody outside was told something: the loop goes round once more before it sleeps. (It is told at the loop's
+ * prepare step too; whoever runs the loop once at a time would sleep on it.)
+ */
+void io_stay_awake(struct io *io);
 /* Without the loop: do what is deferred and wait until something was done. Returns at once if nothing is under way. */
 void io_wait(struct io *io);
 

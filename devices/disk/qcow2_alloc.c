@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEARCH_SLICES                                                                              \
-    256 /* of refcounts looked at for one allocation, before the file is made longer instead */
-#define MAX_FREED 4096 /* pieces kept until the next sync */
+/* Slices of refcounts that are looked at for one allocation, before the file is made longer instead. */
+#define SEARCH_SLICES 256
+#define EXTEND_MIN    MIB(1)
+#define EXTEND_MAX    MIB(32)
 
 uint64_t qcow2_load_ref(const uint8_t *data, uint64_t index, unsigned order)
 {
@@ -26,10 +27,16 @@ uint64_t qcow2_load_ref(const uint8_t *data, uint64_t index, unsigned order)
     }
 }
 
-void qcow2_store_ref(uint8_t *data, uint64_t index, unsigned order, uint64_t value)
+static void store_small_ref(uint8_t *data, uint64_t index, unsigned order, unsigned value)
 {
     unsigned shift = (unsigned)(index << order) & 7, mask = ((1u << (1u << order)) - 1) << shift;
+    uint8_t *byte = data + (index >> (3 - order));
 
+    *byte = (uint8_t)((*byte & ~mask) | (value << shift & mask));
+}
+
+void qcow2_store_ref(uint8_t *data, uint64_t index, unsigned order, uint64_t value)
+{
     switch (order) {
     case 3:
         data[index] = (uint8_t)value;
@@ -44,8 +51,7 @@ void qcow2_store_ref(uint8_t *data, uint64_t index, unsigned order, uint64_t val
         store_be64(data + 8 * index, value);
         break;
     default:
-        index >>= 3 - order;
-        data[index] = (uint8_t)((data[index] & ~mask) | ((unsigned)value << shift & mask));
+        store_small_ref(data, index, order, (unsigned)value);
     }
 }
 
@@ -94,10 +100,21 @@ static int change_ref(struct qcow2 *q, uint64_t cluster, int by)
     return err;
 }
 
-/* Where the file ends, in clusters. */
-static uint64_t end_cluster(const struct qcow2 *q)
+/*
+ * Lengthen the file ahead of what is written, in steps: a write that moves the end of a file costs the file system much
+ * more than one inside it. If that fails, writes move the end themselves. Closing cuts off what was not needed.
+ */
+static void extend_file(struct qcow2 *q)
 {
-    return DIV_ROUND_UP(MAX(image_file(&q->image)->size, q->fresh_from), q->cluster_size);
+    struct disk_file *file = image_file(&q->image);
+    struct io_op op = {.kind = IO_ALLOCATE, .offset = file->size};
+
+    if (q->fresh_from <= file->size)
+        return;
+    op.bytes =
+        ALIGN_UP(q->fresh_from + CLAMP(file->size / 8, EXTEND_MIN, EXTEND_MAX), 4096) - op.offset;
+    if (!image_io(&q->image, &op))
+        file->size = MAX(file->size, op.offset + op.bytes);
 }
 
 /* The first unused clusters in the rest of a slice. */
@@ -125,7 +142,7 @@ static int search(struct qcow2 *q, uint64_t want, struct ref_place *place, uint6
         int err;
 
         if (budget == SEARCH_SLICES)
-            q->next_free = MAX(q->next_free, end_cluster(q));
+            q->next_free = MAX(q->next_free, q->fresh_from >> q->cluster_bits);
         if (q->next_free >= (QCOW2_OFFSET_MASK >> q->cluster_bits))
             return -ENOSPC;
         err = find_ref(q, q->next_free, place);
@@ -168,6 +185,7 @@ int qcow2_allocate(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *got
     q->next_free = cluster + *got;
     *fresh = *host >= q->fresh_from;
     q->fresh_from = MAX(q->fresh_from, q->next_free << q->cluster_bits);
+    extend_file(q);
     return 0;
 }
 

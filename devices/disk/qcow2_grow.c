@@ -55,10 +55,9 @@ struct growth {
 static int plan_growth(struct qcow2 *q, uint64_t cluster, struct growth *g)
 {
     uint64_t per_block = qcow2_refs_per_block(q), per_cluster = q->cluster_size / 8;
-    uint64_t size = DIV_ROUND_UP(image_file(&q->image)->size, q->cluster_size);
     uint64_t count;
 
-    g->first = MAX(MAX(cluster, size), (uint64_t)q->reftable.count * per_block);
+    g->first = MAX(MAX(cluster, q->fresh_from >> q->cluster_bits), q->reftable.count * per_block);
     count = MAX(q->reftable.count + q->reftable.count / 2, g->first / per_block + 1);
     for (;;) {
         g->table_clusters = DIV_ROUND_UP(count, per_cluster);

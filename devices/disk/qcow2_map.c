@@ -133,7 +133,10 @@ static int own_table(struct qcow2 *q, uint32_t l1_index)
     err = qcow2_allocate(q, 1, &host, &got, &fresh);
     if (err)
         return err;
-    err = old ? copy_table(q, old, host) : image_zero_file(&q->image, host, q->cluster_size, false);
+    if (old)
+        err = copy_table(q, old, host);
+    else if (!fresh || host + q->cluster_size > image_file(&q->image)->size)
+        err = image_zero_file(&q->image, host, q->cluster_size, false);
     if (err) {
         qcow2_unallocate(q, host, 1);
         return err;

@@ -2,10 +2,12 @@
 #include "devices/disk/qcow2_internal.h"
 
 #include "base/error.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* One transfer is enough: a run of clusters that is in the file, and for writes ours alone. */
 static bool qcow2_direct(struct image *image, bool writing, uint64_t offset, uint64_t bytes,
@@ -24,10 +26,22 @@ static bool qcow2_direct(struct image *image, bool writing, uint64_t offset, uin
     return true;
 }
 
+/* The file was made longer than it needs to be, see qcow2_alloc.c. */
+static void cut_off(struct qcow2 *q)
+{
+    struct disk_file *file = image_file(&q->image);
+
+    if (!q->image.read_only && q->fresh_from && q->fresh_from < file->size &&
+        ftruncate(file->fd, (off_t)q->fresh_from) < 0)
+        log_info("disk '%s' keeps some unused space at its end: %s", q->image.name,
+                 strerror(errno));
+}
+
 static void qcow2_destroy(struct image *image)
 {
     struct qcow2 *q = qcow2_of(image);
 
+    cut_off(q);
     qcow2_compressed_fini(q);
     qcow2_cache_fini(q);
     qcow2_table_free(&q->l1);

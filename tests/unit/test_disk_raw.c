@@ -351,7 +351,7 @@ static void test_lock_against_qemu(void **state UNUSED)
     refused((struct disk_options){.path = path, .format = "raw"}, -EBUSY, "only reads it");
     disk = open_disk((struct disk_options){.format = "raw", .read_only = true}, IO_AUTO);
     disk_close(disk);
-    assert_int_equal(test_command("kill $(cat %s.pid)", path), 0);
+    assert_int_equal(test_command("kill -9 $(cat %s.pid)", path), 0);
 
     disk = open_when_free();
     assert_int_equal(test_command("qemu-io -f raw -c 'write 0 512' %s", path), 1);
