@@ -12,6 +12,11 @@ void log_set_level(enum log_level level)
     max_level = level;
 }
 
+bool log_enabled(enum log_level level)
+{
+    return level <= max_level;
+}
+
 void log_set_program(const char *name)
 {
     program = name;

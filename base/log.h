@@ -12,6 +12,8 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level);
+/* Whether a message of this level would be written, for those that cost much to make. */
+bool log_enabled(enum log_level level);
 /* The word before each message, "minivm" unless set; kept, not copied. */
 void log_set_program(const char *name);
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -15,6 +15,20 @@ struct channel_buffer {
     size_t size, sent, capacity;
 };
 
+#define TRACE_TEXT 400 /* bytes of a message in the debug log */
+
+/* At the debug level every message is written out. */
+static void trace(const struct channel *ch, const char *arrow, const struct spice_msg_info *info,
+                  const void *msg)
+{
+    char text[TRACE_TEXT];
+
+    if (log_enabled(LOG_DEBUG))
+        log_debug("spice: %s %s %u %s %s %s", ch->params.stream->peer,
+                  spice_channel_name(ch->params.type), ch->params.id, arrow, info->name,
+                  msg_print(info->type, msg, text, sizeof(text)));
+}
+
 /* --- life --- */
 
 static void handle_closed(uv_handle_t *handle)
@@ -146,6 +160,7 @@ void channel_send(struct channel *ch, unsigned id, const void *msg)
         fail_channel(ch, "out of memory, the connection ends");
         return;
     }
+    trace(ch, "<-", info, msg);
     ch->unacked++;
     if (ch->queued > ch->max_queue)
         fail_channel(ch, "the client does not read, the connection ends");
@@ -258,6 +273,7 @@ static void dispatch(struct channel *ch, unsigned id, const void *body, size_t s
         fail_channel(ch, "malformed message, the connection ends");
         return;
     }
+    trace(ch, "->", info, msg);
     switch (id) {
     case SPICE_MSGC_ACK_SYNC:
     case SPICE_MSGC_MIGRATE_FLUSH_MARK:

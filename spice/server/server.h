@@ -29,9 +29,12 @@ int spice_server_create(struct spice_server **server, struct loop *loop,
 int spice_server_add_display(struct spice_server *server, struct display *display);
 /* The TCP port listened on, or -1. */
 int spice_server_port(const struct spice_server *server);
-/* Take over a connected socket (fd is the server's from here on); `peer` is for the log. */
+/*
+ * Take over a connected socket (fd is the server's from here on). `peer` is the client's "address:port", or "unix": for the
+ * log, the penalty for wrong passwords, and whether bytes or time are dear on the way.
+ */
 void spice_server_accept(struct spice_server *server, int fd, const char *peer);
-/* Says good-bye to clients (SPICE_MSG_DISCONNECTING) and frees everything. */
+/* Says good-bye to clients (SPICE_MSG_DISCONNECTING) and frees everything. The displays' loops still run. */
 void spice_server_destroy(struct spice_server *server);
 
 #endif

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,23 +50,10 @@ static void set_option(int fd, int level, int option, int value)
                sizeof(value)); /* each is a matter of speed, not of being right */
 }
 
-static bool peer_is_local(int fd)
+/* By its name, not its socket: a relay of our own may stand in between. */
+static bool peer_is_local(const char *peer)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-        struct sockaddr_storage storage;
-    } a;
-    socklen_t size = sizeof(a);
-
-    if (getpeername(fd, &a.any, &size) < 0)
-        return false;
-    if (a.any.sa_family == AF_INET)
-        return ntohl(a.v4.sin_addr.s_addr) >> 24 == 127;
-    if (a.any.sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&a.v6.sin6_addr);
-    return a.any.sa_family == AF_UNIX;
+    return !strncmp(peer, "127.", 4) || !strncmp(peer, "::1:", 4) || !strcmp(peer, "unix");
 }
 
 struct stream *stream_create_socket(int fd, const char *peer)
@@ -77,8 +65,8 @@ struct stream *stream_create_socket(int fd, const char *peer)
         close(fd);
         return NULL;
     }
-    *s = (struct stream){.ops = &socket_ops, .fd = fd, .local = peer_is_local(fd)};
-    snprintf(s->peer, sizeof(s->peer), "%s", peer ? peer : "?");
+    *s = (struct stream){.ops = &socket_ops, .fd = fd, .local = peer_is_local(peer)};
+    snprintf(s->peer, sizeof(s->peer), "%s", peer);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT);
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);

@@ -1,9 +1,13 @@
 /* The link stage: what a stranger may say, and how long. */
 #include "tests/lib/spice_rig.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -209,6 +213,94 @@ static void test_half_open(void **state UNUSED)
     peer_close(&friend);
 }
 
+/* --- where it listens --- */
+
+struct attempt {
+    struct spice_config config;
+    struct loop *loop;
+    struct input *input;
+    struct spice_server *server;
+    int err;
+};
+
+static void do_create(void *arg)
+{
+    struct attempt *a = arg;
+
+    a->err = spice_server_create(&a->server, a->loop, &a->config, a->input);
+}
+
+static void do_destroy(void *arg)
+{
+    spice_server_destroy(((struct attempt *)arg)->server);
+}
+
+static void expect_refusal(struct spice_config config, int err)
+{
+    struct attempt a = {.config = config, .loop = &rig.loop, .input = &rig.input};
+
+    rig_call(&rig, do_create, &a);
+    assert_int_equal(a.err, err);
+    assert_null(a.server);
+}
+
+static void test_listen_errors(void **state UNUSED)
+{
+    char long_path[300];
+
+    memset(long_path, 'x', sizeof(long_path));
+    long_path[sizeof(long_path) - 1] = '\0';
+    expect_refusal((struct spice_config){.port = rig.port}, -EADDRINUSE);
+    expect_refusal((struct spice_config){.listen = "not an address"}, -EINVAL);
+    expect_refusal((struct spice_config){.listen = "192.0.2.1"}, -EADDRNOTAVAIL);
+    expect_refusal((struct spice_config){.port = -1, .unix_path = long_path}, -ENAMETOOLONG);
+    expect_refusal((struct spice_config){.port = -1, .unix_path = "/nonexistent/socket"}, -ENOENT);
+    expect_refusal((struct spice_config){.image_compression = "best"}, -EINVAL);
+    expect_refusal((struct spice_config){.password = ""}, -EINVAL);
+    expect_refusal((struct spice_config){.password = long_path}, -EINVAL);
+}
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(a.sun_path, path);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void test_unix_socket(void **state UNUSED)
+{
+    char path[64];
+    struct attempt a = {.config = {.port = -1, .unix_path = path},
+                        .loop = &rig.loop,
+                        .input = &rig.input},
+                   b = a;
+    struct peer p = {.channel = SPICE_CHANNEL_MAIN};
+    struct spice_link_reply reply;
+    struct writer w;
+
+    snprintf(path, sizeof(path), "/tmp/test-server-%d", getpid());
+    rig_call(&rig, do_create, &a);
+    assert_int_equal(a.err, 0);
+    assert_int_equal(spice_server_port(a.server), -1);
+    rig_call(&rig, do_create, &b); /* somebody answers there */
+    assert_int_equal(b.err, -EADDRINUSE);
+    p.fd = connect_unix(path);
+    writer_init(&w, 1000);
+    peer_link_message(&p, 0, 0, &w);
+    assert_true(peer_write(p.fd, w.data, w.size));
+    assert_int_equal(peer_read_reply(p.fd, &reply), SPICE_LINK_ERR_OK);
+    writer_fini(&w);
+    rig_call(&rig, do_destroy, &a);
+    assert_true(peer_closed(p.fd, 2000));
+    close(p.fd);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +310,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_password, start_password, stop),
         cmocka_unit_test_setup_teardown(test_bad_ticket, start_password, stop),
         cmocka_unit_test_setup_teardown(test_half_open, start_plain, stop),
+        cmocka_unit_test_setup_teardown(test_listen_errors, start_plain, stop),
+        cmocka_unit_test_setup_teardown(test_unix_socket, start_plain, stop),
     };
 
     return cmocka_run_group_tests_name("server_link", tests, NULL, NULL);
