@@ -13,7 +13,10 @@
 
 #include <stdlib.h>
 
-/* Updates are not closer than this: what is drawn in between travels together. */
+/*
+ * Updates are not closer than this: what is drawn in between travels together. One that took long is followed by a pause of
+ * the same length, since the display's thread has the guest to serve as well.
+ */
 #define MIN_INTERVAL_MS 15
 /* Messages acknowledged at once; twice as many may be under way. */
 #define ACK_WINDOW 8
@@ -34,7 +37,8 @@ struct display_channel {
     bool initialised;           /* its DISPLAY_INIT came */
     bool heads_changed, fresh;  /* fresh: the surface has no content yet */
     uint8_t compression;
-    uint64_t image_id, last_update; /* milliseconds */
+    uint64_t image_id;
+    uint64_t next_update; /* not before; milliseconds */
     uv_timer_t *timer;
 };
 
@@ -182,12 +186,19 @@ static void send_changes(struct display_channel *d)
 
 /* --- when --- */
 
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
 static void update(struct display_channel *d)
 {
+    uint64_t start = now_ms();
+
     if (!d->initialised || !channel_ready(&d->base) || !sync_surface(d))
         return;
-    d->last_update = uv_hrtime() / 1000000;
     send_changes(d);
+    d->next_update = start + MAX(MIN_INTERVAL_MS, 2 * (now_ms() - start));
 }
 
 static void timer_fired(uv_timer_t *timer)
@@ -208,13 +219,13 @@ static bool out_of_date(const struct display_channel *d)
 /* Update soon, but not too soon after the last time. */
 static void schedule(struct display_channel *d)
 {
-    uint64_t now = uv_hrtime() / 1000000, next = d->last_update + MIN_INTERVAL_MS;
+    uint64_t now = now_ms();
 
     if (!d->initialised || uv_is_active((uv_handle_t *)d->timer) || !channel_ready(&d->base) ||
         !out_of_date(d))
         return;
     uv_update_time(d->timer->loop);
-    uv_timer_start(d->timer, timer_fired, next > now ? next - now : 0, 0);
+    uv_timer_start(d->timer, timer_fired, d->next_update > now ? d->next_update - now : 0, 0);
 }
 
 static void ready(struct channel *ch)
@@ -266,6 +277,7 @@ static void take_message(struct channel *ch, unsigned id, const void *msg)
     case SPICE_MSGC_DISPLAY_INIT:
         /* Its caches and dictionary stay unused; there is none of our pictures in them. */
         d->initialised = true;
+        port_display_joined(d->port, ch);
         schedule(d);
         break;
     case SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION:

@@ -77,6 +77,33 @@ static bool start_watching(struct display_port *port)
     return true;
 }
 
+#define CAPS_BYTES 58 /* of QXLRom.client_capabilities */
+
+static void announce(struct display_port *port, const uint32_t *caps)
+{
+    const struct display_device_ops *ops = port->display->ops;
+    uint8_t bytes[CAPS_BYTES] = {0};
+
+    static_assert(CHANNEL_MAX_CAPS * sizeof(*caps) <= CAPS_BYTES);
+    port->announced = caps != NULL;
+    if (caps)
+        memcpy(bytes, caps, CHANNEL_MAX_CAPS * sizeof(*caps));
+    if (ops && ops->client_capabilities)
+        ops->client_capabilities(port->display->device, caps != NULL, bytes);
+}
+
+void port_display_joined(struct display_port *port, const struct channel *ch)
+{
+    uint32_t caps[CHANNEL_MAX_CAPS];
+
+    if (port->announced)
+        return;
+    memcpy(caps, ch->params.caps, sizeof(caps));
+    /* What the guest composes is drawn here, so every client can show it. */
+    caps[0] |= 1u << SPICE_DISPLAY_CAP_COMPOSITE | 1u << SPICE_DISPLAY_CAP_A8_SURFACE;
+    announce(port, caps);
+}
+
 static void stop_watching(struct display_port *port)
 {
     if (!port->watching || !LIST_EMPTY(&port->displays) || !LIST_EMPTY(&port->cursors))
@@ -90,6 +117,8 @@ static void stop_watching(struct display_port *port)
 void port_channel_closed(struct display_port *port, struct channel *ch)
 {
     LIST_REMOVE(ch, link);
+    if (port->announced && LIST_EMPTY(&port->displays))
+        announce(port, NULL);
     stop_watching(port);
 }
 

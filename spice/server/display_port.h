@@ -14,7 +14,8 @@ struct display_port {
     struct display *display;
     uint8_t compression; /* SPICE_IMAGE_COMPRESSION_*, for clients without a wish */
     struct display_sink sink;
-    bool watching; /* the sink is with the display: somebody is connected */
+    bool watching;  /* the sink is with the display: somebody is connected */
+    bool announced; /* the guest was told that there is a client */
     struct channel_list displays, cursors;
     struct picture_encoder *encoder; /* while watching */
     struct tile_key key;
@@ -29,6 +30,8 @@ static inline const struct display_surface *port_surface(const struct display_po
     return port->display->surface.pixels ? &port->display->surface : NULL;
 }
 
+/* A display channel is ready to be drawn on: the first one's abilities are told to the guest. */
+void port_display_joined(struct display_port *port, const struct channel *ch);
 /* A channel closed: leave the display alone when it was the last. */
 void port_channel_closed(struct display_port *port, struct channel *ch);
 

@@ -227,6 +227,21 @@ bool fake_display_is_watched(struct fake_display *f)
     return c.a;
 }
 
+static void do_client(void *arg)
+{
+    struct call *c = arg;
+
+    c->a = c->f->present ? c->f->client_cap : UINT32_MAX;
+}
+
+int fake_display_client(struct fake_display *f)
+{
+    struct call c = {.f = f};
+
+    loop_call_wait(&f->loop, do_client, &c);
+    return (int)c.a;
+}
+
 /* --- life --- */
 
 static void watched(void *device, bool on)
@@ -234,7 +249,16 @@ static void watched(void *device, bool on)
     ((struct fake_display *)device)->watched = on;
 }
 
-static const struct display_device_ops device_ops = {.watched = watched};
+static void client_capabilities(void *device, bool present, const uint8_t caps[58])
+{
+    struct fake_display *f = device;
+
+    f->present = present;
+    f->client_cap = caps[0];
+}
+
+static const struct display_device_ops device_ops = {.watched = watched,
+                                                     .client_capabilities = client_capabilities};
 
 void fake_display_init(struct fake_display *f, uint32_t width, uint32_t height)
 {

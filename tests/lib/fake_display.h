@@ -13,7 +13,9 @@ struct fake_display {
     struct display display;
     uint32_t width, height;
     uint8_t *pixels;
-    bool watched; /* in the display's thread */
+    bool watched;       /* in the display's thread */
+    bool present;       /* a client is, as the guest was told */
+    uint8_t client_cap; /* the first byte of its capabilities */
     uint32_t seed;
 };
 
@@ -32,5 +34,7 @@ void fake_display_move_cursor(struct fake_display *f, int32_t x, int32_t y);
 /* The picture as rows of r, g, b; to be freed. */
 uint8_t *fake_display_rgb(struct fake_display *f, uint32_t *width, uint32_t *height);
 bool fake_display_is_watched(struct fake_display *f);
+/* The first byte of the client's capabilities, -1 while there is no client. */
+int fake_display_client(struct fake_display *f);
 
 #endif

@@ -272,11 +272,13 @@ static void test_several_clients(void **state UNUSED)
     struct peer m[4] = {0}, p[4] = {0};
     struct peer_screen s[4] = {0};
 
+    assert_int_equal(fake_display_client(&rig.display), -1);
     for (int i = 0; i < 4; i++)
         rig_join_display(&rig, &p[i], rig_main(&rig, &m[i]));
     fake_display_draw(&rig.display, "mixed");
     for (int i = 0; i < 4; i++)
         assert_true(rig_catch_up(&rig, &p[i], &s[i]));
+    assert_true(fake_display_client(&rig.display) & 1u << SPICE_DISPLAY_CAP_COMPOSITE);
     /* A session ends with its main channel, and only that session. */
     peer_close(&m[1]);
     assert_true(peer_closed(p[1].fd, 2000));
@@ -290,6 +292,7 @@ static void test_several_clients(void **state UNUSED)
     for (int i = 0; i < 100 && fake_display_is_watched(&rig.display); i++)
         usleep(10000);
     assert_false(fake_display_is_watched(&rig.display));
+    assert_int_equal(fake_display_client(&rig.display), -1);
 }
 
 /* --- cursor --- */
