@@ -195,10 +195,23 @@ static int add_ram(struct board *board, struct ram *ram, const char *name, uint6
     return err ? err : memory_map_ram(board->machine.memory, ram, base);
 }
 
+/* Memory is reserved as the guest touches it: refuse at once what could never be given. */
+static int check_host_memory(uint64_t wanted)
+{
+    uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    if (wanted <= all)
+        return 0;
+    return fail(-ENOMEM, "the machine's memory of %llu MiB is more than this computer has (%llu MiB); ask for less with --memory",
+                (unsigned long long)(wanted >> 20), (unsigned long long)(all >> 20));
+}
+
 static int create_memory(struct board *board)
 {
-    int err;
+    int err = check_host_memory(board->config->memory);
 
+    if (err)
+        return err;
     place_memory(board);
     err = add_ram(board, &board->low, "low memory", 0, LOW_END);
     if (!err)

@@ -202,6 +202,10 @@ static void say_ready(struct run *run)
 {
     const struct vm_config *c = run->config;
 
+    if (strcmp(c->serial, "pty") == 0) {
+        printf("SERIAL %s\n", chardev_name(board_serial(run->board)));
+        fflush(stdout);
+    }
     if (!run->spice)
         return;
     if (c->spice_unix)

@@ -9,7 +9,7 @@
 
 static int bad_forward(const char *text, const char *reason)
 {
-    return fail(-EINVAL, "--forward %s: %s; write tcp:[ADDRESS]:PORT-:PORT, as in tcp::2222-:22",
+    return fail(-EINVAL, "%s: %s; write tcp:[ADDRESS]:PORT-:PORT, as in tcp::2222-:22",
                 text, reason);
 }
 
