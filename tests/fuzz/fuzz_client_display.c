@@ -1,0 +1,100 @@
+/*
+ * A hostile server: whatever comes on a display, cursor or inputs channel after the link stage, the client draws it or ends
+ * the session with words.
+ *
+ * The first byte of the input chooses the channel, the rest are messages with mini headers. They come through a real
+ * socket and the client's own loop.
+ */
+#include "base/error.h"
+#include "client/cursor_channel.h"
+#include "client/display_channel.h"
+#include "client/inputs_channel.h"
+#include "client/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int (*const openers[])(struct session *s, uint8_t id, struct channel **c) = {
+    display_channel_open,
+    display_channel_open,
+    cursor_channel_open,
+    inputs_channel_open,
+};
+
+static void stop(void *opaque)
+{
+    struct session *s = opaque;
+
+    uv_stop(&s->loop->uv);
+}
+
+/* An address of the kernel's choice, for the channels to connect to. */
+static int listen_anywhere(struct session *s)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+    s->address_size = sizeof(s->address);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof(sa_family_t)) < 0 || listen(fd, 1) < 0 ||
+        getsockname(fd, (struct sockaddr *)&s->address, &s->address_size) < 0)
+        abort();
+    return fd;
+}
+
+static void serve(struct session *s, int listener, const uint8_t *data, size_t size)
+{
+    struct channel *c;
+    int peer;
+
+    if (openers[data[0] % ARRAY_SIZE(openers)](s, 0, &c))
+        abort();
+    TAILQ_INSERT_TAIL(&s->channels, c, entry);
+    peer = accept(listener, NULL, NULL);
+    if (peer < 0)
+        abort();
+    /* The link stage is over. */
+    while (c->stream.connecting)
+        uv_run(&s->loop->uv, UV_RUN_NOWAIT);
+    c->link.state = LINK_DONE;
+    c->link.mini_header = true;
+    if (c->ops->up)
+        c->ops->up(c);
+    (void)!send(peer, data + 1, size - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(peer, SHUT_WR);
+    if (!s->ended)
+        uv_run(&s->loop->uv, UV_RUN_DEFAULT);
+    if (s->result && !s->reason[0])
+        abort(); /* an end without words */
+    close(peer);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct client_options options;
+    struct loop loop;
+    struct screen screen;
+    struct session s = {.loop = &loop, .options = &options, .screen = &screen, .linked = true};
+    int listener;
+
+    if (size < 2 || size > 100000)
+        return 0;
+    loop_init(&loop);
+    screen_init(&screen);
+    TAILQ_INIT(&s.channels);
+    uv_timer_init(&loop.uv, &s.timeout);
+    s.on_end = stop;
+    s.opaque = &s;
+    listener = listen_anywhere(&s);
+    serve(&s, listener, data, size);
+    close(listener);
+    session_end(&s, 0);
+    loop_fini(&loop);
+    session_fini(&s);
+    screen_fini(&screen);
+    return 0;
+}
