@@ -1,7 +1,7 @@
 /*
  * display_channel.h - surfaces, what is drawn on them, and the primary one that the screen shows.
  *
- * display_channel.c has the surfaces and caches, display_draw.c the drawing, display_stream.c the video. The pixmap cache
+ * display_channel.c has the surfaces and caches, display_draw.c and display_text.c the drawing, display_stream.c the video. The pixmap cache
  * and the GLZ window are this channel's own: with them nothing ever has to wait for another channel.
  */
 #ifndef CLIENT_DISPLAY_CHANNEL_H
@@ -28,7 +28,7 @@ struct display_channel {
 int display_channel_open(struct session *s, uint8_t id, struct channel **channel);
 const struct pictures_stats *display_channel_stats(const struct channel *c);
 
-/* For the three files: */
+/* For these files: */
 
 static inline struct display_channel *to_display(struct channel *c)
 {

@@ -1,22 +1,8 @@
-#include "client/display_channel.h"
+#include "client/display_draw.h"
 
 #include "base/error.h"
-#include "canvas/path.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
-#define MAX_PICTURES 4 /* source, mask, two patterns */
-
-/* One draw message on its way: the surface, where, and the pictures to let go of afterwards. */
-struct draw {
-    struct display_channel *d;
-    struct canvas *c;
-    struct canvas_target t;
-    pixman_region32_t clip;
-    pixman_image_t *pictures[MAX_PICTURES];
-    size_t picture_count;
-};
 
 /* Also a surface can be a picture. */
 static int get_picture(struct draw *w, const struct spice_image *image, pixman_image_t **picture)
@@ -56,9 +42,8 @@ static int get_mask(struct draw *w, const struct spice_mask *mask)
     return 0;
 }
 
-/* mask may be NULL. draw_close() must follow, also after an error. */
-static int draw_open(struct draw *w, struct channel *c, const struct spice_display_base *base,
-                     const struct spice_mask *mask)
+int draw_open(struct draw *w, struct channel *c, const struct spice_display_base *base,
+              const struct spice_mask *mask)
 {
     bool clipped;
     int err;
@@ -75,7 +60,7 @@ static int draw_open(struct draw *w, struct channel *c, const struct spice_displ
     return w->c ? get_mask(w, mask) : -EBADMSG;
 }
 
-static int draw_close(struct draw *w, int err)
+int draw_close(struct draw *w, int err)
 {
     for (size_t i = 0; i < w->picture_count; i++)
         pixman_image_unref(w->pictures[i]);
@@ -93,7 +78,7 @@ static int get_source(struct draw *w, const struct spice_image *image, const str
     return get_picture(w, image, &src->image);
 }
 
-static int get_brush(struct draw *w, const struct spice_brush *brush, struct canvas_brush *out)
+int draw_get_brush(struct draw *w, const struct spice_brush *brush, struct canvas_brush *out)
 {
     *out = (struct canvas_brush){brush->type, brush->color, NULL, brush->pattern_pos.x,
                                  brush->pattern_pos.y};
@@ -109,7 +94,7 @@ static int draw_fill(struct channel *c, const void *msg)
     int err = draw_open(&w, c, &m->base, &m->mask);
 
     if (!err)
-        err = get_brush(&w, &m->brush, &brush);
+        err = draw_get_brush(&w, &m->brush, &brush);
     if (!err) {
         display_begin(w.d, w.c);
         err = canvas_fill(w.c, &w.t, &brush, m->rop);
@@ -129,7 +114,7 @@ static int draw_opaque(struct channel *c, const void *msg)
     if (!err)
         err = get_source(&w, m->src, &m->src_area, m->scale_mode, &src);
     if (!err)
-        err = get_brush(&w, &m->brush, &brush);
+        err = draw_get_brush(&w, &m->brush, &brush);
     if (!err) {
         display_begin(w.d, w.c);
         err = canvas_opaque(w.c, &w.t, &src, &brush, m->rop);
@@ -209,7 +194,7 @@ static int draw_rop3(struct channel *c, const void *msg)
     if (!err)
         err = get_source(&w, m->src, &m->src_area, m->scale_mode, &src);
     if (!err)
-        err = get_brush(&w, &m->brush, &brush);
+        err = draw_get_brush(&w, &m->brush, &brush);
     if (!err) {
         display_begin(w.d, w.c);
         err = canvas_rop3(w.c, &w.t, &src, &brush, m->rop3);
@@ -321,168 +306,6 @@ static int draw_composite(struct channel *c, const void *msg)
     return draw_close(&w, err);
 }
 
-static int open_text(const struct spice_string *str, struct canvas_text *text)
-{
-    struct canvas_glyph *glyphs;
-
-    *text = (struct canvas_text){.count = str->count,
-                                 .top_down = str->flags & SPICE_STRING_FLAGS_RASTER_TOP_DOWN};
-    text->bits = str->flags & SPICE_STRING_FLAGS_RASTER_A1   ? 1
-                 : str->flags & SPICE_STRING_FLAGS_RASTER_A4 ? 4
-                                                             : 8;
-    glyphs = calloc(MAX(str->count, 1), sizeof(*glyphs));
-    if (!glyphs)
-        return -ENOMEM;
-    for (size_t i = 0; i < str->count; i++) {
-        const struct spice_glyph *g = &str->glyphs[i];
-
-        /* Places that wrap around are as good as any: they are far outside. */
-        glyphs[i] =
-            (struct canvas_glyph){(int32_t)((uint32_t)g->render_pos.x + (uint32_t)g->origin.x),
-                                  (int32_t)((uint32_t)g->render_pos.y + (uint32_t)g->origin.y),
-                                  g->width, g->height, g->data};
-    }
-    text->glyphs = glyphs;
-    return 0;
-}
-
-static int draw_text_parts(struct draw *w, const struct spice_msg_display_draw_text *m,
-                           const struct canvas_brush *fore, const struct canvas_brush *back)
-{
-    struct canvas_target behind = {.clip = w->t.clip};
-    struct canvas_text text;
-    int err = open_text(m->str, &text);
-
-    if (err)
-        return err;
-    display_begin(w->d, w->c);
-    behind.box = rect_intersect(&m->back_area, &w->t.box);
-    if (!rect_empty(&m->back_area))
-        err = canvas_fill(w->c, &behind, back, m->back_mode);
-    if (!err)
-        err = canvas_text(w->c, &w->t, &text, fore, m->fore_mode);
-    display_end(w->d, w->c, &w->t);
-    free((void *)text.glyphs);
-    return err;
-}
-
-static int draw_text(struct channel *c, const void *msg)
-{
-    const struct spice_msg_display_draw_text *m = msg;
-    struct canvas_brush fore, back;
-    struct draw w;
-    int err = draw_open(&w, c, &m->base, NULL);
-
-    if (!err)
-        err = get_brush(&w, &m->fore_brush, &fore);
-    if (!err)
-        err = get_brush(&w, &m->back_brush, &back);
-    if (!err)
-        err = draw_text_parts(&w, m, &fore, &back);
-    return draw_close(&w, err);
-}
-
-struct stroke {
-    struct draw w;
-    struct canvas_brush brush;
-    struct canvas_line line;
-    uint16_t rop;
-    uint8_t dashes[CANVAS_MAX_DASHES];
-    struct path path;
-};
-
-/* START_WITH_GAP: the first length is a gap. That is the pattern moved by one, begun at its end. */
-static void read_dashes(struct stroke *s, const struct spice_line_attr *attr)
-{
-    bool gap = attr->flags & SPICE_LINE_FLAGS_START_WITH_GAP;
-    size_t n = attr->style_count;
-    uint32_t sum = 0;
-
-    if (!(attr->flags & SPICE_LINE_FLAGS_STYLED) || !attr->style)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        s->dashes[i] = (uint8_t)CLAMP(attr->style[(i + gap) % n] >> 4, 0, 255);
-        sum += s->dashes[i];
-    }
-    s->line.dashes = s->dashes;
-    s->line.dash_count = n;
-    if (gap && n)
-        s->line.dash_offset = sum - s->dashes[n - 1];
-}
-
-static int stroke_path(struct stroke *s)
-{
-    int err;
-
-    s->line.points = s->path.points;
-    s->line.count = s->path.count;
-    err = canvas_stroke(s->w.c, &s->w.t, &s->line, &s->brush, s->rop);
-    path_clear(&s->path);
-    return err;
-}
-
-static int add_points(struct stroke *s, const struct spice_path_segment *seg, uint32_t first)
-{
-    bool curves = seg->flags & SPICE_PATH_BEZIER;
-    int err = 0;
-
-    for (uint32_t i = first; i < seg->count && !err; i += curves ? 3 : 1) {
-        if (!curves)
-            err = path_add(&s->path, seg->points[i].x, seg->points[i].y);
-        else if (seg->count - i >= 3)
-            err = path_add_curve(&s->path, (const struct canvas_point[]){
-                                               {seg->points[i].x, seg->points[i].y},
-                                               {seg->points[i + 1].x, seg->points[i + 1].y},
-                                               {seg->points[i + 2].x, seg->points[i + 2].y}});
-    }
-    return err;
-}
-
-static int stroke_segment(struct stroke *s, const struct spice_path_segment *seg)
-{
-    uint32_t first = 0;
-    int err = 0;
-
-    if ((seg->flags & SPICE_PATH_BEGIN) && seg->count) {
-        err = stroke_path(s);
-        if (!err)
-            err = path_add(&s->path, seg->points[0].x, seg->points[0].y);
-        first = 1;
-    }
-    if (!err)
-        err = add_points(s, seg, first);
-    if (!err && (seg->flags & SPICE_PATH_END)) {
-        if (seg->flags & SPICE_PATH_CLOSE)
-            err = path_close(&s->path);
-        return err ? err : stroke_path(s);
-    }
-    return err;
-}
-
-static int draw_stroke(struct channel *c, const void *msg)
-{
-    const struct spice_msg_display_draw_stroke *m = msg;
-    struct stroke s = {.rop = m->fore_mode};
-    int err = draw_open(&s.w, c, &m->base, NULL);
-
-    if (!err)
-        err = get_brush(&s.w, &m->brush, &s.brush);
-    if (!err) {
-        /* Lines without a brush are black. */
-        if (s.brush.type == SPICE_BRUSH_TYPE_NONE)
-            s.brush = (struct canvas_brush){.type = SPICE_BRUSH_TYPE_SOLID};
-        read_dashes(&s, &m->attr);
-        display_begin(s.w.d, s.w.c);
-        for (uint32_t i = 0; i < m->path->count && !err; i++)
-            err = stroke_segment(&s, &m->path->segments[i]);
-        if (!err)
-            err = stroke_path(&s);
-        display_end(s.w.d, s.w.c, &s.w.t);
-    }
-    path_fini(&s.path);
-    return draw_close(&s.w, err);
-}
-
 const struct channel_handler display_draw_handlers[DISPLAY_DRAW_HANDLERS] = {
     {SPICE_MSG_DISPLAY_COPY_BITS, draw_copy_bits},
     {SPICE_MSG_DISPLAY_DRAW_FILL, draw_fill},
@@ -493,8 +316,8 @@ const struct channel_handler display_draw_handlers[DISPLAY_DRAW_HANDLERS] = {
     {SPICE_MSG_DISPLAY_DRAW_WHITENESS, draw_whiteness},
     {SPICE_MSG_DISPLAY_DRAW_INVERS, draw_invers},
     {SPICE_MSG_DISPLAY_DRAW_ROP3, draw_rop3},
-    {SPICE_MSG_DISPLAY_DRAW_STROKE, draw_stroke},
-    {SPICE_MSG_DISPLAY_DRAW_TEXT, draw_text},
+    {SPICE_MSG_DISPLAY_DRAW_STROKE, display_draw_stroke},
+    {SPICE_MSG_DISPLAY_DRAW_TEXT, display_draw_text},
     {SPICE_MSG_DISPLAY_DRAW_TRANSPARENT, draw_transparent},
     {SPICE_MSG_DISPLAY_DRAW_ALPHA_BLEND, draw_alpha_blend},
     {SPICE_MSG_DISPLAY_DRAW_COMPOSITE, draw_composite},

@@ -158,7 +158,8 @@ static const struct option_def defs[] = {
     {"host", "HOST", "the server's name or address", set_host},
     {"port", "PORT", "its port", set_port_option},
     {"password-file", "FILE", "its first line is the password (ticket)", read_password},
-    {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit", set_screenshot},
+    {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit",
+     set_screenshot},
     {"type", "TEXT", "type this on a US keyboard first; \\n is Enter, \\t Tab", set_type},
     {"exit-after", "SECONDS", "end then; with --screenshot, take it at that moment", set_seconds},
     {"headless", NULL, "no window: needs no display", set_headless},
@@ -169,7 +170,8 @@ static const struct option_def defs[] = {
 static const struct option_table table = {
     .usage = "minivm-client [OPTION...] spice://HOST:PORT | spice+unix://PATH\n"
              "       minivm-client [OPTION...] --host HOST --port PORT\n\n"
-             "Shows a SPICE server's screen. In the window Ctrl+Alt (left) gives mouse and keyboard back.",
+             "Shows a SPICE server's screen. In the window Ctrl+Alt (left) gives mouse and "
+             "keyboard back.",
     .options = defs,
     .count = ARRAY_SIZE(defs),
     .positional = set_server,
