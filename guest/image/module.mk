@@ -19,3 +19,14 @@ $(TINY): $(addprefix guest/image/,build-tiny tiny-init copy-modules) $(KERNEL_DI
 .PHONY: deps
 deps:
 	$(Q)guest/image/install-deps deps.txt
+
+# Packages come first, in a make of their own: what pkg-config says is only known afterwards.
+PORT ?= 5902
+.PHONY: run
+run:
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory all demo
+	@echo "Watch it, once it says READY, with   $(CLIENT) spice://127.0.0.1:$(PORT)"
+	@echo "                               or    remote-viewer spice://127.0.0.1:$(PORT)"
+	@echo "User and password are demo. Ctrl-C here powers it off."
+	$(Q)$(MINIVM) run $(DEMO) --memory 1G --spice $(PORT)

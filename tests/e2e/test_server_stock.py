@@ -3,31 +3,11 @@
 
 usage: test_server_stock.py [PATH OF fake_server]
 """
-import os, shutil, struct, subprocess, sys, tempfile, threading, time
+import os, shutil, subprocess, sys, tempfile, threading, time
+
+from viewer import PATIENCE, Failed, Viewer, read_ppm, require, wait_for
 
 SERVER = sys.argv[1] if len(sys.argv) > 1 else 'build/tests/e2e/fake_server'
-XDISPLAY = ':%d' % (200 + os.getpid() % 700)
-PATIENCE = 40  # seconds that a client may take on a busy machine
-
-
-class Failed(Exception):
-    pass
-
-
-def require(condition, what):
-    if not condition:
-        raise Failed(what)
-
-
-def wait_for(what, test, seconds=PATIENCE):
-    """The first true value of test()."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = test()
-        if value:
-            return value
-        time.sleep(0.2)
-    raise Failed('%s: not within %d s' % (what, seconds))
 
 
 class Server:
@@ -74,15 +54,6 @@ def path(name):
     return os.path.join(work, name)
 
 
-def read_ppm(name):
-    with open(name, 'rb') as f:
-        data = f.read()
-    magic, width, height, depth = data.split(maxsplit=4)[:4]
-    require(magic == b'P6' and depth == b'255', 'picture is not a plain PPM')
-    width, height = int(width), int(height)
-    return width, height, data[-width * height * 3:]
-
-
 def screenshot(server, *args):
     """-> the picture that spicy-screenshot takes, or None"""
     out = path('shot.ppm')
@@ -91,58 +62,6 @@ def screenshot(server, *args):
     subprocess.run(['spicy-screenshot', '-h', '127.0.0.1', '-p', str(server.port), '-o', out, *args], timeout=PATIENCE,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return read_ppm(out) if os.path.exists(out) else None
-
-
-class Viewer:
-    """remote-viewer on an X server of its own."""
-
-    def __init__(self, *args):
-        self.x = subprocess.Popen(['Xvfb', XDISPLAY, '-screen', '0', '1400x1100x24', '-nolisten', 'tcp', '-fbdir', work],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.env = dict(os.environ, DISPLAY=XDISPLAY, HOME=work, XDG_RUNTIME_DIR=work, GSETTINGS_BACKEND='memory')
-        wait_for('X server', lambda: self.xdotool('getmouselocation') == 0)
-        self.p = subprocess.Popen(['remote-viewer', *args], env=self.env, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
-
-    def xdotool(self, *args):
-        return subprocess.run(['xdotool', *args], env=self.env, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL).returncode
-
-    def screen(self):
-        """The frame buffer, which Xvfb keeps in a file: XWDFileHeader, colours, pixels."""
-        with open(path('Xvfb_screen0'), 'rb') as f:
-            data = f.read()
-        header = struct.unpack('>25I', data[:100])
-        size, width, height, stride, colours = header[0], header[4], header[5], header[12], header[19]
-        require(header[11] == 32 and stride == width * 4, 'the X server has no 32-bit pixels')
-        pixels = data[size + colours * 12:][:stride * height]
-        rgb = bytearray(width * height * 3)
-        for channel in range(3):
-            rgb[channel::3] = pixels[2 - channel::4]
-        return width, height, bytes(rgb)
-
-    def place_of(self, picture):
-        """Where the picture is on the screen, pixel for pixel: (x, y), or None."""
-        width, height, rows = picture
-        sw, sh, screen = self.screen()
-        at = screen.find(rows[:width * 3])
-        while at >= 0:
-            x, y = at // 3 % sw, at // 3 // sw
-            if at % 3 == 0 and y + height <= sh and all(
-                    screen[at + i * sw * 3:at + i * sw * 3 + width * 3] == rows[i * width * 3:(i + 1) * width * 3]
-                    for i in range(height)):
-                return x, y
-            at = screen.find(rows[:width * 3], at + 1)
-        return None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.p.terminate()
-        self.p.wait()
-        self.x.terminate()
-        self.x.wait()
 
 
 def test_pictures():
@@ -174,7 +93,7 @@ def test_viewer():
     with Server('--size', '800x600') as server:
         server.command('draw mixed')
         server.command('cursor 24')
-        with Viewer('spice://127.0.0.1:%d' % server.port) as v:
+        with Viewer(work, 'spice://127.0.0.1:%d' % server.port) as v:
             x, y = wait_for('first picture', lambda: v.place_of(server.picture()))
             server.command('draw text')
             server.command('scroll 7')
@@ -212,7 +131,7 @@ def test_viewer_file():
         server.command('draw mixed')
         with open(path('test.vv'), 'w') as f:
             f.write('[virt-viewer]\ntype=spice\nhost=127.0.0.1\nport=%d\npassword=from the file\n' % server.port)
-        with Viewer(path('test.vv')) as v:
+        with Viewer(work, path('test.vv')) as v:
             wait_for('picture', lambda: v.place_of(server.picture()))
 
 
@@ -220,7 +139,7 @@ def test_two_viewers():
     """a second client changes nothing for the first"""
     with Server('--size', '640x480') as server:
         server.command('draw text')
-        with Viewer('spice://127.0.0.1:%d' % server.port) as v:
+        with Viewer(work, 'spice://127.0.0.1:%d' % server.port) as v:
             wait_for('first picture', lambda: v.place_of(server.picture()))
             for _ in range(3):
                 server.command('scroll 2')

@@ -1,0 +1,2 @@
+# What the tests with guests boot.
+E2E_NEEDS += demo $(TINY)

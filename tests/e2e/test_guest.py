@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""A stock kernel with a busybox, booted directly: disks, network, reboot, power, exit statuses. TAP on stdout.
+
+The same command lines run on hardware KVM or, where there is none, in the software host.
+"""
+import os, re, shutil, socket, subprocess, tempfile, time
+
+from machine import BOOT, KERNEL, TINY, Machine, Tap, free_port, run_minivm
+from viewer import require, wait_for
+
+DIRECT = ['--kernel', KERNEL, '--initrd', TINY, '--memory', '512M', '--cpus', '2']
+APPEND = 'console=ttyS0 quiet load=virtio_blk,virtio_net,virtio_rng'
+OUR_DEVICES = re.compile(r'virtio|vd[ab]|eth0|8250|ttyS0|i8042|psmouse|atkbd|rtc|hwrng|PIIX|piix')
+FORWARDED = 'words from the guest'
+
+
+def check_devices(m):
+    require(m.output('nproc').strip() == '2', 'the guest has not two CPUs')
+    modules = m.output('lsmod')
+    require('virtio_blk' in modules and 'virtio_net' in modules, modules)
+    require(m.output('cat /sys/class/misc/hw_random/rng_available').strip().startswith('virtio'), 'no virtio-rng')
+    bad = [l for l in m.output('dmesg -r').splitlines() if re.match(r'<[0-4]>', l) and OUR_DEVICES.search(l)]
+    require(not bad, 'the kernel complains: ' + '\n'.join(bad))
+
+
+# Aligned and odd, across clusters, over each other, far out; then holes again.
+WRITES = """
+dd if=/dev/urandom of=/tmp/blob bs=64k count=40 2>/dev/null
+for d in /dev/vda /dev/vdb; do
+  for at in 0 3 17 100 511 1000 1999; do dd if=/tmp/blob of=$d bs=4k seek=$((at * 16 + at)) count=37 2>/dev/null || exit 1; done
+  dd if=/tmp/blob of=$d bs=512 seek=4001 count=333 2>/dev/null || exit 1
+  dd if=/tmp/blob of=$d bs=1k seek=200000 count=2000 conv=fsync 2>/dev/null || exit 1
+  blkdiscard -o 1048576 -l 1048576 $d && dd if=/dev/zero of=$d bs=64k seek=16 count=16 conv=fsync 2>/dev/null || exit 1
+done
+cmp -n 8000000 /dev/vda /dev/vdb
+"""
+
+
+def check_writes(m):
+    command = ' '.join(line if line.rstrip().endswith('do') else line + ';' for line in WRITES.strip().splitlines())
+    status, text = m.shell('(%s)' % command.rstrip(';'), timeout=300)
+    require(status == 0, 'status %d: %s' % (status, text))
+
+
+def check_forward(m, port):
+    m.output('ip addr add 10.0.2.15/24 dev eth0 && ip link set eth0 up')
+    m.output('(echo %s | nc -l -p 7777 >/tmp/heard) & sleep 1' % FORWARDED)
+    with socket.create_connection(('127.0.0.1', port), timeout=30) as s:
+        s.settimeout(60)
+        s.sendall(b'words from outside\n')
+        heard = b''
+        while not heard.endswith(b'\n'):
+            data = s.recv(100)
+            require(data, 'the connection ended after %r' % heard)
+            heard += data
+    require(heard.decode().strip() == FORWARDED, 'heard %r' % heard)
+    wait_for('words in the guest', lambda: m.output('cat /tmp/heard').strip() == 'words from outside')
+
+
+def check_lock(disk):
+    status, _, err = run_minivm(disk, '--net', 'none', timeout=60)
+    require(status == 1 and disk in err and 'in use' in err, 'a second machine: status %d, %s' % (status, err))
+    other = subprocess.run(['qemu-img', 'check', disk], stderr=subprocess.PIPE, text=True)
+    require(other.returncode != 0 and 'lock' in other.stderr, 'qemu-img gets at the image: ' + other.stderr)
+
+
+def check_reboot(m):
+    m.send('reboot -f\n')
+    m.expect('INIT-REACHED', BOOT)
+    m.expect('tiny# ', BOOT)
+    m.output('true')
+
+
+def check_sigterm(m):
+    m.terminate()
+    m.expect('POWER-BUTTON', BOOT)
+    require(m.end(BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
+
+
+def check_images(qcow2, raw):
+    for command in (['qemu-img', 'check', qcow2], ['qemu-img', 'compare', qcow2, raw]):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        require(done.returncode == 0, '%s: %s' % (' '.join(command), done.stdout))
+    require(os.path.getsize(qcow2) > 2 << 20, 'the image has not grown')
+
+
+def test_machine(tap, folder):
+    qcow2, raw = os.path.join(folder, 'disk.qcow2'), os.path.join(folder, 'disk.raw')
+    subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', qcow2, '256M'], check=True)
+    with open(raw, 'wb') as f:
+        f.truncate(256 << 20)
+    port = free_port()
+    with Machine(folder, *DIRECT, '--append', APPEND, '--disk', qcow2, '--disk', raw, '--forward',
+                 'tcp:127.0.0.1:%d-:7777' % port) as m:
+        with tap('Linux boots directly to its shell'):
+            m.expect('INIT-REACHED', BOOT)
+            m.expect('tiny# ', BOOT)
+        if tap.failed:
+            return
+        with tap('it has two CPUs and its drivers have no complaints'):
+            check_devices(m)
+        with tap('the images are locked against a second writer'):
+            check_lock(qcow2)
+        with tap('a qcow2 and a raw disk written alike read alike'):
+            check_writes(m)
+        with tap('a forwarded port leads into the guest and back'):
+            check_forward(m, port)
+        with tap('reboot starts it anew'):
+            check_reboot(m)
+        with tap('SIGTERM presses the power button, and the guest\'s power-off is status 0'):
+            check_sigterm(m)
+    with tap('the qcow2 image has grown, is clean, and equals its raw twin'):
+        check_images(qcow2, raw)
+
+
+def test_statuses(tap, folder):
+    with tap('an expectation that is met is status 0, with a screenshot'):
+        shot = os.path.join(folder, 'shot.png')
+        status, out, err = run_minivm(*DIRECT, '--append', APPEND, '--headless', '--expect', 'INIT-REACHED', '--timeout',
+                                      str(BOOT), '--screenshot', shot)
+        require(status == 0 and 'INIT-REACHED' in out, 'status %d: %s%s' % (status, out, err))
+        with open(shot, 'rb') as f:
+            require(f.read(8) == b'\x89PNG\r\n\x1a\n', 'the screenshot is no PNG')
+    with tap('a power-off before the expectation is met is status 4'):
+        status, out, err = run_minivm(*DIRECT, '--append', APPEND + ' run=true', '--headless', '--expect', 'NEVER-SEEN')
+        require(status == 4 and 'NEVER-SEEN' in err, 'status %d: %s' % (status, err))
+    with tap('time that runs out is status 3'):
+        status, out, err = run_minivm(*DIRECT, '--append', APPEND, '--headless', '--expect', 'NEVER-SEEN', '--timeout', '2')
+        require(status == 3 and 'NEVER-SEEN' in err, 'status %d: %s' % (status, err))
+
+
+def refused(status, *args, words=()):
+    """The run ends at once with this status, and at most two lines (a warning aside) that have the words in them."""
+    got, out, err = run_minivm(*args, timeout=60)
+    lines = [l for l in err.splitlines() if 'warning: the machine runs in a software host' not in l]
+    require(got == status and 1 <= len(lines) <= 2 and all(w in ' '.join(lines) for w in words),
+            '%s: status %d: %s' % (' '.join(args), got, err))
+
+
+def test_refusals(tap, folder):
+    def file(name, data):
+        path = os.path.join(folder, name)
+        with open(path, 'wb') as f:
+            f.write(data)
+        return path
+
+    with tap('bad images, ports and options are refused in two lines'):
+        refused(1, os.path.join(folder, 'missing.qcow2'), words=['missing.qcow2'])
+        refused(1, '--disk', file('text.qcow2', b'not an image\n' * 400) + ',format=qcow2', words=['text.qcow2'])
+        refused(1, file('cut.qcow2', b'QFI\xfb\0\0\0\3' + bytes(8)), words=['cut.qcow2'])
+        refused(1, '--kernel', file('kernel', b'no kernel'), '--accel', 'kvm', words=['kernel'])
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            s.listen()
+            port = s.getsockname()[1]
+            refused(1, file('blank.raw', bytes(1 << 20)), '--spice', str(port), words=[str(port), 'in use'])
+        refused(2, '--no-such-option', words=['--no-such-option'])
+        refused(2, '--memory', '1K', words=['memory'])
+        refused(2, 'd.raw', '--initrd', 'x', words=['--initrd', '--kernel'])
+        refused(1, file('tap.raw', bytes(1 << 20)), '--accel', 'nested', '--net', 'tap=tap9', words=['tap9', 'software host'])
+
+
+def main():
+    tap = Tap(12)
+    folder = tempfile.mkdtemp(prefix='minivm-guest-')
+    try:
+        test_refusals(tap, folder)
+        test_machine(tap, folder)
+        test_statuses(tap, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    tap.end()
+
+
+main()
