@@ -16,8 +16,8 @@ struct client_options {
 };
 
 /*
- * Fill in from argv. OPTIONS_HELP (base/options.h) when help was printed. Errors come with fail_text(): -EINVAL the command line is wrong (exit 2), others a file could not be
- * read (exit 1).
+ * Fill in from argv. OPTIONS_HELP (base/options.h) when help was printed. Errors come with fail_text(): -EINVAL the
+ * command line is wrong (exit 2), others a file could not be read (exit 1).
  */
 int client_options_parse(struct client_options *o, int argc, char **argv);
 /* spice://HOST:PORT, spice://HOST?port=PORT, spice+unix://PATH; IPv6 addresses in brackets. */
