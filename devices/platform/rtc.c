@@ -538,12 +538,11 @@ static int rtc_load(struct device *device, struct reader *r, uint32_t version UN
     uint64_t phase = reader_u64(r);
     uint32_t missed = reader_u32(r);
 
-    if (r->bad || index >= CMOS_SIZE || offset < FIRST_SECOND * NS - host_time() ||
-        offset > LAST_SECOND * NS - host_time() + NS)
+    if (r->bad || index >= CMOS_SIZE)
         return -EINVAL;
     memcpy(rtc->cmos, cmos, sizeof(rtc->cmos));
     rtc->index = index;
-    rtc->offset = offset;
+    rtc->offset = CLAMP(offset, FIRST_SECOND * NS - host_time(), LAST_SECOND * NS - host_time());
     rtc->seen_second = now_second(rtc);
     rtc->period_seen = machine_clock(device->machine) - MIN(phase, (uint64_t)NS);
     rtc->missed = MIN(missed, 8192u);
