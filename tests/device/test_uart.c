@@ -4,6 +4,7 @@
 #include "tests/lib/fake_machine.h"
 
 #include <linux/serial_reg.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static bool up(const struct fixture *f)
 static size_t receive(struct fixture *f, const char *text)
 {
     const struct chardev_front_ops *ops = f->sink.base.front_ops;
-    size_t n = MIN(strlen(text), ops->can_read(f->sink.base.front));
+    size_t room = ops->can_read(f->sink.base.front), n = MIN(strlen(text), room);
 
     if (n)
         ops->read(f->sink.base.front, (const uint8_t *)text, n);
@@ -356,6 +357,53 @@ static void survives_save_and_load(void **state)
     writer_fini(&w);
 }
 
+#define STREAM 50000
+
+/* A CPU that sends, receives and takes interrupts while the main loop runs. */
+static void *play_cpu(void *arg)
+{
+    struct fixture *f = arg;
+    unsigned sent, received = 0;
+
+    for (sent = 0; sent < STREAM; sent++) {
+        while (!(in(f, UART_LSR) & UART_LSR_THRE))
+            sched_yield();
+        out(f, UART_TX, (uint8_t)sent);
+        in(f, UART_IIR);
+        while (in(f, UART_LSR) & UART_LSR_DR)
+            received += in(f, UART_RX) == 'r';
+    }
+    while (received < 1000)
+        if (in(f, UART_LSR) & UART_LSR_DR)
+            received += in(f, UART_RX) == 'r';
+    return NULL;
+}
+
+static bool all_is_out(void *arg)
+{
+    struct fixture *f = arg;
+
+    return f->sink.size == STREAM;
+}
+
+static void serves_a_cpu_and_the_loop(void **state)
+{
+    struct fixture *f = *state;
+    unsigned given = 0, i;
+    pthread_t cpu;
+
+    open_port(f, UART_IER_RDI | UART_IER_THRI);
+    assert_int_equal(pthread_create(&cpu, NULL, play_cpu, f), 0);
+    while (given < 1000) {
+        given += receive(f, given < 990 ? "rrrrrrrrrr" : "r");
+        fake_machine_run(&f->machine, 0);
+    }
+    assert_true(fake_machine_wait(&f->machine, all_is_out, f, 20000));
+    pthread_join(cpu, NULL);
+    for (i = 0; i < STREAM; i++)
+        assert_int_equal((uint8_t)f->sink.data[i], (uint8_t)i);
+}
+
 static void works_unconnected(void **state)
 {
     struct fixture *f = *state;
@@ -406,6 +454,7 @@ int main(void)
         TEST(waits_for_a_slow_back_end),
         TEST(flushes_at_the_end),
         TEST(survives_save_and_load),
+        TEST(serves_a_cpu_and_the_loop),
         TEST(works_unconnected),
         TEST(debug_port_tells_and_listens),
     };
