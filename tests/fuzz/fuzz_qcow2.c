@@ -3,7 +3,6 @@
  *
  * Input: one byte that chooses the image; then groups of a kind, a place and a value: change a byte, change an entry of
  * a table (by the place of the table and an offset in clusters, so that hits are likely), or perform a request.
- * Damaged images are reported each time: run with -close_fd_mask=2.
  */
 #include "base/bytes.h"
 #include "base/log.h"
