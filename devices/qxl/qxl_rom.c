@@ -1,7 +1,6 @@
 /* qxl_rom.c - what the device tells its driver: the ROM, its table of modes, and the header in RAM. */
 #include "devices/qxl/qxl_device.h"
 
-#define RANDOM_ID        0xd1 /* drivers only store it */
 #define MAX_CLIENT_HEADS 64
 
 static const struct {
@@ -69,7 +68,6 @@ void qxl_rom_init(struct qxl *q)
     memset(q->rom_ram.host, 0, QXL_ROM_SIZE);
     *q->rom = (QXLRom){
         .magic = QXL_ROM_MAGIC,
-        .id = RANDOM_ID,
         .modes_offset = sizeof(QXLRom),
         .num_pages = (q->ram.size - header - q->vgamem) / 4096,
         .pages_offset = q->vgamem,

@@ -1,7 +1,7 @@
 /*
- * QXL: a driver that starts properly and then does what the input says: fields of commands anywhere in a small pool,
- * addresses that mostly hit it, commands into the rings, IO of any kind, the RAM header scribbled over. Each step takes
- * twelve bytes.
+ * QXL: a driver that starts properly, lays out one sound object of each kind, and then does what the input says: commands
+ * of all kinds that refer to those, objects overwritten in whole or in part, rings, IO of any kind, the RAM header scribbled
+ * over. Memory is a few cells; an address is a cell's number. Each step takes twelve bytes.
  */
 #include "backend/screenshot.h"
 #include "devices/qxl/qxl.h"
@@ -15,7 +15,8 @@
 #define MAX_STEPS 300
 #define SLOT      PCI_DEVFN(2, 0)
 #define POOL      KIB(64) /* where commands are built; before it lies the primary surface */
-#define POOL_SIZE KIB(64)
+#define CELLS     16
+#define CELL_SIZE 4096
 #define SIDE      64
 
 struct fixture {
@@ -60,87 +61,221 @@ static struct fixture *create(void)
 #define STORE(f, field, value)                                                                     \
     memcpy((f)->header + offsetof(QXLRam, field), &(value), sizeof(value))
 
+/* The cells that start() fills. */
+enum { BITMAP, MASK, SURFACE_IMAGE, PATH, STRING, CLIP, CURSOR, PALETTE, DATA, FIRST_FREE };
+
+static uint64_t cell_address(uint8_t cell)
+{
+    return 1ULL << 56 | (POOL + cell % CELLS * CELL_SIZE);
+}
+
+/* A cell's address, or now and then a wild one. */
+static uint64_t address(const uint8_t *p)
+{
+    return *p == 0xff ? load_le64(p) : cell_address(*p);
+}
+
+static uint8_t *cell(struct fixture *f, uint8_t n)
+{
+    return f->ram + POOL + n % CELLS * CELL_SIZE;
+}
+
+static void put_bitmap(struct fixture *f, uint8_t n, uint8_t format, uint32_t stride)
+{
+    QXLImage image = {.descriptor.type = SPICE_IMAGE_TYPE_BITMAP};
+
+    image.bitmap = (QXLBitmap){format,
+                               QXL_BITMAP_DIRECT | QXL_BITMAP_TOP_DOWN,
+                               16,
+                               16,
+                               stride,
+                               cell_address(PALETTE),
+                               cell_address(DATA)};
+    memcpy(cell(f, n), &image, sizeof(image));
+}
+
+static void put_lists(struct fixture *f)
+{
+    QXLPath path = {.data_size = 40, .chunk.data_size = 40};
+    QXLPathSeg segment = {.flags = QXL_PATH_BEGIN | QXL_PATH_END, .count = 4};
+    const int32_t points[] = {16, 16, 400, 32, 90, 800, 700, 700};
+    QXLString string = {.data_size = 28, .length = 1, .flags = 1, .chunk.data_size = 28};
+    QXLRasterGlyph glyph = {.render_pos = {5, 5}, .width = 8, .height = 8};
+    QXLClipRects clip = {.num_rects = 2, .chunk.data_size = 32};
+    const QXLRect rects[] = {{0, 0, 20, 20}, {10, 10, 60, 60}};
+
+    memcpy(cell(f, PATH), &path, sizeof(path));
+    memcpy(cell(f, PATH) + sizeof(path), &segment, sizeof(segment));
+    memcpy(cell(f, PATH) + sizeof(path) + sizeof(segment), points, sizeof(points));
+    memcpy(cell(f, STRING), &string, sizeof(string));
+    memcpy(cell(f, STRING) + sizeof(string), &glyph, sizeof(glyph));
+    memcpy(cell(f, CLIP), &clip, sizeof(clip));
+    memcpy(cell(f, CLIP) + sizeof(clip), rects, sizeof(rects));
+}
+
+static void put_objects(struct fixture *f)
+{
+    QXLCursor cursor = {.header = {.type = SPICE_CURSOR_TYPE_ALPHA, .width = 8, .height = 8},
+                        .chunk.data_size = 256};
+    QXLImage surface = {.descriptor.type = SPICE_IMAGE_TYPE_SURFACE};
+    QXLPalette palette = {.num_ents = 256};
+
+    put_bitmap(f, BITMAP, SPICE_BITMAP_FMT_32BIT, 64);
+    put_bitmap(f, MASK, SPICE_BITMAP_FMT_1BIT_BE, 4);
+    memcpy(cell(f, SURFACE_IMAGE), &surface, sizeof(surface));
+    memcpy(cell(f, CURSOR), &cursor, sizeof(cursor));
+    memcpy(cell(f, PALETTE), &palette, sizeof(palette));
+    memset(cell(f, PALETTE) + sizeof(palette), 0x5a, 1024);
+    for (unsigned i = 0; i < 1024; i++)
+        cell(f, DATA)[i] = i * 37;
+    put_lists(f);
+}
+
 static void start(struct fixture *f)
 {
-    QXLMemSlot slot = {f->base, f->base + POOL + POOL_SIZE};
+    QXLMemSlot slot = {f->base, f->base + POOL + CELLS * CELL_SIZE};
     QXLSurfaceCreate primary = {SIDE, SIDE, SIDE * 4, SPICE_SURFACE_FMT_32_xRGB, .mem = 1ULL << 56};
 
     out(f, QXL_IO_RESET, 0);
-    memset(f->ram, 0, POOL + POOL_SIZE);
+    memset(f->ram, 0, POOL + CELLS * CELL_SIZE);
+    put_objects(f);
     STORE(f, mem_slot, slot);
     out(f, QXL_IO_MEMSLOT_ADD, 1);
     STORE(f, create_surface, primary);
     out(f, QXL_IO_CREATE_PRIMARY, 0);
 }
 
-/* An address in the pool, or now and then a wild one. */
-static uint64_t address(const uint8_t *p)
+static QXLBrush brush(uint8_t kind)
 {
-    uint16_t low = load_le16(p);
+    QXLBrush b = {.type = kind % 3, .u.color = kind * 0x10305u};
 
-    return low == 0xffff ? load_le64(p) : 1ULL << 56 | (POOL + (low & ~3u) % POOL_SIZE);
+    if (b.type == SPICE_BRUSH_TYPE_PATTERN)
+        b.u.pattern =
+            (QXLPattern){cell_address(kind & 4 ? SURFACE_IMAGE : BITMAP), {kind >> 3, kind >> 4}};
+    return b;
 }
 
-static uint8_t *pool(struct fixture *f, const uint8_t *p)
+/* The operation's own part: sound, but for what the input's bytes make of it. */
+static void fill_body(QXLDrawable *d, const uint8_t *p)
 {
-    return f->ram + POOL + (load_le16(p) & ~3u) % (POOL_SIZE - 512);
+    uint64_t src = p[0] & 1 ? cell_address(SURFACE_IMAGE) : address(p + 1);
+    QXLRect area = {0, 0, p[2] & 31, p[3] & 31};
+    QXLQMask mask = {p[0] >> 1 & 1, {p[2] & 7, p[3] & 7}, p[0] & 4 ? cell_address(MASK) : 0};
+    uint16_t rop = 1 << p[4] % 11;
+
+    switch (d->type) {
+    case QXL_DRAW_FILL:
+        d->u.fill = (QXLFill){brush(p[5]), rop, mask};
+        break;
+    case QXL_DRAW_OPAQUE:
+        d->u.opaque = (QXLOpaque){src, area, brush(p[5]), rop, p[4] >> 7, mask};
+        break;
+    case QXL_DRAW_COPY:
+    case QXL_DRAW_BLEND:
+        d->u.copy = (QXLCopy){src, area, rop, p[4] >> 7, mask};
+        break;
+    case QXL_COPY_BITS:
+        d->u.copy_bits.src_pos = (QXLPoint){(int8_t)p[2], (int8_t)p[3]};
+        break;
+    case QXL_DRAW_ROP3:
+        d->u.rop3 = (QXLRop3){src, area, brush(p[5]), p[4], p[5] >> 7, mask};
+        break;
+    case QXL_DRAW_STROKE:
+        d->u.stroke = (QXLStroke){
+            cell_address(PATH), {p[2], 0, 0, p[3], 0, 0, cell_address(DATA)}, brush(p[5]), rop, 0};
+        break;
+    case QXL_DRAW_TEXT:
+        d->u.text =
+            (QXLText){cell_address(STRING), {0, 0, p[2], p[3]}, brush(p[5]), brush(p[4]), rop, rop};
+        break;
+    case QXL_DRAW_TRANSPARENT:
+        d->u.transparent = (QXLTransparent){src, area, p[4], p[5]};
+        break;
+    case QXL_DRAW_ALPHA_BLEND:
+        d->u.alpha_blend = (QXLAlphaBlend){p[5] & 3, p[4], src, area};
+        break;
+    case QXL_DRAW_COMPOSITE:
+        d->u.composite = (QXLComposite){p[4] % 64 | p[5] << 8 | p[2] << 16 | (uint32_t)p[3] << 24,
+                                        src, p[0] & 8 ? cell_address(DATA) : 0,
+                                        p[0] & 16 ? cell_address(BITMAP) : 0, 0};
+        break;
+    default:
+        d->u.blackness.mask = mask;
+    }
 }
 
-/* The commons of a command, so that the input need not guess them. */
 static void build_drawable(struct fixture *f, const uint8_t *step)
 {
-    QXLDrawable d = {.surface_id = step[3] & 3, .type = step[4] % 16, .self_bitmap = step[5] == 1};
+    QXLDrawable d = {
+        .surface_id = step[2] >> 6, .type = step[2] % 16, .self_bitmap = step[2] >> 5 & 1};
 
-    d.bbox = (QXLRect){(int8_t)step[6], (int8_t)step[7], (int8_t)step[6] + step[8],
-                       (int8_t)step[7] + step[9]};
-    d.clip.type = step[5] & 1;
-    d.clip.data = address(step + 10);
-    memset(&d.u, 0, sizeof(d.u));
-    d.u.copy.src_bitmap = address(step + 8);
-    d.u.copy.src_area = (QXLRect){0, 0, step[9] & 31, step[8] & 31};
-    d.u.copy.rop_descriptor = 1 << step[10] % 11;
-    memcpy(pool(f, step + 1), &d, sizeof(d));
+    d.bbox = (QXLRect){(int8_t)step[3], (int8_t)step[4], (int8_t)step[3] + step[5] % 90,
+                       (int8_t)step[4] + step[5] / 2};
+    d.self_bitmap_area = (QXLRect){0, 0, 16, 16};
+    d.clip.type = step[2] >> 4 & 1;
+    d.clip.data = cell_address(CLIP);
+    fill_body(&d, step + 6);
+    memcpy(cell(f, step[1]), &d, sizeof(d));
 }
 
 static void build_image(struct fixture *f, const uint8_t *step)
 {
     static const uint8_t types[] = {SPICE_IMAGE_TYPE_BITMAP, SPICE_IMAGE_TYPE_SURFACE,
                                     SPICE_IMAGE_TYPE_QUIC, SPICE_IMAGE_TYPE_LZ_RGB};
-    QXLImage image = {.descriptor.type = types[step[3] % 4]};
+    QXLImage image = {.descriptor.type = types[step[2] >> 4 & 3]};
 
-    image.bitmap = (QXLBitmap){step[4] % 12, step[5] & 7,       step[6] & 63,      step[7] & 63,
-                               step[8],      address(step + 9), address(step + 10)};
-    if (step[3] & 4)
+    image.bitmap = (QXLBitmap){step[2] % 12, step[3] & 7,       step[4] & 63,     step[5] & 63,
+                               step[6],      address(step + 7), address(step + 8)};
+    if (image.descriptor.type == SPICE_IMAGE_TYPE_SURFACE)
         image.surface_image.surface_id = step[4] & 3;
-    memcpy(pool(f, step + 1), &image, sizeof(image));
+    memcpy(cell(f, step[1]), &image, sizeof(image));
 }
 
 static void build_surface(struct fixture *f, const uint8_t *step)
 {
-    QXLSurfaceCmd c = {.surface_id = step[3] & 3, .type = step[4] & 1, .flags = step[5] & 1};
+    QXLSurfaceCmd c = {
+        .surface_id = step[2] & 3, .type = step[2] >> 2 & 1, .flags = step[2] >> 3 & 1};
     static const uint32_t formats[] = {SPICE_SURFACE_FMT_1_A,     SPICE_SURFACE_FMT_8_A,
                                        SPICE_SURFACE_FMT_16_555,  SPICE_SURFACE_FMT_16_565,
                                        SPICE_SURFACE_FMT_32_xRGB, SPICE_SURFACE_FMT_32_ARGB};
 
-    c.u.surface_create = (QXLSurface){formats[step[6] % 6], step[7], step[8], (int8_t)step[9] * 4,
-                                      address(step + 10)};
-    memcpy(pool(f, step + 1), &c, sizeof(c));
+    c.u.surface_create = (QXLSurface){formats[step[3] % 6], step[4], step[5], (int8_t)step[6] * 4,
+                                      address(step + 7)};
+    memcpy(cell(f, step[1]), &c, sizeof(c));
 }
 
-static void push(struct fixture *f, const uint8_t *step, bool cursor)
+static void build_cursor(struct fixture *f, const uint8_t *step)
+{
+    QXLCursorCmd c = {.type = step[2] & 3};
+    QXLCursor shape = {
+        .header = {.type = step[3] % 8, .width = step[4] & 63, .height = step[5] & 63, 1, 1},
+        .chunk.data_size = 2048};
+
+    c.u.set.position = (QXLPoint16){step[6], step[7]};
+    c.u.set.visible = step[2] >> 2 & 1;
+    c.u.set.shape = cell_address(CURSOR);
+    memcpy(cell(f, CURSOR), &shape, sizeof(shape));
+    memcpy(cell(f, step[1]), &c, sizeof(c));
+}
+
+static void push(struct fixture *f, uint64_t addr, uint32_t type, bool cursor)
 {
     size_t ring = cursor ? offsetof(QXLRam, cursor_ring) : offsetof(QXLRam, cmd_ring);
     uint32_t *prod = (uint32_t *)(f->header + ring + offsetof(QXLCommandRing, prod));
-    static const uint8_t types[] = {
-        QXL_CMD_DRAW,   QXL_CMD_DRAW,    QXL_CMD_SURFACE, QXL_CMD_CURSOR,
-        QXL_CMD_UPDATE, QXL_CMD_MESSAGE, QXL_CMD_NOP,     99};
-    QXLCommand command = {address(step + 1), types[step[3] % 8], 0};
+    QXLCommand command = {addr, type, 0};
 
     memcpy(f->header + ring + offsetof(QXLCommandRing, items) + *prod % 32 * sizeof(command),
            &command, sizeof(command));
     __atomic_store_n(prod, *prod + 1, __ATOMIC_SEQ_CST);
-    if (step[4] & 1)
-        out(f, QXL_IO_NOTIFY_CMD, 0);
+}
+
+/* Have the display thread done with what was pushed, so that a run can be repeated. */
+static void finish(struct fixture *f)
+{
+    QXLRect none = {0};
+
+    STORE(f, update_area, none);
+    out(f, QXL_IO_UPDATE_AREA, 0);
 }
 
 static void sync_area(struct fixture *f, const uint8_t *step)
@@ -170,31 +305,33 @@ static void save_and_load(struct fixture *f, unsigned damage)
 
 static void do_step(struct fixture *f, const uint8_t *step)
 {
+    uint64_t addr = cell_address(step[1]);
+
     switch (step[0] & 15) {
-    case 0 ... 1:
+    case 0 ... 4:
         build_drawable(f, step);
+        push(f, addr, QXL_CMD_DRAW, false);
+        finish(f);
         break;
-    case 2:
+    case 5:
         build_image(f, step);
         break;
-    case 3:
+    case 6:
         build_surface(f, step);
-        break;
-    case 4 ... 6:
-        push(f, step, step[5] == 7);
+        push(f, addr, QXL_CMD_SURFACE, false);
+        finish(f);
         break;
     case 7:
-        push(f, step, true);
+        build_cursor(f, step);
+        push(f, addr, QXL_CMD_CURSOR, true);
+        finish(f);
         break;
     case 8 ... 9:
-        memcpy(pool(f, step + 1) + (step[3] & 127), step + 4, 8);
+        memcpy(cell(f, step[1]) + step[2], step + 4, MIN(step[3], 8));
         break;
-    case 10: {
-        uint64_t addr = address(step + 4);
-
-        memcpy(pool(f, step + 1) + (step[3] & 127), &addr, sizeof(addr));
+    case 10:
+        push(f, address(step + 1), step[3], step[4] & 1);
         break;
-    }
     case 11:
         sync_area(f, step);
         break;
@@ -231,7 +368,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(step, data, STEP);
         do_step(f, step);
     }
-    out(f, QXL_IO_UPDATE_AREA, 0);
+    finish(f);
     if (screenshot_take(&shot, f->display) == 0)
         screenshot_fini(&shot);
     fake_machine_run(&f->machine, 0);
