@@ -63,7 +63,7 @@ include $(sort $(wildcard */module.mk */*/module.mk))
 
 .DEFAULT_GOAL := all
 .PHONY: all clean install unit device bench-bin check check-unit check-device check-payload check-e2e \
-	check-fuzz check-sanitized tested sanitized
+	check-fuzz check-sanitized tested sanitized bench check-all
 all: $(MINIVM) $(CLIENT)
 
 $(MINIVM): $(BUILD)/vmm/main.o $(LIB)
@@ -129,6 +129,18 @@ check:
 	$(Q)$(MAKE) --no-print-directory tested
 tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FUZZ_NEEDS) sanitized
 	$(Q)tests/run --timeout 900 $(UNIT_BIN) $(DEVICE_BIN) $(SANITIZED_TESTS) $(PAYLOAD_TESTS) $(FUZZ_TESTS) $(E2E_TESTS)
+
+# And what takes long: every fuzz target for a while, and the payload guests on QEMU too.
+check-all: check
+	$(Q)$(MAKE) --no-print-directory fuzz TIME=60
+	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu"
+
+# minivm beside QEMU, qemu-img and libspice-server, all in one run; docs/performance.md says what is measured how.
+bench: all bench-bin reference $(TINY)
+	$(Q)tests/bench/start $(MINIVM)
+	$(Q)tests/bench/hosted
+	$(Q)$(BUILD)/tests/bench/bench_disk
+	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode
 
 install: all
 	install -Dm755 $(MINIVM) $(DESTDIR)$(bindir)/minivm
