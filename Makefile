@@ -114,7 +114,7 @@ check-device: device
 check-payload: $(MINIVM) $(PAYLOAD_NEEDS)
 	$(Q)tests/run $(PAYLOAD_TESTS)
 check-e2e: all $(E2E_NEEDS)
-	$(Q)tests/run --timeout 900 $(E2E_TESTS)
+	$(Q)tests/run --timeout 1800 $(E2E_TESTS)
 check-fuzz: $(FUZZ_NEEDS)
 	$(Q)tests/run --timeout 600 $(FUZZ_TESTS)
 sanitized:
@@ -127,8 +127,9 @@ check-sanitized: sanitized
 check:
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory tested
+# The boots take longest: they start first, and the rest goes on beside them.
 tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FUZZ_NEEDS) sanitized
-	$(Q)tests/run --timeout 900 $(UNIT_BIN) $(DEVICE_BIN) $(SANITIZED_TESTS) $(PAYLOAD_TESTS) $(FUZZ_TESTS) $(E2E_TESTS)
+	$(Q)tests/run --jobs 2 --timeout 1800 $(E2E_TESTS) $(PAYLOAD_TESTS) $(FUZZ_TESTS) $(UNIT_BIN) $(DEVICE_BIN) $(SANITIZED_TESTS)
 
 # And what takes long: every fuzz target for a while, and the payload guests on QEMU too.
 check-all: check
