@@ -8,6 +8,7 @@ CLIENT = 'build/minivm-client'
 KERNEL = 'build/kernel/vmlinuz'
 TINY = 'build/guest/tiny.cpio.gz'
 DEMO = 'build/demo/demo.qcow2'
+DESKTOP = ['--memory', '1G', '--cpus', '2', '--spice', '0']
 BOOT = 600  # seconds that a guest may take to start, in a software host on a busy computer
 ANSWER = 120  # ... a command in it
 ESCAPES = re.compile(rb'\x1b(\[[0-9;?]*[a-zA-Z]|[()][A-Z0-9])')

@@ -9,7 +9,7 @@ from machine import BOOT, KERNEL, TINY, Machine, Tap, free_port, run_minivm
 from viewer import require, wait_for
 
 DIRECT = ['--kernel', KERNEL, '--initrd', TINY, '--memory', '512M', '--cpus', '2']
-APPEND = 'console=ttyS0 quiet load=virtio_blk,virtio_net,virtio_rng'
+APPEND = 'console=ttyS0 quiet load=virtio_pci,virtio_blk,virtio_net,virtio_rng'
 OUR_DEVICES = re.compile(r'virtio|vd[ab]|eth0|8250|ttyS0|i8042|psmouse|atkbd|rtc|hwrng|PIIX|piix')
 FORWARDED = 'words from the guest'
 
@@ -30,14 +30,14 @@ for d in /dev/vda /dev/vdb; do
   for at in 0 3 17 100 511 1000 1999; do dd if=/tmp/blob of=$d bs=4k seek=$((at * 16 + at)) count=37 2>/dev/null || exit 1; done
   dd if=/tmp/blob of=$d bs=512 seek=4001 count=333 2>/dev/null || exit 1
   dd if=/tmp/blob of=$d bs=1k seek=200000 count=2000 conv=fsync 2>/dev/null || exit 1
-  blkdiscard -o 1048576 -l 1048576 $d && dd if=/dev/zero of=$d bs=64k seek=16 count=16 conv=fsync 2>/dev/null || exit 1
+  blkdiscard -o 1048576 -l 1048576 $d || exit 1; dd if=/dev/zero of=$d bs=64k seek=16 count=16 conv=fsync 2>/dev/null || exit 1
 done
 cmp -n 8000000 /dev/vda /dev/vdb
 """
 
 
 def check_writes(m):
-    command = ' '.join(line if line.rstrip().endswith('do') else line + ';' for line in WRITES.strip().splitlines())
+    command = ' '.join(line if line.endswith('do') else line + ';' for line in WRITES.strip().splitlines())
     status, text = m.shell('(%s)' % command.rstrip(';'), timeout=300)
     require(status == 0, 'status %d: %s' % (status, text))
 
@@ -72,6 +72,7 @@ def check_reboot(m):
 
 
 def check_sigterm(m):
+    m.output('sleep 1; pidof acpid')
     m.terminate()
     m.expect('POWER-BUTTON', BOOT)
     require(m.end(BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
