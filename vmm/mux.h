@@ -8,7 +8,7 @@
  * Frames are little-endian: u16 stream, u8 type, u8 0, u32 size, then `size` bytes. Both ends are the same program, but
  * sizes and ids are checked all the same.
  *
- * Thread: the loop's. The callbacks must not destroy the mux.
+ * Thread: the loop's. The callbacks must not destroy the mux. The program ignores SIGPIPE.
  */
 #ifndef VMM_MUX_H
 #define VMM_MUX_H
