@@ -53,6 +53,15 @@ static bool entry_reads_as_zero(struct qcow2 *q, const struct qcow2_slice *slice
     return qcow2_reads_as_zero(q, &m, ALIGN_DOWN(offset, q->cluster_size));
 }
 
+/*
+ * A small write to a cluster's start is most likely the first of many that go on from there. Each would find a hole (or
+ * reserved space) in the file, which costs the file system more than the data: so the zeroes are written at once.
+ */
+static bool more_will_follow(const struct qcow2 *q, const struct new_clusters *n)
+{
+    return n->offset == n->allocation.start && q->cluster_size <= KIB(64);
+}
+
 /* Choose clusters for the first part of [offset, offset + bytes). The slice is the one to change later. */
 static int choose_clusters(struct qcow2 *q, struct qcow2_slice *slice,
                            const struct qcow2_mapping *m, uint64_t offset, uint64_t bytes,
@@ -79,7 +88,8 @@ static int choose_clusters(struct qcow2 *q, struct qcow2_slice *slice,
     n->offset = offset;
     n->bytes = MIN(bytes, n->allocation.end - offset);
     n->head_zero = fresh && entry_reads_as_zero(q, slice, start);
-    n->tail_zero = fresh && entry_reads_as_zero(q, slice, n->allocation.end - 1);
+    n->tail_zero =
+        fresh && entry_reads_as_zero(q, slice, n->allocation.end - 1) && !more_will_follow(q, n);
     LIST_INSERT_HEAD(&q->allocations, &n->allocation, link);
     return 0;
 }
