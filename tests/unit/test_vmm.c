@@ -280,7 +280,7 @@ static void test_pci_intx_is_counted(void **state UNUSED)
     pci_set_intx(&d.pci, true);
     pci_set_intx(&d.pci, true);
     assert_true(m.link_level[link]);
-    assert_true(config(&m, fn, PCI_COMMAND) & PCI_STATUS_INTERRUPT << 16);
+    assert_true(config(&m, fn, PCI_COMMAND) & (uint32_t)PCI_STATUS_INTERRUPT << 16);
     set_config(&m, fn, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
     assert_false(m.link_level[link]);
     set_config(&m, fn, PCI_COMMAND, 0);
@@ -304,7 +304,7 @@ static void check_msix(bool irqfd)
     set_config(&m, fn, PCI_BASE_ADDRESS_4, (uint32_t)table);
     set_config(&m, fn, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     pci_msix_notify(&d.pci, 1); /* off: lost */
-    set_config(&m, fn, d.pci.msix_cap, config(&m, fn, d.pci.msix_cap) | PCI_MSIX_FLAGS_ENABLE << 16);
+    set_config(&m, fn, d.pci.msix_cap, config(&m, fn, d.pci.msix_cap) | (uint32_t)PCI_MSIX_FLAGS_ENABLE << 16);
     fake_mmio_write(&m, table + 16, 0xfee00000, 4);
     fake_mmio_write(&m, table + 24, 0x41, 4);
     pci_msix_notify(&d.pci, 1); /* masked: pending */
