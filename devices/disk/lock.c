@@ -6,12 +6,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* QEMU's permissions, as bit numbers. */
 enum { PERM_CONSISTENT_READ, PERM_WRITE, PERM_WRITE_UNCHANGED, PERM_RESIZE, PERM_COUNT };
 
 #define BYTE_HELD   100 /* + permission: I do this */
 #define BYTE_DENIED 200 /* + permission: nobody else may */
+
+#define RETRIES  10
+#define RETRY_US 25000
 
 #define BIT(perm)    (1u << (perm))
 #define READER_HOLDS BIT(PERM_CONSISTENT_READ)
@@ -65,30 +69,46 @@ void disk_unlock(int fd)
     fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-int disk_lock(int fd, const char *path, bool writer)
+/* 0, -EBUSY, or why there are no locks here. */
+static int try_lock(int fd, unsigned holds)
 {
-    unsigned holds = writer ? WRITER_HOLDS : READER_HOLDS;
     int err = take_all(fd, holds, ALL_DENY);
 
-    if (err == -EAGAIN || err == -EACCES || (!err && refused(fd, holds, ALL_DENY))) {
-        bool by_writer = taken_by_another(fd, BYTE_HELD + PERM_WRITE);
-
+    if (err == -EAGAIN || err == -EACCES || (!err && refused(fd, holds, ALL_DENY)))
+        err = -EBUSY;
+    if (err)
         disk_unlock(fd);
-        if (!by_writer)
-            return fail(-EBUSY,
-                        "disk '%s' is in use by another process that only reads it; stop that "
-                        "process, or use --snapshot",
-                        path);
+    return err;
+}
+
+static int in_use(int fd, const char *path)
+{
+    if (taken_by_another(fd, BYTE_HELD + PERM_WRITE))
         return fail(-EBUSY,
                     "disk '%s' is in use by another process that writes to it; stop that "
                     "process, or use a copy of the disk",
                     path);
+    return fail(-EBUSY,
+                "disk '%s' is in use by another process that only reads it; stop that "
+                "process, or use --snapshot",
+                path);
+}
+
+int disk_lock(int fd, const char *path, bool writer)
+{
+    unsigned holds = writer ? WRITER_HOLDS : READER_HOLDS;
+    int err = try_lock(fd, holds);
+
+    /* A process that was killed keeps its locks until the kernel has taken down its ring: a few milliseconds. */
+    for (unsigned i = 0; i < RETRIES && err == -EBUSY; i++) {
+        usleep(RETRY_US);
+        err = try_lock(fd, holds);
     }
-    if (err) {
+    if (err == -EBUSY)
+        return in_use(fd, path);
+    if (err)
         log_warn("disk '%s' cannot be locked against other processes (%s); take care not to use it "
                  "twice",
-                 path, strerrorname_np(-err));
-        disk_unlock(fd);
-    }
+                 path, strerror(-err));
     return 0;
 }
