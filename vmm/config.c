@@ -73,6 +73,13 @@ static int set_accel(void *opaque, const char *value)
     return err;
 }
 
+/* The words of a suboption do not last. */
+static void set_copy(const char **field, const char *value)
+{
+    free((void *)*field);
+    *field = value ? strdup(value) : NULL;
+}
+
 static int disk_suboption(void *opaque, const char *key, const char *value)
 {
     static const char *const caches[] = {"none", "writeback", "unsafe", NULL};
@@ -80,10 +87,9 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
     int chosen = 0, err;
 
     if (strcmp(key, "") == 0 || strcmp(key, "path") == 0) {
-        /* The parser's words do not last. */
-        disk->path = value ? strdup(value) : NULL;
+        set_copy(&disk->path, value);
     } else if (strcmp(key, "format") == 0 && value) {
-        disk->format = strdup(value);
+        set_copy(&disk->format, value);
     } else if (strcmp(key, "readonly") == 0) {
         disk->read_only = !value || strcmp(value, "on") == 0;
     } else if (strcmp(key, "snapshot") == 0) {
@@ -128,7 +134,7 @@ static int add_disk_path(void *opaque, const char *path)
     int err = new_disk(opaque, &disk);
 
     if (!err)
-        disk->path = path;
+        disk->path = strdup(path);
     return err;
 }
 
@@ -380,4 +386,14 @@ int config_parse(struct vm_config *config, int argc, char **argv)
     if (!err)
         fill_defaults(config);
     return err;
+}
+
+void config_fini(struct vm_config *config)
+{
+    unsigned i;
+
+    for (i = 0; i < config->disk_count; i++) {
+        free((void *)config->disks[i].path);
+        free((void *)config->disks[i].format);
+    }
 }

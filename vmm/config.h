@@ -1,7 +1,7 @@
 /*
  * config.h - what a user asked for: the command line of `minivm run` as data.
  *
- * Strings belong to argv. The parser checks each value by itself; config_check() checks what must fit together.
+ * Strings belong to argv, but for those of disks, which are copies. The parser checks each value by itself; config_check() checks what must fit together.
  */
 #ifndef VMM_CONFIG_H
 #define VMM_CONFIG_H
@@ -71,5 +71,6 @@ struct vm_config {
 void config_init(struct vm_config *config);
 /* argv[0] is "run". 0; OPTIONS_HELP after help was printed; -EINVAL with fail_text(). */
 int config_parse(struct vm_config *config, int argc, char **argv);
+void config_fini(struct vm_config *config);
 
 #endif

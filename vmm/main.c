@@ -10,21 +10,29 @@
 #include <stdio.h>
 #include <string.h>
 
-static int command_run(int argc, char **argv)
+static int run_configured(int argc, char **argv, struct vm_config *config)
 {
-    static struct vm_config config;
-    int err;
+    int err = config_parse(config, argc, argv);
 
-    config_init(&config);
-    err = config_parse(&config, argc, argv);
     if (err == OPTIONS_HELP)
         return RUN_OK;
     if (err) {
         log_error("%s", fail_text());
         return RUN_USAGE;
     }
-    config.accel = accel_choose(config.accel);
-    return config.accel == ACCEL_NESTED ? nested_run(argc, argv, &config) : (int)run_machine(&config);
+    config->accel = accel_choose(config->accel);
+    return config->accel == ACCEL_NESTED ? nested_run(argc, argv, config) : (int)run_machine(config);
+}
+
+static int command_run(int argc, char **argv)
+{
+    static struct vm_config config;
+    int status;
+
+    config_init(&config);
+    status = run_configured(argc, argv, &config);
+    config_fini(&config);
+    return status;
 }
 
 static const struct command {

@@ -430,8 +430,7 @@ static void test_config(void **state UNUSED)
     assert_int_equal(c.memory, MIB(512));
     assert_int_equal(c.qxl.ram, MIB(128));
     assert_int_equal(c.on_reboot, ACTION_RESTART);
-    free((void *)c.disks[1].path);
-    free((void *)c.disks[1].format);
+    config_fini(&c);
 }
 
 static void test_config_refusals(void **state UNUSED)
@@ -463,6 +462,7 @@ static void test_config_refusals(void **state UNUSED)
         assert_int_equal(run_line(&c, line), -EINVAL);
         if (!strstr(fail_text(), bad[i].says))
             fail_msg("'%s' says: %s", bad[i].line, fail_text());
+        config_fini(&c);
     }
 }
 
