@@ -94,6 +94,8 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         disk->read_only = !value || strcmp(value, "on") == 0;
     } else if (strcmp(key, "snapshot") == 0) {
         disk->snapshot = !value || strcmp(value, "on") == 0;
+    } else if (strcmp(key, "backing") == 0 && value && strcmp(value, "any") == 0) {
+        disk->no_backing_check = true;
     } else if (strcmp(key, "cache") == 0 && value) {
         err = choose(value, caches, &chosen);
         if (err)
@@ -101,7 +103,7 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         disk->cache = chosen;
     } else {
         return fail(-EINVAL, "unknown part '%s'; a disk is PATH[,format=raw|qcow2][,readonly=on][,snapshot=on]"
-                             "[,cache=none|writeback|unsafe]",
+                             "[,cache=none|writeback|unsafe][,backing=any]",
                     key);
     }
     return 0;

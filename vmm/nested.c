@@ -170,12 +170,8 @@ static int take_locks(struct nested *n)
     unsigned i;
     int err = 0;
 
-    for (i = 0; i < c->disk_count && !err; i++) {
-        const struct disk_options *disk = &c->disks[i];
-
-        err = disk_hold_create(&n->holds[i], disk->path, disk->format,
-                               disk->read_only || disk->snapshot);
-    }
+    for (i = 0; i < c->disk_count && !err; i++)
+        err = disk_hold_create(&n->holds[i], &c->disks[i]);
     return err;
 }
 

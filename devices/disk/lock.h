@@ -8,7 +8,7 @@
 #ifndef DEVICES_DISK_LOCK_H
 #define DEVICES_DISK_LOCK_H
 
-#include "base/base.h"
+#include "backend/disk.h"
 
 /*
  * Lock an open image as a reader or as the only writer. 0, -EBUSY with fail_text() that names `path`, or another
@@ -19,11 +19,11 @@ int disk_lock(int fd, const char *path, bool writer);
 void disk_unlock(int fd);
 
 /*
- * Locks for an image that somebody else is going to open with disk_options.no_lock: the image as writer unless
- * read_only, everything behind it as reader. Any thread; errors come with fail_text().
+ * Locks for an image that somebody else is going to open with these options and no_lock: the image as writer unless it
+ * is read-only or a snapshot, everything behind it as reader. Any thread; errors come with fail_text().
  */
 struct disk_hold;
-int disk_hold_create(struct disk_hold **hold, const char *path, const char *format, bool read_only);
+int disk_hold_create(struct disk_hold **hold, const struct disk_options *options);
 void disk_hold_destroy(struct disk_hold *hold); /* NULL is fine */
 
 #endif

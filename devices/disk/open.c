@@ -236,18 +236,19 @@ struct disk_hold {
     struct image_context context;
 };
 
-int disk_hold_create(struct disk_hold **result, const char *path, const char *format,
-                     bool read_only)
+int disk_hold_create(struct disk_hold **result, const struct disk_options *asked)
 {
-    struct disk_options options = {.path = path, .format = format, .cache = DISK_CACHE_WRITEBACK};
-    struct layer layer = {.path = path, .format = format, .read_only = true, .dir = AT_FDCWD};
+    struct disk_options options = *asked;
+    struct layer layer = {
+        .path = asked->path, .format = asked->format, .read_only = true, .dir = AT_FDCWD};
     struct disk_hold *hold = calloc(1, sizeof(*hold));
     struct image *image = NULL;
     int err;
 
     if (!hold)
         return -ENOMEM;
-    layer.lock_writer = !read_only;
+    options.cache = DISK_CACHE_WRITEBACK;
+    layer.lock_writer = !asked->read_only && !asked->snapshot;
     err = open_layer(&image, &hold->context, &options, &layer, 0);
     image_destroy(image);
     if (err) {

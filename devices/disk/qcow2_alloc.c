@@ -109,11 +109,13 @@ static void extend_file(struct qcow2 *q)
     struct disk_file *file = image_file(&q->image);
     struct io_op op = {.kind = IO_ALLOCATE, .offset = file->size};
 
-    if (q->fresh_from <= file->size)
+    if (q->fresh_from <= file->size || q->cannot_extend)
         return;
     op.bytes =
         ALIGN_UP(q->fresh_from + CLAMP(file->size / 8, EXTEND_MIN, EXTEND_MAX), 4096) - op.offset;
-    if (!image_io(&q->image, &op))
+    if (image_io(&q->image, &op))
+        q->cannot_extend = true;
+    else
         file->size = MAX(file->size, op.offset + op.bytes);
 }
 
