@@ -128,7 +128,7 @@ check-sanitized: sanitized
 # their own: what pkg-config says is only known afterwards.
 check:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)$(MAKE) --no-print-directory tested
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) tested
 # One at a time: guests in a software host need both of a small computer's processors.
 tested: all unit device $(PAYLOAD_NEEDS) $(filter-out demo,$(E2E_NEEDS)) $(FAKE_SERVER) $(FUZZ_NEEDS) sanitized
 	$(Q)tests/run --timeout 1800 $(UNIT_BIN) $(DEVICE_BIN) $(PAYLOAD_TESTS) $(FUZZ_TESTS) $(filter-out $(DESKTOP_TESTS),$(E2E_TESTS)) $(SANITIZED_TESTS)

@@ -25,7 +25,7 @@ PORT ?= 5902
 .PHONY: run
 run:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)$(MAKE) --no-print-directory all demo
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all demo
 	@echo "Watch it, once it says READY, with   $(CLIENT) spice://127.0.0.1:$(PORT)"
 	@echo "                               or    remote-viewer spice://127.0.0.1:$(PORT)"
 	@echo "User and password are demo. Ctrl-C here powers it off."
