@@ -108,13 +108,9 @@ static void on_lost(void *opaque)
 
 static void on_start_timeout(uv_timer_t *timer)
 {
-    struct nested *n = timer->data;
-    char line[256];
-
-    nested_host_last_words(&n->host, line, sizeof(line));
-    log_error("the software host has not started in %d s%s%s", START_TIMEOUT,
-              line[0] ? "; its last words: " : "", line);
-    end(n, RUN_FAILED);
+    log_error("the software host has not started in %d s; this computer may be too busy",
+              START_TIMEOUT);
+    end(timer->data, RUN_FAILED);
 }
 
 /* --- what the outside wants --- */

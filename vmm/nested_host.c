@@ -404,9 +404,29 @@ static void last_line(int fd, char *line, size_t size)
         memmove(line, start + 1, strlen(start));
 }
 
-const char *nested_host_last_words(const struct nested_host *host, char *line, size_t size)
+/* The signal that ended QEMU, if one did; it gets a second to be gone. */
+static int death_signal(struct nested_host *host)
 {
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int i, status;
+
+    for (i = 0; i < 100 && host->pid > 0; i++) {
+        if (waitpid(host->pid, &status, WNOHANG) == host->pid) {
+            host->pid = -1;
+            return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+const char *nested_host_last_words(struct nested_host *host, char *line, size_t size)
+{
+    int signum = host->pid > 0 ? death_signal(host) : 0;
+
     last_line(host->messages, line, size);
+    if (!line[0] && signum)
+        snprintf(line, size, "%s was ended by signal %d (%s)", QEMU, signum, strsignal(signum));
     if (!line[0])
         last_line(host->console, line, size);
     return line;

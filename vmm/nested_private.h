@@ -36,8 +36,8 @@ struct nested_host {
 
 int nested_host_start(struct nested_host *host, const struct vm_config *config,
                       const struct nested_shares *shares);
-/* Why it may have ended: the last line that it left; "" if there is none. */
-const char *nested_host_last_words(const struct nested_host *host, char *line, size_t size);
+/* Why it ended: the signal, or the last line that it left; "" if there is none. Waits a second for its end at most. */
+const char *nested_host_last_words(struct nested_host *host, char *line, size_t size);
 void nested_host_stop(struct nested_host *host);
 
 /* --- nested_listen.c: sockets that outsiders connect to --- */
