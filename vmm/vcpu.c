@@ -213,6 +213,18 @@ static void report_crash(struct vcpu *cpu, const char *reason, uint64_t detail)
     set->machine->request(set->machine, MACHINE_CRASH);
 }
 
+/* Some systems reboot so on purpose; where it is none, this is the only trace. */
+static void report_triple_fault(struct vcpu *cpu)
+{
+    struct kvm_regs regs = {0};
+    struct kvm_sregs sregs = {0};
+
+    ioctl(cpu->fd, KVM_GET_REGS, &regs);
+    ioctl(cpu->fd, KVM_GET_SREGS, &sregs);
+    log_warn("the guest resets by a triple fault: CPU %u, rip %#llx, cr2 %#llx", cpu->index,
+             (unsigned long long)regs.rip, (unsigned long long)sregs.cr2);
+}
+
 /* False: this vCPU shall park until the machine is stopped. */
 static bool handle_exit(struct vcpu *cpu)
 {
@@ -230,7 +242,8 @@ static bool handle_exit(struct vcpu *cpu)
     case KVM_EXIT_IRQ_WINDOW_OPEN:
     case KVM_EXIT_HLT:
         return true;
-    case KVM_EXIT_SHUTDOWN: /* triple fault */
+    case KVM_EXIT_SHUTDOWN:
+        report_triple_fault(cpu);
         machine->request(machine, MACHINE_RESET);
         return false;
     case KVM_EXIT_SYSTEM_EVENT:
