@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <link.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -228,13 +229,6 @@ static uint64_t host_memory(const struct vm_config *config, uint64_t initrd_size
     return size;
 }
 
-static unsigned host_cpus(const struct vm_config *config)
-{
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return MAX(2u, MIN(config->cpus, (unsigned)MAX(online, 1L)));
-}
-
 /* A time stamp and the moment it was taken, in nanoseconds; of several tries the least disturbed. */
 static uint64_t time_stamp(uint64_t *moment)
 {
@@ -288,7 +282,9 @@ static void build_command(struct command *c, const char *folder, const struct vm
         "-accel",
         "tcg,thread=multi",
         "-cpu",
-        "max,+svm,+npt,-xsave", /* TCG does not intercept XSETBV: a guest that used it would see wrong sizes */
+        /* TCG does not intercept XSETBV: a guest that used it would see wrong sizes. Five levels of page tables would
+           only be longer to walk. */
+        "max,+svm,+npt,-xsave,-la57",
         "-netdev",
         "user,id=net",
         "-device",
@@ -309,8 +305,6 @@ static void build_command(struct command *c, const char *folder, const struct vm
          "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog audit=0 cryptomgr.notests "
          "tsc=reliable tsc_early_khz=%u",
          tsc_khz());
-    word(c, "-smp");
-    word(c, "%u", host_cpus(config));
     word(c, "-m");
     word(c, "%lluM", (unsigned long long)(host_memory(config, initrd_size) >> 20));
     word(c, "-kernel");
@@ -323,6 +317,22 @@ static void build_command(struct command *c, const char *folder, const struct vm
     word(c, "file,id=console,path=/dev/fd/%d", fds[2]);
 }
 
+/*
+ * All of QEMU's threads share one CPU, the idle one where the scheduler has put this process. TCG's VMRUN sets a bit of
+ * the pending interrupts without QEMU's lock; it is one instruction, but not a locked one, and a thread on another CPU
+ * that raises an interrupt in that moment loses it, mostly the timer's: kernels hang, or worse. On one CPU that cannot
+ * be. More than one CPU inside would then only wait for each other.
+ */
+static void stay_on_this_cpu(void)
+{
+    cpu_set_t set;
+    int cpu = sched_getcpu();
+
+    CPU_ZERO(&set);
+    CPU_SET(MAX(cpu, 0), &set);
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
 /* In the child: keep these descriptors over exec, die with the parent, and leave the terminal's signals to it. */
 static void become_qemu(struct command *c, const int *fds, size_t fd_count, int messages)
 {
@@ -330,6 +340,7 @@ static void become_qemu(struct command *c, const int *fds, size_t fd_count, int 
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setsid();
+    stay_on_this_cpu();
     dup2(open("/dev/null", O_RDWR), STDIN_FILENO);
     dup2(messages, STDOUT_FILENO);
     dup2(messages, STDERR_FILENO);
@@ -382,26 +393,19 @@ int nested_host_start(struct nested_host *host, const struct vm_config *config,
     return err;
 }
 
-/* The last line, but for the kernel's own good-bye. */
+/* The line that says why the kernel panicked, or else the last one, but for the kernel's good-bye. */
 static void last_line(int fd, char *line, size_t size)
 {
+    static const char goodbye[] = "] reboot: ", panic[] = "Kernel panic";
+    char text[KIB(64)], *next, *one;
     off_t end = lseek(fd, 0, SEEK_END);
-    ssize_t n = pread(fd, line, size - 1, MAX(end - (off_t)size + 1, 0));
-    char *start, *bye;
+    ssize_t n = pread(fd, text, sizeof(text) - 1, MAX(end - (off_t)sizeof(text) + 1, 0));
 
-    line[MAX(n, 0)] = 0;
-    bye = strstr(line, "] reboot: ");
-    if (bye) {
-        while (bye > line && bye[-1] != '\n')
-            bye--;
-        *bye = 0;
-    }
-    n = (ssize_t)strlen(line);
-    while (n > 0 && strchr("\r\n", line[n - 1]))
-        line[--n] = 0;
-    start = strrchr(line, '\n');
-    if (start)
-        memmove(line, start + 1, strlen(start));
+    text[MAX(n, 0)] = 0;
+    line[0] = 0;
+    for (next = text; (one = strtok_r(next, "\r\n", &next)) && !strstr(line, panic);)
+        if (!strstr(one, goodbye))
+            snprintf(line, size, "%s", one);
 }
 
 /* The signal that ended QEMU, if one did; it gets a second to be gone. */
