@@ -1,6 +1,7 @@
 #include "client/options.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/options.h"
 
 #include <errno.h>
@@ -74,22 +75,8 @@ int client_options_parse_uri(struct client_options *o, const char *uri)
 static int read_password(void *config, const char *path)
 {
     struct client_options *o = config;
-    char line[sizeof(o->password) + 2];
-    FILE *f = fopen(path, "re");
-    size_t n;
 
-    if (!f)
-        return fail(-errno, "cannot read the password file '%s': %s", path, strerror(errno));
-    if (!fgets(line, sizeof(line), f))
-        line[0] = '\0';
-    fclose(f);
-    n = strcspn(line, "\r\n");
-    if (n == 0 || n >= sizeof(o->password))
-        return fail(-ENODATA, "the password in '%s' %s", path,
-                    n ? "is longer than 60 characters" : "is missing: the first line is empty");
-    memcpy(o->password, line, n);
-    o->password[n] = '\0';
-    return 0;
+    return file_first_line("password file", path, o->password, sizeof(o->password));
 }
 
 static int set_seconds(void *config, const char *text)

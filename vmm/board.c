@@ -1,6 +1,7 @@
 #include "vmm/board.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "devices/platform/debugport.h"
 #include "devices/platform/fw_cfg.h"
@@ -26,7 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
@@ -233,19 +233,17 @@ static int create_memory(struct board *board)
 static int load_firmware(struct board *board)
 {
     const char *path = board->config->firmware ? board->config->firmware : SEABIOS;
-    int fd = open(path, O_RDONLY | O_CLOEXEC), err;
-    struct stat st;
+    uint64_t size;
+    int fd = file_open("firmware", path, &size), err;
 
     if (fd < 0)
-        return fail(-errno, "firmware '%s': %s; install the package 'seabios'", path, strerror(errno));
-    if (fstat(fd, &st) || st.st_size < I440FX_BIOS_SIZE || (uint64_t)st.st_size > FIRMWARE_MAX ||
-        !IS_ALIGNED(st.st_size, 65536)) {
-        close(fd);
-        return fail(-EINVAL, "firmware '%s' is not a BIOS image of 128 KiB to 16 MiB", path);
-    }
-    err = ram_init(&board->rom, "firmware", (size_t)st.st_size, RAM_READ_ONLY);
-    if (!err && read(fd, board->rom.host, board->rom.size) != st.st_size)
-        err = fail(-EIO, "firmware '%s' cannot be read: %s", path, strerror(errno));
+        return fd == -ENOENT ? fail(fd, "firmware '%s' is missing; install the package 'seabios'", path) : fd;
+    if (size < I440FX_BIOS_SIZE || size > FIRMWARE_MAX || !IS_ALIGNED(size, 65536))
+        err = fail(-EINVAL, "firmware '%s' is not a BIOS image of 128 KiB to 16 MiB", path);
+    else
+        err = ram_init(&board->rom, "firmware", size, RAM_READ_ONLY);
+    if (!err && file_read(fd, board->rom.host, size, 0))
+        err = fail_prefix(-EIO, "firmware '%s'", path);
     close(fd);
     return err ? err : memory_map_ram(board->machine.memory, &board->rom, ABOVE_4G - board->rom.size);
 }

@@ -2,14 +2,12 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
 
 #include <asm/bootparam.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Low memory, as boot loaders lay it out. */
@@ -24,52 +22,67 @@
 #define LOADER_UNDEFINED 0xff
 #define SECTOR 512
 
-struct mapped_file {
-    const uint8_t *data;
-    size_t size;
+#define CHUNK KIB(64)
+
+struct file {
+    int fd;
+    const char *what, *path; /* of the configuration */
+    uint64_t size;           /* 0: there is none */
 };
 
 struct linux_image {
-    struct mapped_file kernel, initrd;
+    struct file kernel, initrd;
     struct setup_header header;
     size_t setup_size; /* where the protected-mode part begins */
     const char *append;
 };
 
-static int map_file(struct mapped_file *file, const char *what, const char *path)
+static int open_file(struct file *file, const char *what, const char *path)
 {
-    struct stat st;
-    void *data;
-    int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+    int fd = file_open(what, path, &file->size);
 
     if (fd < 0)
-        return fail(-errno, "%s '%s': %s", what, path, strerror(errno));
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size == 0) {
-        close(fd);
-        return fail(-EINVAL, "%s '%s' is not a file with content", what, path);
+        return fd;
+    file->fd = fd;
+    file->what = what;
+    file->path = path;
+    return 0;
+}
+
+static void close_file(struct file *file)
+{
+    if (file->size)
+        close(file->fd);
+}
+
+/* From the file, each time: what stays in our memory would be there twice. */
+static int load_file(const struct file *file, struct memory *memory, gpa_t to, uint64_t offset)
+{
+    uint8_t chunk[CHUNK];
+    int err = 0;
+
+    for (; offset < file->size && !err; offset += sizeof(chunk), to += sizeof(chunk)) {
+        size_t size = MIN(sizeof(chunk), file->size - offset);
+
+        err = file_read(file->fd, chunk, size, offset);
+        if (err)
+            return fail_prefix(err, "%s '%s'", file->what, file->path);
+        err = memory_write(memory, to, chunk, size);
     }
-    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED)
-        err = fail(-errno, "%s '%s': %s", what, path, strerror(errno));
-    else
-        *file = (struct mapped_file){data, (size_t)st.st_size};
-    close(fd);
     return err;
 }
 
-static void unmap_file(struct mapped_file *file)
-{
-    if (file->data)
-        munmap((void *)file->data, file->size);
-}
-
-static int check_kernel(struct linux_image *image, const char *path)
+static int check_kernel(struct linux_image *image)
 {
     struct setup_header *h = &image->header;
+    const char *path = image->kernel.path;
+    int err;
 
     if (image->kernel.size < SECTOR + sizeof(*h) + 64)
         return fail(-EINVAL, "kernel '%s' is too short for a bzImage", path);
-    memcpy(h, image->kernel.data + offsetof(struct boot_params, hdr), sizeof(*h));
+    err = file_read(image->kernel.fd, h, sizeof(*h), offsetof(struct boot_params, hdr));
+    if (err)
+        return fail_prefix(err, "kernel '%s'", path);
     if (h->header != HEADER_MAGIC)
         return fail(-EINVAL, "kernel '%s' is not a bzImage; give the file that a distribution calls vmlinuz", path);
     if (h->version < OLDEST_PROTOCOL || !(h->loadflags & LOADED_HIGH))
@@ -88,11 +101,11 @@ int linux_image_open(struct linux_image **image, const char *kernel, const char 
     if (!new)
         return -ENOMEM;
     new->append = append ? append : "";
-    err = map_file(&new->kernel, "kernel", kernel);
+    err = open_file(&new->kernel, "kernel", kernel);
     if (!err)
-        err = check_kernel(new, kernel);
+        err = check_kernel(new);
     if (!err && initrd)
-        err = map_file(&new->initrd, "initrd", initrd);
+        err = open_file(&new->initrd, "initrd", initrd);
     if (!err && strlen(new->append) >= MIN(new->header.cmdline_size + 1u, CMDLINE_MAX))
         err = fail(-EINVAL, "the kernel takes a command line of %u bytes at most", new->header.cmdline_size);
     if (err) {
@@ -107,8 +120,8 @@ void linux_image_close(struct linux_image *image)
 {
     if (!image)
         return;
-    unmap_file(&image->kernel);
-    unmap_file(&image->initrd);
+    close_file(&image->kernel);
+    close_file(&image->initrd);
     free(image);
 }
 
@@ -128,7 +141,7 @@ static int load_initrd(const struct linux_image *image, struct memory *memory, u
     base = ALIGN_DOWN(top - image->initrd.size, 4096ull);
     params->hdr.ramdisk_image = (uint32_t)base;
     params->hdr.ramdisk_size = (uint32_t)image->initrd.size;
-    return memory_write(memory, base, image->initrd.data, image->initrd.size);
+    return load_file(&image->initrd, memory, base, 0);
 }
 
 static void fill_params(const struct linux_image *image, struct boot_params *params, gpa_t rsdp,
@@ -155,8 +168,7 @@ int linux_image_load(const struct linux_image *image, struct memory *memory, con
     fill_params(image, &params, rsdp, e820, MIN(e820_count, (unsigned)E820_MAX));
     err = load_initrd(image, memory, low_top, &params);
     if (!err)
-        err = memory_write(memory, KERNEL_ADDRESS, image->kernel.data + image->setup_size,
-                           image->kernel.size - image->setup_size);
+        err = load_file(&image->kernel, memory, KERNEL_ADDRESS, image->setup_size);
     if (!err)
         err = memory_write(memory, CMDLINE_ADDRESS, image->append, strlen(image->append) + 1);
     if (!err)

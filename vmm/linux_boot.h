@@ -19,9 +19,9 @@ struct e820_entry {
     uint32_t type;
 } __attribute__((packed));
 
-struct linux_image; /* the files, read and checked */
+struct linux_image; /* the files, open and checked */
 
-/* Errors come with fail_text(). initrd and append may be NULL. */
+/* Errors come with fail_text(). initrd and append may be NULL; all three strings must outlive the image. */
 int linux_image_open(struct linux_image **image, const char *kernel, const char *initrd, const char *append);
 void linux_image_close(struct linux_image *image);
 /*

@@ -1,6 +1,7 @@
 #include "vmm/pci.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PCI_LINKS 4
@@ -276,38 +276,24 @@ void pci_add_ram_bar(struct pci_device *pci, unsigned n, enum pci_bar_type type,
     pci->bars[n].ram = ram;
 }
 
-static int read_file(const char *path, uint8_t *data, size_t size, int fd)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t n = read(fd, data + done, size - done);
-
-        if (n <= 0)
-            return fail(-EIO, "cannot read '%s': %s", path, n ? strerror(errno) : "it ends early");
-        done += (size_t)n;
-    }
-    return 0;
-}
-
 int pci_add_rom(struct pci_device *pci, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), err;
-    struct stat st;
-    size_t size = 4096;
+    uint64_t file_size, size = 4096;
+    int fd = file_open("option ROM", path, &file_size), err;
 
     if (fd < 0)
-        return fail(-errno, "option ROM '%s': %s; install the package 'seabios'", path, strerror(errno));
-    if (fstat(fd, &st) || st.st_size <= 0 || (uint64_t)st.st_size > PCI_ROM_MAX) {
-        close(fd);
-        return fail(-EINVAL, "option ROM '%s' has an impossible size", path);
-    }
-    while (size < (size_t)st.st_size)
+        return fd == -ENOENT ? fail(fd, "option ROM '%s' is missing; install the package 'seabios'", path) : fd;
+    while (size < file_size && size < PCI_ROM_MAX)
         size *= 2;
     pci->rom = calloc(1, sizeof(*pci->rom));
-    err = pci->rom ? ram_init(pci->rom, "option rom", size, RAM_READ_ONLY) : -ENOMEM;
-    if (!err)
-        err = read_file(path, pci->rom->host, (size_t)st.st_size, fd);
+    if (!pci->rom)
+        err = -ENOMEM;
+    else if (size < file_size)
+        err = fail(-EINVAL, "option ROM '%s' has an impossible size", path);
+    else
+        err = ram_init(pci->rom, "option rom", size, RAM_READ_ONLY);
+    if (!err && file_read(fd, pci->rom->host, file_size, 0))
+        err = fail_prefix(-EIO, "option ROM '%s'", path);
     close(fd);
     store_le32(pci->writable + PCI_ROM_ADDRESS, (uint32_t)~(size - 1) | PCI_ROM_ADDRESS_ENABLE);
     return err;

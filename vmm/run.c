@@ -1,6 +1,7 @@
 #include "vmm/run.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "backend/screenshot.h"
 #include "spice/server/server.h"
@@ -24,7 +25,7 @@ struct run {
     struct board *board;
     struct spice_server *spice;
     struct relay *relay;
-    char password[PASSWORD_MAX + 2];
+    char password[PASSWORD_MAX + 1];
     struct expect expect;
     bool expecting, met;
     uv_timer_t timeout, grace;
@@ -150,26 +151,6 @@ static void start_timers_and_signals(struct run *run)
 
 /* --- SPICE --- */
 
-/* The first line of the file, without its end. */
-static int read_password(struct run *run)
-{
-    const char *path = run->config->spice_password_file;
-    FILE *file = fopen(path, "re");
-    char *line;
-
-    if (!file)
-        return fail(-errno, "password file '%s': %s", path, strerror(errno));
-    line = fgets(run->password, sizeof(run->password), file);
-    fclose(file);
-    if (line)
-        line[strcspn(line, "\r\n")] = 0;
-    if (!line || !line[0])
-        return fail(-EINVAL, "password file '%s' has no first line", path);
-    if (strlen(line) > PASSWORD_MAX)
-        return fail(-EINVAL, "password file '%s': SPICE allows %d bytes at most", path, PASSWORD_MAX);
-    return 0;
-}
-
 static int start_spice(struct run *run)
 {
     const struct vm_config *c = run->config;
@@ -183,7 +164,7 @@ static int start_spice(struct run *run)
     if (c->spice_port < 0 && !c->spice_unix)
         return 0;
     if (c->spice_password_file) {
-        err = read_password(run);
+        err = file_first_line("password file", c->spice_password_file, run->password, sizeof(run->password));
         if (err)
             return err;
         spice.password = run->password;

@@ -1,6 +1,7 @@
 /* test_base.c - errors, bytes, options, loops. */
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/loop.h"
 #include "base/options.h"
 
@@ -209,6 +210,29 @@ static void test_notifier(void **state UNUSED)
     loop_fini(&loop);
 }
 
+static void test_files(void **state UNUSED)
+{
+    char path[] = "/tmp/minivm-test-XXXXXX", data[8];
+    int fd = mkstemp(path);
+    uint64_t size;
+
+    assert_true(fd >= 0);
+    assert_int_equal(file_open("thing", path, &size), -EINVAL); /* empty */
+    assert_int_equal(write(fd, "12345", 5), 5);
+    close(fd);
+    fd = file_open("thing", path, &size);
+    assert_true(fd >= 0);
+    assert_int_equal(size, 5);
+    assert_int_equal(file_read(fd, data, 3, 2), 0);
+    assert_memory_equal(data, "345", 3);
+    assert_int_equal(file_read(fd, data, 4, 2), -EIO);
+    close(fd);
+    unlink(path);
+    assert_int_equal(file_open("thing", path, &size), -ENOENT);
+    assert_non_null(strstr(fail_text(), "thing"));
+    assert_int_equal(file_open("thing", "/tmp", &size), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_option_errors_lead_on), cmocka_unit_test(test_values),
         cmocka_unit_test(test_suboptions), cmocka_unit_test(test_loop_runs_calls_of_others),
         cmocka_unit_test(test_notifier),
+        cmocka_unit_test(test_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

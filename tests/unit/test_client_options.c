@@ -148,7 +148,7 @@ static void test_password(void **state UNUSED)
         parse_password(&o, "123456789012345678901234567890123456789012345678901234567890"), 0);
     assert_int_equal(
         parse_password(&o, "1234567890123456789012345678901234567890123456789012345678901"),
-        -ENODATA);
+        -EMSGSIZE);
     assert_int_equal(parse_password(&o, ""), -ENODATA);
     assert_int_equal(parse_password(&o, "\n"), -ENODATA);
     assert_int_equal(parse(&o, "--port 1 --password-file /nonexistent/file"), -ENOENT);

@@ -1,0 +1,64 @@
+#include "base/file.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int file_open(const char *what, const char *path, uint64_t *size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return fail(-errno, "%s '%s': %s", what, path, strerror(errno));
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size == 0) {
+        close(fd);
+        return fail(-EINVAL, "%s '%s' is not a file with content", what, path);
+    }
+    *size = (uint64_t)st.st_size;
+    return fd;
+}
+
+int file_read(int fd, void *data, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = pread(fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return fail(-EIO, "cannot be read: %s", n ? strerror(errno) : "it ends early");
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int file_first_line(const char *what, const char *path, char *line, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t done = 0, length;
+    ssize_t n = 0;
+
+    if (fd < 0)
+        return fail(-errno, "%s '%s': %s", what, path, strerror(errno));
+    /* One byte more than fits tells a line that is too long; pipes give less than was asked. */
+    while (done < size && !memchr(line, '\n', done) && (n = read(fd, line + done, size - done)) > 0)
+        done += (size_t)n;
+    close(fd);
+    if (n < 0)
+        return fail(-EIO, "%s '%s': %s", what, path, strerror(errno));
+    for (length = 0; length < done && !strchr("\r\n", line[length]);)
+        length++;
+    if (length == 0)
+        return fail(-ENODATA, "%s '%s': its first line is empty", what, path);
+    if (length == size)
+        return fail(-EMSGSIZE, "%s '%s': its first line has more than %zu bytes", what, path, size - 1);
+    line[length] = 0;
+    return 0;
+}
