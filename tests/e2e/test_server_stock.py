@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stock SPICE clients (spicy-screenshot, remote-viewer) against our server with a fake display: TAP on stdout.
+"""Stock SPICE clients (spicy-screenshot, spicy, remote-viewer) against our server with a fake display: TAP on stdout.
 
 usage: test_server_stock.py [PATH OF fake_server]
 """
@@ -125,6 +125,23 @@ def test_viewer():
             wait_for('resized picture', lambda: v.place_of(server.picture()))
 
 
+def test_spicy():
+    """spicy shows the display and sends keys and the pointer"""
+    with Server('--size', '640x480') as server:
+        server.command('draw mixed')
+        server.command('tablet 1')
+        with Viewer(work, '--uri=spice://127.0.0.1:%d' % server.port, program='spicy') as v:
+            x, y = wait_for('first picture', lambda: v.place_of(server.picture()))
+            server.command('draw text')
+            wait_for('text', lambda: v.place_of(server.picture()))
+            v.xdotool('mousemove', str(x + 300), str(y + 200), 'click', '1')
+            v.xdotool('key', 'b', 'Left')
+            keys = '30 b0 e0 4b e0 cb'.split()
+            wait_for('keys', lambda: [e[0] for e in server.events('key')][-6:] == keys)
+            want = [str(300 * 32767 // 639), str(200 * 32767 // 479)]
+            wait_for('position', lambda: want in [e[1:3] for e in server.events('position')])
+
+
 def test_viewer_file():
     """remote-viewer takes host, port and password from a .vv file"""
     with Server('--size', '640x480', '--password', 'from the file') as server:
@@ -160,10 +177,10 @@ def test_reconnects():
         require(grown < 2048, 'memory grew by %d KiB in 80 connections' % grown)
 
 
-TESTS = [test_pictures, test_large_picture, test_password, test_viewer, test_viewer_file, test_two_viewers,
+TESTS = [test_pictures, test_large_picture, test_password, test_viewer, test_spicy, test_viewer_file, test_two_viewers,
          test_reconnects]
 
-missing = [t for t in ('spicy-screenshot', 'remote-viewer', 'Xvfb', 'xdotool') if not shutil.which(t)]
+missing = [t for t in ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool') if not shutil.which(t)]
 print('1..%d' % len(TESTS))
 bad = 0
 for number, test in enumerate(TESTS, 1):

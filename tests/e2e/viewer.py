@@ -1,4 +1,4 @@
-"""What tests with stock viewers share: waiting, pictures, remote-viewer on an X server of its own."""
+"""What tests with stock viewers share: waiting, pictures, a viewer on an X server of its own."""
 import os, struct, subprocess, time
 
 XDISPLAY = ':%d' % (200 + os.getpid() % 700)
@@ -35,15 +35,15 @@ def read_ppm(name):
 
 
 class Viewer:
-    """remote-viewer on an X server of its own."""
+    """remote-viewer, or another program, on an X server of its own."""
 
-    def __init__(self, folder, *args):
+    def __init__(self, folder, *args, program='remote-viewer'):
         self.frame_buffer = os.path.join(folder, 'Xvfb_screen0')
         self.x = subprocess.Popen(['Xvfb', XDISPLAY, '-screen', '0', '1400x1100x24', '-nolisten', 'tcp', '-fbdir', folder],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.env = dict(os.environ, DISPLAY=XDISPLAY, HOME=folder, XDG_RUNTIME_DIR=folder, GSETTINGS_BACKEND='memory')
         wait_for('X server', lambda: self.xdotool('getmouselocation') == 0)
-        self.p = subprocess.Popen(['remote-viewer', *args], env=self.env, stdout=subprocess.DEVNULL,
+        self.p = subprocess.Popen([program, *args], env=self.env, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
 
     def xdotool(self, *args):
