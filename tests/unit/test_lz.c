@@ -1,5 +1,5 @@
 #include "spice/codec/lz.h"
-#include "tests/lib/pictures.h"
+#include "tests/lib/codec_checks.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -30,48 +30,38 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void round_trip(uint8_t format, uint32_t width, uint32_t height, uint32_t pad, int content)
+static int encode(struct writer *w, const struct image *from)
 {
-    struct image from = picture_new(format, width, height, pad), shape;
-    struct image to = picture_new(format, width, height, pad / 2);
-    struct writer w;
-
-    writer_init(&w, MIB(64));
-    picture_draw(&from, content, width * 31 + height);
-    assert_int_equal(lz_encode(lz, &w, &from), 0);
-    assert_int_equal(lz_peek(w.data, w.size, &shape), 0);
-    assert_int_equal(shape.width, width);
-    assert_int_equal(shape.height, height);
-    assert_int_equal(shape.format, format);
-    assert_int_equal(lz_decode(lz, w.data, w.size, &to, NULL), 0);
-    if (!picture_equal(&from, &to))
-        fail_msg("format %u, %ux%u, %s differs", format, width, height,
-                 picture_content_names[content]);
-    writer_fini(&w);
-    picture_free(&from);
-    picture_free(&to);
+    return lz_encode(lz, w, from);
 }
+
+static int decode(void *to, const uint8_t *data, size_t size)
+{
+    return lz_decode(lz, data, size, to, NULL);
+}
+
+static const struct codec_under_test codec = {
+    .formats = formats,
+    .format_count = ARRAY_SIZE(formats),
+    .encode = encode,
+    .peek = lz_peek,
+    .decode = decode,
+};
 
 static void test_sizes(void **state)
 {
-    uint32_t random = 1;
-
     (void)state;
-    for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
-        for (uint32_t width = 1; width <= 70; width++)
-            for (int content = 0; content < PICTURE_CONTENTS; content++)
-                round_trip(formats[f], width, 1 + picture_random(&random) % 40,
-                           picture_random(&random) % 9, content);
+    codec_all_sizes(&codec);
 }
 
 static void test_large(void **state)
 {
     (void)state;
     for (int content = 0; content < PICTURE_CONTENTS; content++) {
-        round_trip(SPICE_BITMAP_FMT_32BIT, 1024, 300, 0, content);
-        round_trip(SPICE_BITMAP_FMT_RGBA, 500, 301, 12, content);
-        round_trip(SPICE_BITMAP_FMT_16BIT, 801, 300, 2, content);
-        round_trip(SPICE_BITMAP_FMT_8BIT, 1280, 400, 0, content);
+        codec_round_trip(&codec, SPICE_BITMAP_FMT_32BIT, 1024, 300, 0, content);
+        codec_round_trip(&codec, SPICE_BITMAP_FMT_RGBA, 500, 301, 12, content);
+        codec_round_trip(&codec, SPICE_BITMAP_FMT_16BIT, 801, 300, 2, content);
+        codec_round_trip(&codec, SPICE_BITMAP_FMT_8BIT, 1280, 400, 0, content);
     }
 }
 
@@ -80,7 +70,7 @@ static void test_same_again(void **state)
 {
     (void)state;
     for (int i = 0; i < 200; i++)
-        round_trip(SPICE_BITMAP_FMT_32BIT, 33, 9, 0, PICTURE_TEXT);
+        codec_round_trip(&codec, SPICE_BITMAP_FMT_32BIT, 33, 9, 0, PICTURE_TEXT);
 }
 
 static void test_repeats_are_small(void **state)
@@ -173,40 +163,14 @@ static void test_alpha_plane(void **state)
 
 static void test_writer_too_small(void **state)
 {
-    struct image from = picture_new(SPICE_BITMAP_FMT_32BIT, 100, 100, 0);
-    struct writer w;
-
     (void)state;
-    picture_draw(&from, PICTURE_NOISE, 1);
-    writer_init(&w, 20000);
-    writer_u32(&w, 42);
-    assert_int_equal(lz_encode(lz, &w, &from), -ENOSPC);
-    assert_int_equal(w.size, 4);
-    assert_false(w.bad);
-    writer_fini(&w);
-    picture_free(&from);
-}
-
-static int decode(void *opaque, const uint8_t *data, size_t size)
-{
-    return lz_decode(lz, data, size, opaque, NULL);
+    codec_writer_too_small(&codec, 100, 100, 20000);
 }
 
 static void test_spoilt(void **state)
 {
     (void)state;
-    for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
-        for (int content = 0; content < PICTURE_CONTENTS; content++) {
-            struct image from = picture_new(formats[f], 37, 11, 0);
-            struct writer w;
-
-            writer_init(&w, KIB(64));
-            picture_draw(&from, content, 7);
-            assert_int_equal(lz_encode(lz, &w, &from), 0);
-            assert_int_equal(picture_spoil(w.data, w.size, 500, decode, &from), 0);
-            writer_fini(&w);
-            picture_free(&from);
-        }
+    codec_spoilt(&codec, 0);
 }
 
 int main(void)

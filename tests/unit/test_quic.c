@@ -1,5 +1,5 @@
 #include "spice/codec/quic_model.h"
-#include "tests/lib/pictures.h"
+#include "tests/lib/codec_checks.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -27,43 +27,28 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void round_trip(uint8_t format, uint32_t width, uint32_t height, uint32_t pad, int content)
+static int encode(struct writer *w, const struct image *from)
 {
-    struct image from = picture_new(format, width, height, pad), shape;
-    struct image to = picture_new(format, width, height, pad / 2);
-    struct writer w;
-
-    writer_init(&w, MIB(64));
-    picture_draw(&from, content, width * 31 + height);
-    assert_int_equal(quic_encode(quic, &w, &from), 0);
-    assert_int_equal(quic_peek(w.data, w.size, &shape), 0);
-    assert_int_equal(shape.width, width);
-    assert_int_equal(shape.height, height);
-    assert_int_equal(shape.format, format);
-    assert_int_equal(quic_decode(quic, w.data, w.size, &to), 0);
-    if (!picture_equal(&from, &to))
-        fail_msg("format %u, %ux%u, %s differs", format, width, height,
-                 picture_content_names[content]);
-    writer_fini(&w);
-    picture_free(&from);
-    picture_free(&to);
+    return quic_encode(quic, w, from);
 }
 
-static void all_sizes(void)
+static int decode(void *to, const uint8_t *data, size_t size)
 {
-    uint32_t random = 1;
-
-    for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
-        for (uint32_t width = 1; width <= 70; width++)
-            for (int content = 0; content < PICTURE_CONTENTS; content++)
-                round_trip(formats[f], width, 1 + picture_random(&random) % 40,
-                           picture_random(&random) % 9, content);
+    return quic_decode(quic, data, size, to);
 }
+
+static const struct codec_under_test codec = {
+    .formats = formats,
+    .format_count = ARRAY_SIZE(formats),
+    .encode = encode,
+    .peek = quic_peek,
+    .decode = decode,
+};
 
 static void test_sizes(void **state)
 {
     (void)state;
-    all_sizes();
+    codec_all_sizes(&codec);
 }
 
 /* The loops for any processor, where the tests' own one has better. */
@@ -73,7 +58,7 @@ static void test_any_processor(void **state)
 
     (void)state;
     quic->ops = &quic_ops_any;
-    all_sizes();
+    codec_all_sizes(&codec);
     quic->ops = ops;
 }
 
@@ -106,9 +91,9 @@ static void test_large(void **state)
     (void)state;
     for (int content = 0; content < PICTURE_CONTENTS; content++)
         for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
-            round_trip(formats[f], 1023, 200, 0, content);
-    round_trip(SPICE_BITMAP_FMT_32BIT, 16384, 3, 0, PICTURE_UI);
-    round_trip(SPICE_BITMAP_FMT_32BIT, 16384, 3, 0, PICTURE_FLAT);
+            codec_round_trip(&codec, formats[f], 1023, 200, 0, content);
+    codec_round_trip(&codec, SPICE_BITMAP_FMT_32BIT, 16384, 3, 0, PICTURE_UI);
+    codec_round_trip(&codec, SPICE_BITMAP_FMT_32BIT, 16384, 3, 0, PICTURE_FLAT);
 }
 
 static void test_ratio(void **state)
@@ -151,43 +136,27 @@ static void test_to_rgb32(void **state)
 
 static void test_writer_too_small(void **state)
 {
-    struct image from = picture_new(SPICE_BITMAP_FMT_32BIT, 100, 100, 0);
+    (void)state;
+    codec_writer_too_small(&codec, 100, 100, 20000);
+}
+
+static void test_not_for_palettes(void **state)
+{
+    struct image from = picture_new(SPICE_BITMAP_FMT_8BIT, 10, 10, 0);
     struct writer w;
 
     (void)state;
-    picture_draw(&from, PICTURE_NOISE, 1);
-    writer_init(&w, 20000);
-    writer_u32(&w, 42);
-    assert_int_equal(quic_encode(quic, &w, &from), -ENOSPC);
-    assert_int_equal(w.size, 4);
-    assert_false(w.bad);
-    from.format = SPICE_BITMAP_FMT_8BIT;
+    writer_init(&w, KIB(4));
     assert_int_equal(quic_encode(quic, &w, &from), -EINVAL);
     writer_fini(&w);
     picture_free(&from);
-}
-
-static int decode(void *opaque, const uint8_t *data, size_t size)
-{
-    return quic_decode(quic, data, size, opaque);
 }
 
 /* The two last words are a filler and what decoders read ahead: streams without them are still whole. */
 static void test_spoilt(void **state)
 {
     (void)state;
-    for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
-        for (int content = 0; content < PICTURE_CONTENTS; content++) {
-            struct image from = picture_new(formats[f], 37, 11, 0);
-            struct writer w;
-
-            writer_init(&w, KIB(64));
-            picture_draw(&from, content, 7);
-            assert_int_equal(quic_encode(quic, &w, &from), 0);
-            assert_true(picture_spoil(w.data, w.size, 500, decode, &from) <= 8);
-            writer_fini(&w);
-            picture_free(&from);
-        }
+    codec_spoilt(&codec, 8);
 }
 
 int main(void)
@@ -200,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_ratio),
         cmocka_unit_test(test_to_rgb32),
         cmocka_unit_test(test_writer_too_small),
+        cmocka_unit_test(test_not_for_palettes),
         cmocka_unit_test(test_spoilt),
     };
 
