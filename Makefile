@@ -146,9 +146,19 @@ bench: all bench-bin reference $(TINY)
 	$(Q)$(BUILD)/tests/bench/bench_disk
 	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode
 
+MAN := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(wildcard docs/man/*.scd))
+.PHONY: man
+all: man
+man: $(MAN)
+$(BUILD)/man/%: docs/man/%.scd
+	@mkdir -p $(@D)
+	$(Q)scdoc <$< >$@
+
 install: all
 	install -Dm755 $(MINIVM) $(DESTDIR)$(bindir)/minivm
 	install -Dm755 $(CLIENT) $(DESTDIR)$(bindir)/minivm-client
+	install -Dm644 -t $(DESTDIR)$(libexecdir)/host $(HOST_DIR)/vmlinux $(HOST_DIR)/initrd
+	install -Dm644 -t $(DESTDIR)$(mandir)/man1 $(MAN)
 
 clean:
 	rm -rf build
