@@ -3,9 +3,9 @@
 
 The same command lines run on hardware KVM or, where there is none, in the software host.
 """
-import os, re, shutil, socket, subprocess, tempfile, time
+import os, pty, re, select, shutil, socket, subprocess, tempfile, termios, time
 
-from machine import BOOT, KERNEL, TINY, Machine, Tap, free_port, run_minivm
+from machine import ANSWER, BOOT, KERNEL, MINIVM, TINY, Machine, Tap, free_port, run_minivm
 from viewer import require, wait_for
 
 DIRECT = ['--kernel', KERNEL, '--initrd', TINY, '--memory', '512M', '--cpus', '2']
@@ -130,6 +130,44 @@ def test_statuses(tap, folder):
         require(status == 3 and 'NEVER-SEEN' in err, 'status %d: %s' % (status, err))
 
 
+def read_until(fd, words, seconds=ANSWER):
+    seen, end = b'', time.monotonic() + seconds
+    while words not in seen:
+        require(time.monotonic() < end, '%r: not within %d s; there was %r' % (words, seconds, seen[-400:]))
+        if select.select([fd], [], [], 1)[0]:
+            seen += os.read(fd, 65536)
+
+
+def check_terminal(p, person):
+    """Quotes tell a command's output from its echo."""
+    read_until(person, b'tiny# ', BOOT)
+    os.write(person, b'echo do""ne; sleep 1000\r')
+    read_until(person, b'done')
+    time.sleep(1)
+    os.write(person, b'\x03')
+    os.write(person, b'sleep 1; pidof acpid && echo rea""dy\r')
+    read_until(person, b'ready')
+    os.write(person, b'\x1d\x1d')
+    read_until(person, b'POWER-BUTTON')
+    require(p.wait(ANSWER) == 0, 'status %d' % p.returncode)
+
+
+def test_terminal(tap):
+    person, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    with tap("on a terminal Ctrl-C is the guest's, and Ctrl-] twice powers it off"):
+        p = subprocess.Popen([MINIVM, 'run', *DIRECT, '--append', APPEND, '--serial', 'stdio'], stdin=terminal,
+                             stdout=terminal, stderr=subprocess.DEVNULL)
+        try:
+            check_terminal(p, person)
+            require(termios.tcgetattr(terminal) == before, 'the terminal is left in another mode')
+        finally:
+            p.kill()
+            p.wait()
+    os.close(person)
+    os.close(terminal)
+
+
 def refused(status, *args, words=()):
     """The run ends at once with this status, and at most two lines (a warning aside) that have the words in them."""
     got, out, err = run_minivm(*args, timeout=60)
@@ -162,12 +200,13 @@ def test_refusals(tap, folder):
 
 
 def main():
-    tap = Tap(12)
+    tap = Tap(13)
     folder = tempfile.mkdtemp(prefix='minivm-guest-')
     try:
         test_refusals(tap, folder)
         test_machine(tap, folder)
         test_statuses(tap, folder)
+        test_terminal(tap)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     tap.end()
