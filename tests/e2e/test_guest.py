@@ -130,6 +130,15 @@ def test_statuses(tap, folder):
         require(status == 3 and 'NEVER-SEEN' in err, 'status %d: %s' % (status, err))
 
 
+def test_largest(tap):
+    """16 CPUs, and memory on both sides of the hole below 4 GiB."""
+    with tap('16 CPUs and 6 GiB of memory, and a power-off is status 0'):
+        status, out, err = run_minivm('--kernel', KERNEL, '--initrd', TINY, '--memory', '6G', '--cpus', '16', '--headless',
+                                      '--append', 'console=ttyS0 quiet run=nproc;head,-1,/proc/meminfo')
+        require(status == 0 and re.search(r'^16\r?$', out, re.M), 'status %d: %s%s' % (status, out, err))
+        require(int(re.search(r'MemTotal:\s*(\d+)', out).group(1)) > 5.5 * 2**20, out)
+
+
 def read_until(fd, words, seconds=ANSWER):
     seen, end = b'', time.monotonic() + seconds
     while words not in seen:
@@ -200,12 +209,13 @@ def test_refusals(tap, folder):
 
 
 def main():
-    tap = Tap(13)
+    tap = Tap(14)
     folder = tempfile.mkdtemp(prefix='minivm-guest-')
     try:
         test_refusals(tap, folder)
         test_machine(tap, folder)
         test_statuses(tap, folder)
+        test_largest(tap)
         test_terminal(tap)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
