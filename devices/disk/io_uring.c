@@ -8,7 +8,7 @@
 
 #define RING_ENTRIES 256 /* parts in the kernel at a time */
 /* Completions taken in one go. More would leave the device idle while we place what follows them. */
-#define REAP_BATCH 8
+#define REAP_BATCH 2
 
 struct io_ring {
     struct io_uring uring;
