@@ -294,7 +294,7 @@ static const struct option_def run_options[] = {
     {"memory", "SIZE", "guest memory, 64M to 1024G (default 2G)", set_memory},
     {"cpus", "N", "virtual CPUs, 1 to 16 (default 2)", set_cpus},
     {"accel", "auto|kvm|nested", "this host's KVM, or a software host (default auto)", set_accel},
-    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=", add_disk},
+    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
     {"kernel", "FILE", "boot this Linux kernel directly", set_kernel},
     {"initrd", "FILE", "its initial RAM disk", set_initrd},
