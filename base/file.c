@@ -8,35 +8,45 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int file_open(const char *what, const char *path, uint64_t *size)
+int file_open(struct file *file, const char *what, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
 
+    *file = (struct file){.what = what, .path = path, .fd = -1};
     if (fd < 0)
         return fail(-errno, "%s '%s': %s", what, path, strerror(errno));
     if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size == 0) {
         close(fd);
         return fail(-EINVAL, "%s '%s' is not a file with content", what, path);
     }
-    *size = (uint64_t)st.st_size;
-    return fd;
+    file->fd = fd;
+    file->size = (uint64_t)st.st_size;
+    return 0;
 }
 
-int file_read(int fd, void *data, size_t size, uint64_t offset)
+int file_read(const struct file *file, void *data, size_t size, uint64_t offset)
 {
     size_t done = 0;
 
     while (done < size) {
-        ssize_t n = pread(fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
+        ssize_t n = pread(file->fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return fail(-EIO, "cannot be read: %s", n ? strerror(errno) : "it ends early");
+            return fail(-EIO, "%s '%s': cannot be read: %s", file->what, file->path,
+                        n ? strerror(errno) : "it ends early");
         done += (size_t)n;
     }
     return 0;
+}
+
+void file_close(struct file *file)
+{
+    if (file->size)
+        close(file->fd);
+    file->size = 0;
 }
 
 int file_first_line(const char *what, const char *path, char *line, size_t size)

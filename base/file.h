@@ -1,15 +1,23 @@
 /*
- * file.h - whole files, read with words for what goes wrong: "WHAT 'PATH': reason", by fail().
+ * file.h - whole files, read with words for what goes wrong: "WHAT 'PATH': reason", by fail(). Any thread.
  */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
 #include "base/base.h"
 
-/* Open a regular file that has content; -> the descriptor, which the caller closes, or -errno. */
-int file_open(const char *what, const char *path, uint64_t *size);
-/* Read exactly `size` bytes from `offset`; -EIO where the file is shorter. The message names no file: fail_prefix(). */
-int file_read(int fd, void *data, size_t size, uint64_t offset);
+struct file {
+    const char *what, *path; /* for messages; the caller's */
+    int fd;
+    uint64_t size; /* bytes when it was opened; 0: it is not open */
+};
+
+/* Open a regular file that has content. */
+int file_open(struct file *file, const char *what, const char *path);
+/* Read exactly `size` bytes from `offset`; -EIO where the file is shorter. */
+int file_read(const struct file *file, void *data, size_t size, uint64_t offset);
+void file_close(struct file *file); /* one that is not open is fine */
+
 /*
  * The first line, without its end: a password's. -ENODATA where it is empty, -EMSGSIZE where it has more than size - 1
  * bytes. What was read goes nowhere but to `line`.

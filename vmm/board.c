@@ -22,7 +22,6 @@
 #include "vmm/vcpu.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,18 +232,18 @@ static int create_memory(struct board *board)
 static int load_firmware(struct board *board)
 {
     const char *path = board->config->firmware ? board->config->firmware : SEABIOS;
-    uint64_t size;
-    int fd = file_open("firmware", path, &size), err;
+    struct file file;
+    int err = file_open(&file, "firmware", path);
 
-    if (fd < 0)
-        return fd == -ENOENT ? fail(fd, "firmware '%s' is missing; install the package 'seabios'", path) : fd;
-    if (size < I440FX_BIOS_SIZE || size > FIRMWARE_MAX || !IS_ALIGNED(size, 65536))
+    if (err)
+        return err == -ENOENT ? fail(err, "firmware '%s' is missing; install the package 'seabios'", path) : err;
+    if (file.size < I440FX_BIOS_SIZE || file.size > FIRMWARE_MAX || !IS_ALIGNED(file.size, 65536))
         err = fail(-EINVAL, "firmware '%s' is not a BIOS image of 128 KiB to 16 MiB", path);
     else
-        err = ram_init(&board->rom, "firmware", size, RAM_READ_ONLY);
-    if (!err && file_read(fd, board->rom.host, size, 0))
-        err = fail_prefix(-EIO, "firmware '%s'", path);
-    close(fd);
+        err = ram_init(&board->rom, "firmware", file.size, RAM_READ_ONLY);
+    if (!err)
+        err = file_read(&file, board->rom.host, file.size, 0);
+    file_close(&file);
     return err ? err : memory_map_ram(board->machine.memory, &board->rom, ABOVE_4G - board->rom.size);
 }
 

@@ -1,7 +1,8 @@
 /*
  * config.h - what a user asked for: the command line of `minivm run` as data.
  *
- * Strings belong to argv, but for those of disks, which are copies. The parser checks each value by itself; config_check() checks what must fit together.
+ * Strings belong to argv, but for those of disks, which are copies. config_parse() checks each value by itself, and at
+ * the end what must fit together.
  */
 #ifndef VMM_CONFIG_H
 #define VMM_CONFIG_H

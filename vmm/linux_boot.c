@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Low memory, as boot loaders lay it out. */
 #define GDT_ADDRESS 0x1000
@@ -24,36 +23,12 @@
 
 #define CHUNK KIB(64)
 
-struct file {
-    int fd;
-    const char *what, *path; /* of the configuration */
-    uint64_t size;           /* 0: there is none */
-};
-
 struct linux_image {
     struct file kernel, initrd;
     struct setup_header header;
     size_t setup_size; /* where the protected-mode part begins */
     const char *append;
 };
-
-static int open_file(struct file *file, const char *what, const char *path)
-{
-    int fd = file_open(what, path, &file->size);
-
-    if (fd < 0)
-        return fd;
-    file->fd = fd;
-    file->what = what;
-    file->path = path;
-    return 0;
-}
-
-static void close_file(struct file *file)
-{
-    if (file->size)
-        close(file->fd);
-}
 
 /* From the file, each time: what stays in our memory would be there twice. */
 static int load_file(const struct file *file, struct memory *memory, gpa_t to, uint64_t offset)
@@ -64,10 +39,9 @@ static int load_file(const struct file *file, struct memory *memory, gpa_t to, u
     for (; offset < file->size && !err; offset += sizeof(chunk), to += sizeof(chunk)) {
         size_t size = MIN(sizeof(chunk), file->size - offset);
 
-        err = file_read(file->fd, chunk, size, offset);
-        if (err)
-            return fail_prefix(err, "%s '%s'", file->what, file->path);
-        err = memory_write(memory, to, chunk, size);
+        err = file_read(file, chunk, size, offset);
+        if (!err)
+            err = memory_write(memory, to, chunk, size);
     }
     return err;
 }
@@ -80,9 +54,9 @@ static int check_kernel(struct linux_image *image)
 
     if (image->kernel.size < SECTOR + sizeof(*h) + 64)
         return fail(-EINVAL, "kernel '%s' is too short for a bzImage", path);
-    err = file_read(image->kernel.fd, h, sizeof(*h), offsetof(struct boot_params, hdr));
+    err = file_read(&image->kernel, h, sizeof(*h), offsetof(struct boot_params, hdr));
     if (err)
-        return fail_prefix(err, "kernel '%s'", path);
+        return err;
     if (h->header != HEADER_MAGIC)
         return fail(-EINVAL, "kernel '%s' is not a bzImage; give the file that a distribution calls vmlinuz", path);
     if (h->version < OLDEST_PROTOCOL || !(h->loadflags & LOADED_HIGH))
@@ -101,11 +75,11 @@ int linux_image_open(struct linux_image **image, const char *kernel, const char 
     if (!new)
         return -ENOMEM;
     new->append = append ? append : "";
-    err = open_file(&new->kernel, "kernel", kernel);
+    err = file_open(&new->kernel, "kernel", kernel);
     if (!err)
         err = check_kernel(new);
     if (!err && initrd)
-        err = open_file(&new->initrd, "initrd", initrd);
+        err = file_open(&new->initrd, "initrd", initrd);
     if (!err && strlen(new->append) >= MIN(new->header.cmdline_size + 1u, CMDLINE_MAX))
         err = fail(-EINVAL, "the kernel takes a command line of %u bytes at most", new->header.cmdline_size);
     if (err) {
@@ -120,8 +94,8 @@ void linux_image_close(struct linux_image *image)
 {
     if (!image)
         return;
-    close_file(&image->kernel);
-    close_file(&image->initrd);
+    file_close(&image->kernel);
+    file_close(&image->initrd);
     free(image);
 }
 

@@ -5,11 +5,9 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PCI_LINKS 4
 #define PCI_ROM_MAX MIB(16)
@@ -278,23 +276,24 @@ void pci_add_ram_bar(struct pci_device *pci, unsigned n, enum pci_bar_type type,
 
 int pci_add_rom(struct pci_device *pci, const char *path)
 {
-    uint64_t file_size, size = 4096;
-    int fd = file_open("option ROM", path, &file_size), err;
+    struct file file;
+    uint64_t size = 4096;
+    int err = file_open(&file, "option ROM", path);
 
-    if (fd < 0)
-        return fd == -ENOENT ? fail(fd, "option ROM '%s' is missing; install the package 'seabios'", path) : fd;
-    while (size < file_size && size < PCI_ROM_MAX)
+    if (err)
+        return err == -ENOENT ? fail(err, "option ROM '%s' is missing; install the package 'seabios'", path) : err;
+    while (size < file.size && size < PCI_ROM_MAX)
         size *= 2;
     pci->rom = calloc(1, sizeof(*pci->rom));
     if (!pci->rom)
         err = -ENOMEM;
-    else if (size < file_size)
+    else if (size < file.size)
         err = fail(-EINVAL, "option ROM '%s' has an impossible size", path);
     else
         err = ram_init(pci->rom, "option rom", size, RAM_READ_ONLY);
-    if (!err && file_read(fd, pci->rom->host, file_size, 0))
-        err = fail_prefix(-EIO, "option ROM '%s'", path);
-    close(fd);
+    if (!err)
+        err = file_read(&file, pci->rom->host, file.size, 0);
+    file_close(&file);
     store_le32(pci->writable + PCI_ROM_ADDRESS, (uint32_t)~(size - 1) | PCI_ROM_ADDRESS_ENABLE);
     return err;
 }

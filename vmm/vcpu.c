@@ -213,7 +213,7 @@ static void report_crash(struct vcpu *cpu, const char *reason, uint64_t detail)
     set->machine->request(set->machine, MACHINE_CRASH);
 }
 
-/* Some systems reboot so on purpose; where it is none, this is the only trace. */
+/* Some systems reboot so on purpose; where it is none, this is the only trace. KVM on AMD has reset rip by now. */
 static void report_triple_fault(struct vcpu *cpu)
 {
     struct kvm_regs regs = {0};

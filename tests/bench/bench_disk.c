@@ -4,7 +4,8 @@
  * usage: bench_disk [DIRECTORY [RUNS [ROW]]]
  *
  * Each row is the median of RUNS (5) runs in requests per second, ours and QEMU's, and the median of the ratios of
- * pairs. ROW: only rows whose names have this in them. "stride" goes through the image in steps of a prime number of blocks, so that no two requests are neighbours.
+ * pairs. ROW: only rows whose names have this in them. "stride" goes through the image in steps of a prime number of
+ * blocks, so that no two requests are neighbours.
  * "grow" writes to an image that was made anew before each run. Both use O_DIRECT and io_uring.
  */
 #include "base/error.h"

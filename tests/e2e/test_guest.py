@@ -133,8 +133,8 @@ def test_statuses(tap, folder):
 def test_largest(tap):
     """16 CPUs, and memory on both sides of the hole below 4 GiB."""
     with tap('16 CPUs and 6 GiB of memory, and a power-off is status 0'):
-        status, out, err = run_minivm('--kernel', KERNEL, '--initrd', TINY, '--memory', '6G', '--cpus', '16', '--headless',
-                                      '--append', 'console=ttyS0 quiet run=nproc;head,-1,/proc/meminfo')
+        status, out, err = run_minivm(*DIRECT, '--memory', '6G', '--cpus', '16', '--headless', '--append',
+                                      APPEND + ' run=nproc;head,-1,/proc/meminfo')
         require(status == 0 and re.search(r'^16\r?$', out, re.M), 'status %d: %s%s' % (status, out, err))
         require(int(re.search(r'MemTotal:\s*(\d+)', out).group(1)) > 5.5 * 2**20, out)
 

@@ -214,23 +214,25 @@ static void test_files(void **state UNUSED)
 {
     char path[] = "/tmp/minivm-test-XXXXXX", data[8];
     int fd = mkstemp(path);
-    uint64_t size;
+    struct file file;
 
     assert_true(fd >= 0);
-    assert_int_equal(file_open("thing", path, &size), -EINVAL); /* empty */
+    assert_int_equal(file_open(&file, "thing", path), -EINVAL); /* empty */
     assert_int_equal(write(fd, "12345", 5), 5);
     close(fd);
-    fd = file_open("thing", path, &size);
-    assert_true(fd >= 0);
-    assert_int_equal(size, 5);
-    assert_int_equal(file_read(fd, data, 3, 2), 0);
+    assert_int_equal(file_open(&file, "thing", path), 0);
+    assert_int_equal(file.size, 5);
+    assert_int_equal(file_read(&file, data, 3, 2), 0);
     assert_memory_equal(data, "345", 3);
-    assert_int_equal(file_read(fd, data, 4, 2), -EIO);
-    close(fd);
+    assert_int_equal(file_read(&file, data, 4, 2), -EIO);
+    assert_non_null(strstr(fail_text(), path));
+    file_close(&file);
+    file_close(&file);
     unlink(path);
-    assert_int_equal(file_open("thing", path, &size), -ENOENT);
+    assert_int_equal(file_open(&file, "thing", path), -ENOENT);
     assert_non_null(strstr(fail_text(), "thing"));
-    assert_int_equal(file_open("thing", "/tmp", &size), -EINVAL);
+    file_close(&file);
+    assert_int_equal(file_open(&file, "thing", "/tmp"), -EINVAL);
 }
 
 int main(void)
