@@ -1,6 +1,7 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -48,6 +49,23 @@ int loop_init(struct loop *loop)
     if (err)
         uv_loop_close(&loop->uv);
     loop->thread = pthread_self();
+    return err;
+}
+
+int loop_catch_signals(struct loop *loop, uv_signal_cb fn, void *opaque)
+{
+    static const int numbers[ARRAY_SIZE(loop->signals)] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction old;
+    int err = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(numbers) && !err; i++) {
+        if (numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+            continue;
+        loop->signals[i].data = opaque;
+        err = uv_signal_init(&loop->uv, &loop->signals[i]);
+        if (!err)
+            err = uv_signal_start(&loop->signals[i], fn, numbers[i]);
+    }
     return err;
 }
 

@@ -1,8 +1,8 @@
 /*
  * loop.h - one libuv loop per thread, and the ways into it from other threads.
  *
- * Everything inside a loop is touched by its thread alone; others use loop_call() and notifiers. Timers, polls and
- * signals are libuv's own (loop->uv).
+ * Everything inside a loop is touched by its thread alone; others use loop_call() and notifiers. Timers and polls are
+ * libuv's own (loop->uv).
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -21,6 +21,7 @@ struct loop {
     struct loop_call *calls, **calls_tail;
     pthread_t thread; /* whoever runs the loop */
     bool own_thread, stopping;
+    uv_signal_t signals[3]; /* loop_catch_signals() */
 };
 
 int loop_init(struct loop *loop);
@@ -38,6 +39,11 @@ void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg);
 /* The same, and wait until it was called; at once when already in the loop's thread. */
 void loop_call_wait(struct loop *loop, void (*fn)(void *arg), void *arg);
 bool loop_is_current(const struct loop *loop);
+/*
+ * Have fn called for what asks a program to end: SIGINT, SIGTERM and SIGHUP (the terminal has gone), the last unless it
+ * is ignored, as nohup(1) has it. The handle's data is `opaque`. Once, in the loop's thread.
+ */
+int loop_catch_signals(struct loop *loop, uv_signal_cb fn, void *opaque);
 
 /*
  * An eventfd that calls fn in a loop. Written by any thread, by KVM (ioeventfd), or by another process; several

@@ -22,7 +22,6 @@ struct client {
     struct screen screen;
     struct session session;
     struct errands errands;
-    uv_signal_t signals[2];
 };
 
 static void session_ended(void *opaque)
@@ -39,18 +38,6 @@ static void interrupted(uv_signal_t *signal, int number UNUSED)
 
     client->errands.stage = ERRAND_DONE;
     session_end(&client->session, 0);
-}
-
-/* SDL makes its own of the signals when there is a window. */
-static void catch_signals(struct client *client)
-{
-    static const int numbers[] = {SIGINT, SIGTERM};
-
-    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-        client->signals[i].data = client;
-        if (uv_signal_init(&client->loop.uv, &client->signals[i]) == 0)
-            uv_signal_start(&client->signals[i], interrupted, numbers[i]);
-    }
 }
 
 static void user_closed(void *arg)
@@ -94,7 +81,12 @@ static int run(struct client *client)
     }
     if (!client->options.headless)
         return run_window(client);
-    catch_signals(client);
+    /* With a window SDL makes its own of them. */
+    err = loop_catch_signals(&client->loop, interrupted, client);
+    if (err) {
+        session_end(&client->session, err);
+        return err;
+    }
     loop_run(&client->loop);
     return 0;
 }

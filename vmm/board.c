@@ -235,8 +235,10 @@ static int load_firmware(struct board *board)
     struct file file;
     int err = file_open(&file, "firmware", path);
 
+    if (err == -ENOENT && !board->config->firmware)
+        return fail(err, "firmware '%s' is missing; install the package 'seabios'", path);
     if (err)
-        return err == -ENOENT ? fail(err, "firmware '%s' is missing; install the package 'seabios'", path) : err;
+        return err;
     if (file.size < I440FX_BIOS_SIZE || file.size > FIRMWARE_MAX || !IS_ALIGNED(file.size, 65536))
         err = fail(-EINVAL, "firmware '%s' is not a BIOS image of 128 KiB to 16 MiB", path);
     else

@@ -35,7 +35,6 @@ struct nested {
     struct mux *mux;
     struct nested_bridge *bridge;
     uint16_t outputs[2]; /* streams that end on our standard output and error; 0: ended */
-    uv_signal_t signals[3];
     uv_timer_t start_timer, drain_timer;
     bool running; /* the machine inside has been started */
     bool exited;  /* and has ended, with: */
@@ -124,8 +123,7 @@ static void on_signal(uv_signal_t *handle, int signum)
         end(n, RUN_OK);
         return;
     }
-    /* A terminal that is gone is a reason to power off, too. */
-    store_le32(number, signum == SIGHUP ? SIGTERM : (uint32_t)signum);
+    store_le32(number, (uint32_t)signum);
     mux_control(n->mux, NESTED_SIGNAL, number, sizeof(number));
 }
 
@@ -322,21 +320,14 @@ static int open_streams(struct nested *n)
 
 /* --- from start to end --- */
 
-static void start_timer_and_signals(struct nested *n)
+static int start_timer_and_signals(struct nested *n)
 {
-    static const int signums[] = {SIGINT, SIGTERM, SIGHUP};
-    size_t i;
-
     uv_timer_init(&n->loop.uv, &n->start_timer);
     uv_timer_init(&n->loop.uv, &n->drain_timer);
     n->start_timer.data = n->drain_timer.data = n;
     uv_timer_start(&n->start_timer, on_start_timeout, START_TIMEOUT * 1000, 0);
-    for (i = 0; i < ARRAY_SIZE(signums); i++) {
-        uv_signal_init(&n->loop.uv, &n->signals[i]);
-        n->signals[i].data = n;
-        uv_signal_start(&n->signals[i], on_signal, signums[i]);
-    }
     signal(SIGPIPE, SIG_IGN);
+    return loop_catch_signals(&n->loop, on_signal, n);
 }
 
 static int start(struct nested *n, int argc, char **argv)
@@ -362,7 +353,7 @@ static int start(struct nested *n, int argc, char **argv)
     if (!err)
         err = open_streams(n);
     if (!err)
-        start_timer_and_signals(n);
+        err = start_timer_and_signals(n);
     return err;
 }
 

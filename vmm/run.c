@@ -29,7 +29,6 @@ struct run {
     struct expect expect;
     bool expecting, met;
     uv_timer_t timeout, grace;
-    uv_signal_t signals[2];
     bool terminating; /* a signal has asked the guest to power off */
     bool ended;
     enum run_status status;
@@ -122,7 +121,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     if (run->terminating || !board_running(run->board)) {
         if (run->terminating)
             log_error("ended by a second %s: the guest had no time to power off",
-                      signum == SIGINT ? "Ctrl-C" : "SIGTERM");
+                      signum == SIGINT ? "Ctrl-C" : "signal");
         end(run, run->terminating ? RUN_FAILED : RUN_OK);
         return;
     }
@@ -131,22 +130,15 @@ static void on_signal(uv_signal_t *handle, int signum)
     uv_timer_start(&run->grace, on_grace_over, GRACE_SECONDS * 1000, 0);
 }
 
-static void start_timers_and_signals(struct run *run)
+static int start_timers_and_signals(struct run *run)
 {
-    static const int signums[] = {SIGINT, SIGTERM};
-    size_t i;
-
     uv_timer_init(&run->loop.uv, &run->timeout);
     uv_timer_init(&run->loop.uv, &run->grace);
     run->timeout.data = run->grace.data = run;
     if (run->config->timeout)
         uv_timer_start(&run->timeout, on_timeout, run->config->timeout * 1000ull, 0);
-    for (i = 0; i < ARRAY_SIZE(signums); i++) {
-        uv_signal_init(&run->loop.uv, &run->signals[i]);
-        run->signals[i].data = run;
-        uv_signal_start(&run->signals[i], on_signal, signums[i]);
-    }
     signal(SIGPIPE, SIG_IGN);
+    return loop_catch_signals(&run->loop, on_signal, run);
 }
 
 /* --- SPICE --- */
@@ -218,7 +210,9 @@ static int start(struct run *run)
     err = start_spice(run);
     if (err)
         return err;
-    start_timers_and_signals(run);
+    err = start_timers_and_signals(run);
+    if (err)
+        return err;
     board_start(run->board);
     say_ready(run);
     return 0;

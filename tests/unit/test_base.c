@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -210,6 +211,42 @@ static void test_notifier(void **state UNUSED)
     loop_fini(&loop);
 }
 
+static void on_ending(uv_signal_t *handle, int number)
+{
+    *(int *)handle->data = number;
+}
+
+static int caught(struct loop *loop, int *number, int sent)
+{
+    *number = 0;
+    raise(sent);
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+    return *number;
+}
+
+static void test_signals(void **state UNUSED)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct loop loop;
+    int number = 0;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(numbers); i++) {
+        loop_init(&loop);
+        assert_int_equal(loop_catch_signals(&loop, on_ending, &number), 0);
+        assert_int_equal(caught(&loop, &number, numbers[i]), numbers[i]);
+        loop_fini(&loop);
+    }
+    signal(SIGHUP, SIG_IGN); /* as nohup(1) does */
+    loop_init(&loop);
+    assert_int_equal(loop_catch_signals(&loop, on_ending, &number), 0);
+    assert_int_equal(caught(&loop, &number, SIGHUP), 0);
+    assert_int_equal(caught(&loop, &number, SIGTERM), SIGTERM);
+    loop_fini(&loop);
+    signal(SIGHUP, SIG_DFL);
+}
+
 static void test_files(void **state UNUSED)
 {
     char path[] = "/tmp/minivm-test-XXXXXX", data[8];
@@ -243,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_option_errors_lead_on), cmocka_unit_test(test_values),
         cmocka_unit_test(test_suboptions), cmocka_unit_test(test_loop_runs_calls_of_others),
         cmocka_unit_test(test_notifier),
+        cmocka_unit_test(test_signals),
         cmocka_unit_test(test_files),
     };
 
