@@ -190,7 +190,7 @@ static int add_ram(struct board *board, struct ram *ram, const char *name, uint6
 
     if (base >= end)
         return 0;
-    err = ram_init(ram, name, end - base, 0);
+    err = ram_init_huge(ram, name, end - base, base);
     return err ? err : memory_map_ram(board->machine.memory, ram, base);
 }
 

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define HUGE_PAGE MIB(2)
+
 struct memory {
     const struct memory_backend *backend;
     void *opaque;
@@ -40,17 +42,41 @@ void memory_destroy(struct memory *memory)
     free(memory);
 }
 
-int ram_init(struct ram *ram, const char *name, size_t size, unsigned flags)
+static uint8_t *reserve(size_t size)
 {
-    *ram = (struct ram){.name = name, .size = size, .flags = flags, .fd = -1};
-    ram->host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (ram->host == MAP_FAILED) {
-        ram->host = NULL;
+    void *host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return host == MAP_FAILED ? NULL : host;
+}
+
+static int ram_init_with(struct ram *ram, const char *name, size_t size, unsigned flags, uint8_t *host)
+{
+    *ram = (struct ram){.name = name, .host = host, .size = size, .flags = flags};
+    if (!host)
         return fail(-ENOMEM, "cannot reserve %zu MiB for %s: %s; ask for less memory", size >> 20, name,
                     strerror(errno));
-    }
     /* The guest's memory is not ours to dump. */
-    madvise(ram->host, size, MADV_DONTDUMP);
+    madvise(host, size, MADV_DONTDUMP);
+    return 0;
+}
+
+int ram_init(struct ram *ram, const char *name, size_t size, unsigned flags)
+{
+    return ram_init_with(ram, name, size, flags, reserve(size));
+}
+
+int ram_init_huge(struct ram *ram, const char *name, size_t size, gpa_t base)
+{
+    uint8_t *all = reserve(size + HUGE_PAGE);
+    size_t head = all ? (base - (uintptr_t)all) % HUGE_PAGE : 0;
+    int err = ram_init_with(ram, name, size, 0, all ? all + head : NULL);
+
+    if (err)
+        return err;
+    if (head)
+        munmap(all, head);
+    munmap(ram->host + size, HUGE_PAGE - head);
+    madvise(ram->host, size, MADV_HUGEPAGE);
     return 0;
 }
 
@@ -58,10 +84,7 @@ void ram_fini(struct ram *ram)
 {
     if (ram->host)
         munmap(ram->host, ram->size);
-    if (ram->fd >= 0)
-        close(ram->fd);
     ram->host = NULL;
-    ram->fd = -1;
 }
 
 /* The index of the first block that ends after addr. */

@@ -29,7 +29,6 @@ struct ram {
     uint8_t *host; /* page aligned, zeroed at first */
     size_t size;   /* multiple of 4096 */
     unsigned flags;
-    int fd; /* memfd behind it, or -1 */
     /* memory.c's: */
     bool mapped;
     gpa_t base;
@@ -49,6 +48,11 @@ struct memory *memory_create(const struct memory_backend *backend, void *opaque)
 void memory_destroy(struct memory *memory);
 
 int ram_init(struct ram *ram, const char *name, size_t size, unsigned flags);
+/*
+ * The same for main memory that will lie at `base`. The host may give it huge pages; it is placed so that these are huge
+ * pages of the guest too, which KVM can map as such.
+ */
+int ram_init_huge(struct ram *ram, const char *name, size_t size, gpa_t base);
 void ram_fini(struct ram *ram); /* unmapped before */
 
 int memory_map_ram(struct memory *memory, struct ram *ram, gpa_t base);

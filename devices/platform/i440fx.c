@@ -71,7 +71,6 @@ static void map_run(struct i440fx *bridge, unsigned first, unsigned count)
         .host = segment_memory(bridge, first, view),
         .size = (size_t)count * SEGMENT_SIZE,
         .flags = view == VIEW_RAM ? 0 : RAM_READ_ONLY,
-        .fd = -1,
     };
     if (memory_map_ram(bridge->pci.base.machine->memory, ram,
                        I440FX_SHADOW_BASE + first * SEGMENT_SIZE))

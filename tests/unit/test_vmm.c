@@ -74,6 +74,21 @@ static void test_memory_refuses_overlap(void **state UNUSED)
     memory_destroy(memory);
 }
 
+/* Where a huge page of the host starts, one of the guest does. */
+static void test_memory_in_huge_pages(void **state UNUSED)
+{
+    static const gpa_t bases[] = {0, MIB(1), GIB(4)};
+    struct ram ram;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(bases); i++) {
+        assert_int_equal(ram_init_huge(&ram, "main", MIB(7), bases[i]), 0);
+        assert_int_equal((uintptr_t)ram.host % MIB(2), bases[i] % MIB(2));
+        ram.host[0] = ram.host[MIB(7) - 1] = 1;
+        ram_fini(&ram);
+    }
+}
+
 /* --- bus --- */
 
 struct access {
@@ -471,6 +486,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_copies_across_blocks),
         cmocka_unit_test(test_memory_refuses_overlap),
+        cmocka_unit_test(test_memory_in_huge_pages),
         cmocka_unit_test(test_bus_splits_and_widens),
         cmocka_unit_test(test_bus_newest_region_wins_where_an_access_starts),
         cmocka_unit_test(test_bus_notifiers),
