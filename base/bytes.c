@@ -28,6 +28,16 @@ const uint8_t *reader_bytes(struct reader *r, size_t n)
     return p;
 }
 
+void reader_copy(struct reader *r, void *to, size_t n)
+{
+    const uint8_t *p = reader_bytes(r, n);
+
+    if (p)
+        memcpy(to, p, n);
+    else
+        memset(to, 0, n);
+}
+
 uint8_t reader_u8(struct reader *r)
 {
     const uint8_t *p = reader_bytes(r, 1);

@@ -91,6 +91,8 @@ uint32_t reader_u32(struct reader *r);
 uint64_t reader_u64(struct reader *r);
 /* The next n bytes in place, or NULL (and bad) if there are fewer. */
 const uint8_t *reader_bytes(struct reader *r, size_t n);
+/* The same, copied; zeroes if there are fewer. */
+void reader_copy(struct reader *r, void *to, size_t n);
 
 struct writer {
     uint8_t *data; /* owned; free with writer_fini */

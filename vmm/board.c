@@ -19,6 +19,7 @@
 #include "vmm/kvm.h"
 #include "vmm/linux_boot.h"
 #include "vmm/pci_setup.h"
+#include "vmm/save.h"
 #include "vmm/vcpu.h"
 
 #include <errno.h>
@@ -70,6 +71,7 @@ struct board {
     bool disk_thread;
     struct disk *disks[CONFIG_MAX_DISKS];
 
+    struct save *save; /* its file waits for the disks to be closed */
     struct linux_image *kernel; /* NULL: firmware boots */
     struct e820_entry e820[E820_MAX];
     unsigned e820_count;
@@ -558,6 +560,32 @@ int board_reset(struct board *board)
     return err;
 }
 
+static struct save_machine save_parts(struct board *board)
+{
+    return (struct save_machine){&board->machine, &board->kvm, board->vcpus, board->config,
+                                 {&board->low, &board->main, &board->high}};
+}
+
+int board_save(struct board *board, const char *path)
+{
+    const struct save_machine parts = save_parts(board);
+    int err = save_begin(&board->save, &parts, path);
+
+    if (err)
+        save_resume(&board->machine);
+    return err;
+}
+
+int board_restore(struct board *board, const char *path)
+{
+    const struct save_machine parts = save_parts(board);
+    int err = save_read(&parts, path);
+
+    if (!err)
+        save_resume(&board->machine);
+    return err;
+}
+
 void board_start(struct board *board)
 {
     vcpus_start(board->vcpus);
@@ -636,6 +664,17 @@ static void destroy_devices(struct board *board)
     machine_unlock(&board->machine);
 }
 
+static int finish_save(struct board *board, int err)
+{
+    if (!board->save)
+        return err;
+    if (err) {
+        save_abort(board->save);
+        return err;
+    }
+    return save_commit(board->save);
+}
+
 int board_destroy(struct board *board)
 {
     int err;
@@ -645,6 +684,7 @@ int board_destroy(struct board *board)
     vcpus_destroy(board->vcpus);
     destroy_devices(board);
     err = destroy_disks(board);
+    err = finish_save(board, err);
     net_destroy(board->net);
     chardev_destroy(board->serial);
     chardev_destroy(board->debug);

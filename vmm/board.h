@@ -20,7 +20,10 @@ struct board;
  */
 int board_create(struct board **board, const struct vm_config *config, struct loop *loop,
                  void (*request)(void *opaque, enum machine_request what), void *opaque);
-/* Stops the vCPUs; flushes and closes the disks. The first error that lost data, or 0. */
+/*
+ * Stops the vCPUs; flushes and closes the disks; then a saved machine's file gets its name. The first error that lost
+ * data or the file, or 0.
+ */
 int board_destroy(struct board *board);
 
 /* Everything as at power-on; the vCPUs stand still before and after. */
@@ -28,6 +31,13 @@ int board_reset(struct board *board);
 void board_start(struct board *board);
 void board_stop(struct board *board);
 bool board_running(const struct board *board);
+
+/*
+ * The vCPUs stand still. After board_save() all that is left is board_destroy(); on an error the machine can go on.
+ * board_restore() takes the place of the first board_reset(). 0 or -errno with fail_text().
+ */
+int board_save(struct board *board, const char *path);
+int board_restore(struct board *board, const char *path);
 
 void board_power_button(struct board *board);
 

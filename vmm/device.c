@@ -29,6 +29,11 @@ void machine_clock_stop(struct machine *machine)
     __atomic_store_n(&machine->paused_at, MAX(machine_clock(machine), 1), __ATOMIC_RELEASE);
 }
 
+void machine_clock_set(struct machine *machine, uint64_t time)
+{
+    __atomic_store_n(&machine->paused_at, MAX(time, 1), __ATOMIC_RELEASE);
+}
+
 void device_init(struct device *device, const struct device_ops *ops, struct machine *machine)
 {
     device->ops = ops;

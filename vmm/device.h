@@ -27,9 +27,14 @@ struct device_ops {
     const char *name;
     uint32_t version; /* of the saved state */
     void (*reset)(struct device *device);
-    /* Write all state that a guest could notice; load gets what save wrote, of `version` or older. NULL: stateless. */
+    /*
+     * Write all state that a guest could notice, after all that is in flight has ended; nothing new is begun until
+     * resume. load gets what save wrote, of `version` or older. NULL: stateless.
+     */
     void (*save)(struct device *device, struct writer *w);
     int (*load)(struct device *device, struct reader *r, uint32_t version);
+    /* The machine goes on after save or load: what these stopped is started. NULL: nothing was. */
+    void (*resume)(struct device *device);
     void (*destroy)(struct device *device);
 };
 
@@ -80,6 +85,8 @@ uint64_t machine_clock(struct machine *machine);
 /* The machine's owner calls these when the vCPUs start and stop. */
 void machine_clock_start(struct machine *machine);
 void machine_clock_stop(struct machine *machine);
+/* While it stands still: it was saved at this time. */
+void machine_clock_set(struct machine *machine, uint64_t time);
 
 /* For a device's create: fills in the base and enters it into the machine's list. */
 void device_init(struct device *device, const struct device_ops *ops, struct machine *machine);

@@ -158,6 +158,49 @@ void kvm_reset(struct kvm *kvm)
     ioctl(kvm->vm, KVM_SET_PIT2, &kvm->pit);
 }
 
+/* --- saved state --- */
+
+int kvm_save(struct kvm *kvm, struct writer *w)
+{
+    struct kvm_clock_data clock = {0};
+    struct kvm_pit_state2 pit;
+    struct kvm_irqchip chip;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(kvm->chips); i++) {
+        chip.chip_id = i;
+        if (ioctl(kvm->vm, KVM_GET_IRQCHIP, &chip))
+            return -errno;
+        writer_bytes(w, &chip.chip, sizeof(chip.chip));
+    }
+    if (ioctl(kvm->vm, KVM_GET_PIT2, &pit) || ioctl(kvm->vm, KVM_GET_CLOCK, &clock))
+        return -errno;
+    writer_bytes(w, &pit, sizeof(pit));
+    writer_u64(w, clock.clock);
+    return 0;
+}
+
+int kvm_load(struct kvm *kvm, struct reader *r, uint64_t elapsed)
+{
+    struct kvm_irqchip chips[ARRAY_SIZE(kvm->chips)];
+    struct kvm_clock_data clock = {0};
+    struct kvm_pit_state2 pit;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(chips); i++) {
+        chips[i].chip_id = i;
+        reader_copy(r, &chips[i].chip, sizeof(chips[i].chip));
+    }
+    reader_copy(r, &pit, sizeof(pit));
+    clock.clock = reader_u64(r) + elapsed;
+    if (r->bad)
+        return -EINVAL;
+    for (i = 0; i < ARRAY_SIZE(chips); i++)
+        if (ioctl(kvm->vm, KVM_SET_IRQCHIP, &chips[i]))
+            return -errno;
+    return ioctl(kvm->vm, KVM_SET_PIT2, &pit) || ioctl(kvm->vm, KVM_SET_CLOCK, &clock) ? -errno : 0;
+}
+
 /* --- memory --- */
 
 static int map_slot(void *opaque, struct ram *ram, bool mapped)

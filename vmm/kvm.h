@@ -7,6 +7,7 @@
 #ifndef VMM_KVM_H
 #define VMM_KVM_H
 
+#include "base/bytes.h"
 #include "vmm/bus.h"
 #include "vmm/memory.h"
 
@@ -36,6 +37,9 @@ int kvm_create(struct kvm *kvm);
 void kvm_destroy(struct kvm *kvm);
 /* Interrupt controllers and timer as at power-on; vCPUs stopped. */
 void kvm_reset(struct kvm *kvm);
+/* Interrupt controllers, timer and the paravirtual clock; load: saved `elapsed` nanoseconds ago. 0 or -errno. */
+int kvm_save(struct kvm *kvm, struct writer *w);
+int kvm_load(struct kvm *kvm, struct reader *r, uint64_t elapsed);
 
 extern const struct memory_backend kvm_memory_backend; /* opaque: struct kvm */
 extern const struct bus_backend kvm_bus_backend;       /* opaque: struct kvm; kvm->pio tells ports from memory */

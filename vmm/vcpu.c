@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "vmm/cpu_state.h"
 #include "vmm/cpuid.h"
 
 #include <errno.h>
@@ -13,22 +14,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAX_MSRS 512
-#define MSR_TSC 0x10
-
-/* Everything that a reset must bring back, as KVM made it. */
-struct cpu_state {
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    struct kvm_fpu fpu;
-    struct kvm_xcrs xcrs;
-    struct kvm_lapic_state lapic;
-    struct kvm_mp_state mp_state;
-    struct kvm_vcpu_events events;
-    struct kvm_debugregs debugregs;
-    struct kvm_msrs *msrs; /* owned */
-};
-
 struct vcpu {
     struct vcpus *set;
     unsigned index;
@@ -36,7 +21,7 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool have_thread;
-    struct cpu_state initial;
+    struct cpu_state initial; /* what a reset brings back */
     uint64_t exits;
 };
 
@@ -52,93 +37,7 @@ struct vcpus {
     struct vcpu cpu[];
 };
 
-static_assert(sizeof(struct kvm_msr_entry) == 16, "the MSR list is sized by entries");
-
-/* --- saved registers --- */
-
-static struct kvm_msrs *list_msrs(struct kvm *kvm)
-{
-    struct {
-        struct kvm_msr_list head;
-        uint32_t indices[MAX_MSRS];
-    } list = {.head.nmsrs = MAX_MSRS};
-    struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + MAX_MSRS * sizeof(msrs->entries[0]));
-    unsigned i;
-
-    if (!msrs || ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, &list))
-        return msrs;
-    for (i = 0; i < list.head.nmsrs; i++)
-        if (list.indices[i] != MSR_TSC) /* time goes on */
-            msrs->entries[msrs->nmsrs++].index = list.indices[i];
-    return msrs;
-}
-
-/* KVM stops at the first MSR that it does not give: drop it and ask again. */
-static void read_msrs(struct vcpu *cpu, struct kvm_msrs *msrs)
-{
-    unsigned done = 0;
-
-    while (done < msrs->nmsrs) {
-        struct {
-            struct kvm_msrs head;
-            struct kvm_msr_entry entry;
-        } one = {.head.nmsrs = 1, .entry.index = msrs->entries[done].index};
-
-        if (ioctl(cpu->fd, KVM_GET_MSRS, &one) == 1)
-            msrs->entries[done++].data = one.entry.data;
-        else
-            msrs->entries[done] = msrs->entries[--msrs->nmsrs];
-    }
-}
-
-static void write_msrs(struct vcpu *cpu, const struct kvm_msrs *msrs)
-{
-    unsigned i;
-
-    for (i = 0; i < msrs->nmsrs; i++) {
-        struct {
-            struct kvm_msrs head;
-            struct kvm_msr_entry entry;
-        } one = {.head.nmsrs = 1, .entry = msrs->entries[i]};
-
-        ioctl(cpu->fd, KVM_SET_MSRS, &one);
-    }
-}
-
-static int save_initial(struct vcpu *cpu)
-{
-    struct cpu_state *s = &cpu->initial;
-
-    if (ioctl(cpu->fd, KVM_GET_REGS, &s->regs) || ioctl(cpu->fd, KVM_GET_SREGS, &s->sregs) ||
-        ioctl(cpu->fd, KVM_GET_FPU, &s->fpu) || ioctl(cpu->fd, KVM_GET_LAPIC, &s->lapic) ||
-        ioctl(cpu->fd, KVM_GET_MP_STATE, &s->mp_state) || ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &s->events))
-        return -errno;
-    /* Older or smaller KVMs lack these two. */
-    if (ioctl(cpu->fd, KVM_GET_XCRS, &s->xcrs))
-        s->xcrs.nr_xcrs = 0;
-    ioctl(cpu->fd, KVM_GET_DEBUGREGS, &s->debugregs);
-    s->msrs = list_msrs(cpu->set->kvm);
-    if (!s->msrs)
-        return -ENOMEM;
-    read_msrs(cpu, s->msrs);
-    return 0;
-}
-
-static void restore_initial(struct vcpu *cpu)
-{
-    struct cpu_state *s = &cpu->initial;
-
-    ioctl(cpu->fd, KVM_SET_SREGS, &s->sregs);
-    ioctl(cpu->fd, KVM_SET_REGS, &s->regs);
-    ioctl(cpu->fd, KVM_SET_FPU, &s->fpu);
-    if (s->xcrs.nr_xcrs)
-        ioctl(cpu->fd, KVM_SET_XCRS, &s->xcrs);
-    ioctl(cpu->fd, KVM_SET_DEBUGREGS, &s->debugregs);
-    write_msrs(cpu, s->msrs);
-    ioctl(cpu->fd, KVM_SET_LAPIC, &s->lapic);
-    ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &s->events);
-    ioctl(cpu->fd, KVM_SET_MP_STATE, &s->mp_state);
-}
+/* --- reset --- */
 
 /* Flat segments, paging off, interrupts off: what Linux' 32-bit boot protocol wants. */
 static void enter_protected_mode(struct vcpu *cpu, const struct vcpu_entry *entry)
@@ -164,7 +63,7 @@ void vcpus_reset(struct vcpus *vcpus, const struct vcpu_entry *entry)
     unsigned i;
 
     for (i = 0; i < vcpus->count; i++)
-        restore_initial(&vcpus->cpu[i]);
+        cpu_state_reset(&vcpus->cpu[i].initial, vcpus->cpu[i].fd);
     if (entry->direct)
         enter_protected_mode(&vcpus->cpu[0], entry);
 }
@@ -322,8 +221,11 @@ void vcpus_start(struct vcpus *vcpus)
 
     pthread_mutex_lock(&vcpus->lock);
     if (!vcpus->run) {
-        for (i = 0; i < vcpus->count; i++)
+        for (i = 0; i < vcpus->count; i++) {
             vcpus->cpu[i].run->immediate_exit = 0;
+            /* A guest with a paravirtual clock shall not take the pause for a lock-up; others are refused. */
+            ioctl(vcpus->cpu[i].fd, KVM_KVMCLOCK_CTRL, 0);
+        }
         machine_clock_start(vcpus->machine);
         vcpus->starts++;
         __atomic_store_n(&vcpus->run, true, __ATOMIC_RELEASE);
@@ -366,6 +268,38 @@ uint64_t vcpus_exits(const struct vcpus *vcpus)
     return sum;
 }
 
+/* --- saved state --- */
+
+int vcpus_save(struct vcpus *vcpus, struct writer *w)
+{
+    struct cpu_state state;
+    unsigned i;
+    int err = 0;
+
+    for (i = 0; i < vcpus->count && !err; i++) {
+        err = cpu_state_get(&state, vcpus->kvm, vcpus->cpu[i].fd);
+        if (!err)
+            cpu_state_save(&state, w);
+        cpu_state_fini(&state);
+    }
+    return err;
+}
+
+int vcpus_load(struct vcpus *vcpus, struct reader *r, uint64_t elapsed)
+{
+    struct cpu_state state;
+    unsigned i;
+    int err = 0;
+
+    for (i = 0; i < vcpus->count && !err; i++) {
+        err = cpu_state_load(&state, &vcpus->cpu[i].initial, r);
+        if (!err)
+            err = cpu_state_set(&state, vcpus->cpu[i].fd, elapsed);
+        cpu_state_fini(&state);
+    }
+    return err;
+}
+
 /* --- creation --- */
 
 static int create_vcpu(struct vcpus *set, struct vcpu *cpu)
@@ -387,7 +321,7 @@ static int create_vcpu(struct vcpus *set, struct vcpu *cpu)
         return -ENOMEM;
     err = ioctl(cpu->fd, KVM_SET_CPUID2, cpuid) ? -errno : 0;
     free(cpuid);
-    return err ? err : save_initial(cpu);
+    return err ? err : cpu_state_get(&cpu->initial, kvm, cpu->fd);
 }
 
 static int start_thread(struct vcpu *cpu)
@@ -455,7 +389,7 @@ void vcpus_destroy(struct vcpus *vcpus)
             munmap(cpu->run, vcpus->kvm->run_size);
         if (cpu->fd >= 0)
             close(cpu->fd);
-        free(cpu->initial.msrs);
+        cpu_state_fini(&cpu->initial);
     }
     pthread_cond_destroy(&vcpus->changed);
     pthread_mutex_destroy(&vcpus->lock);

@@ -29,6 +29,9 @@ void vcpus_stop(struct vcpus *vcpus);
 bool vcpus_running(const struct vcpus *vcpus);
 /* Stopped. Registers as at power-on, then the entry. */
 void vcpus_reset(struct vcpus *vcpus, const struct vcpu_entry *entry);
+/* Stopped. All registers of all CPUs; load: of as many, saved `elapsed` nanoseconds ago. 0 or -errno. */
+int vcpus_save(struct vcpus *vcpus, struct writer *w);
+int vcpus_load(struct vcpus *vcpus, struct reader *r, uint64_t elapsed);
 /* KVM exits so far, all vCPUs. Any thread. */
 uint64_t vcpus_exits(const struct vcpus *vcpus);
 

@@ -421,7 +421,6 @@ void virtio_save(struct device *device, struct writer *w)
     writer_u8(w, (uint8_t)d->queue_count);
     for (i = 0; i < d->queue_count; i++)
         save_queue(&d->queues[i], w);
-    in_loop(d, resume_queues, d);
 }
 
 static int load_queue(struct virtio_queue *q, struct reader *r)
@@ -477,7 +476,13 @@ int virtio_load(struct device *device, struct reader *r, uint32_t version UNUSED
         return fail(err, "%s: the saved state makes no sense", device->ops->name);
     }
     virtio_pci_place_notifiers(d, false);
+    return 0;
+}
+
+void virtio_resume(struct device *device)
+{
+    struct virtio_device *d = container_of(device, struct virtio_device, pci.base);
+
     in_loop(d, resume_queues, d);
     notifier_signal(&d->interrupt);
-    return 0;
 }

@@ -85,7 +85,7 @@ struct virtio_device {
 /* --- for models --- */
 
 /* Before: ops, loop (NULL: the main loop), offered, config. After: virtio_add_queue(). The model's device_ops use the
- * four functions below; its own destroy calls virtio_fini(). On error nothing is left behind. */
+ * functions below; its own destroy calls virtio_fini(). On error nothing is left behind. */
 int virtio_init(struct virtio_device *device, const struct device_ops *device_ops,
                 struct machine *machine, uint8_t devfn, const uint16_t *queue_sizes,
                 unsigned queue_count);
@@ -95,6 +95,7 @@ void virtio_reset(struct device *device);
 /* Both also for the model: a device without state of its own uses them as they are. */
 void virtio_save(struct device *device, struct writer *w);
 int virtio_load(struct device *device, struct reader *r, uint32_t version);
+void virtio_resume(struct device *device);
 
 bool virtio_has(const struct virtio_device *device, unsigned feature); /* negotiated */
 

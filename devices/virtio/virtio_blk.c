@@ -282,6 +282,7 @@ static const struct device_ops blk_device_ops = {
     .reset = virtio_reset,
     .save = virtio_save,
     .load = virtio_load,
+    .resume = virtio_resume,
     .destroy = destroy,
 };
 

@@ -211,6 +211,7 @@ static const struct device_ops net_device_ops = {
     .reset = virtio_reset,
     .save = virtio_save,
     .load = virtio_load,
+    .resume = virtio_resume,
     .destroy = destroy,
 };
 
