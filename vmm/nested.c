@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/listener.h"
 #include "base/log.h"
 #include "devices/disk/lock.h"
 #include "vmm/mux.h"
@@ -23,13 +24,22 @@
 #define DRAIN_TICKS   500 /* for output that nobody takes, at the end */
 #define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 2)
 
+struct nested;
+
+/* What listens outside, and what the inside is told to connect it with. */
+struct ear {
+    struct nested *nested;
+    struct listener *listener;
+    char tag[128];
+};
+
 struct nested {
     const struct vm_config *config;
     struct loop loop;
     struct nested_shares shares;
     struct disk_hold *holds[CONFIG_MAX_DISKS];
-    struct nested_listener *listeners[LISTENERS_MAX];
-    unsigned listener_count;
+    struct ear ears[LISTENERS_MAX];
+    unsigned ear_count;
     int spice_port;
     struct nested_host host;
     struct mux *mux;
@@ -127,14 +137,14 @@ static void on_signal(uv_signal_t *handle, int signum)
     mux_control(n->mux, NESTED_SIGNAL, number, sizeof(number));
 }
 
-/* A viewer or somebody at a forwarded port: `tag` says what the inside shall connect it with. */
-static void on_connection(void *opaque, const char *tag, int fd, const char *peer)
+/* A viewer or somebody at a forwarded port. */
+static void on_connection(void *opaque, int fd, const char *peer)
 {
-    struct nested *n = opaque;
+    struct ear *ear = opaque;
     char what[256];
 
-    snprintf(what, sizeof(what), "%s%s", tag, strcmp(tag, "spice ") == 0 ? peer : "");
-    mux_open(n->mux, what, fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    snprintf(what, sizeof(what), "%s%s", ear->tag, strcmp(ear->tag, "spice ") == 0 ? peer : "");
+    mux_open(ear->nested->mux, what, fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 /* --- before it starts --- */
@@ -169,9 +179,26 @@ static int take_locks(struct nested *n)
     return err;
 }
 
-static struct nested_listener **new_listener(struct nested *n)
+static struct ear *PRINTF_LIKE(2, 3) new_ear(struct nested *n, const char *tag, ...)
 {
-    return &n->listeners[n->listener_count++];
+    struct ear *ear = &n->ears[n->ear_count++];
+    va_list args;
+
+    ear->nested = n;
+    va_start(args, tag);
+    vsnprintf(ear->tag, sizeof(ear->tag), tag, args);
+    va_end(args);
+    return ear;
+}
+
+static int hear_tcp(struct nested *n, struct ear *ear, const char *what, const char *address, int *port)
+{
+    return listener_create_tcp(&ear->listener, &n->loop, what, address, port, on_connection, ear);
+}
+
+static int hear_unix(struct nested *n, struct ear *ear, const char *what, const char *path)
+{
+    return listener_create_unix(&ear->listener, &n->loop, what, path, on_connection, ear);
 }
 
 static int listen_spice(struct nested *n)
@@ -181,13 +208,11 @@ static int listen_spice(struct nested *n)
 
     n->spice_port = c->spice_port;
     if (c->spice_port >= 0)
-        err = nested_listen_tcp(new_listener(n), &n->loop,
-                                c->spice_listen ? c->spice_listen : "127.0.0.1", &n->spice_port,
-                                on_connection, n, "spice ");
+        err = hear_tcp(n, new_ear(n, "spice "), "SPICE", c->spice_listen ? c->spice_listen : "127.0.0.1",
+                       &n->spice_port);
     if (!err && c->spice_unix)
-        err = nested_listen_unix(new_listener(n), &n->loop, c->spice_unix, on_connection, n,
-                                 "spice ");
-    return err ? fail_prefix(err, "SPICE") : 0;
+        err = hear_unix(n, new_ear(n, "spice "), "SPICE", c->spice_unix);
+    return err;
 }
 
 static int listen_forwards(struct nested *n)
@@ -199,12 +224,10 @@ static int listen_forwards(struct nested *n)
         const struct net_forward *f = &n->config->forwards[i];
         const char *host = f->host[0] ? f->host : "127.0.0.1";
         int port = f->host_port;
-        char tag[128];
 
-        snprintf(tag, sizeof(tag), "tcp %s %d", host, port);
-        err = nested_listen_tcp(new_listener(n), &n->loop, host, &port, on_connection, n, tag);
+        err = hear_tcp(n, new_ear(n, "tcp %s %d", host, port), "--forward", host, &port);
     }
-    return err ? fail_prefix(err, "--forward") : 0;
+    return err;
 }
 
 /* --- START --- */
@@ -361,8 +384,8 @@ static void finish(struct nested *n)
 {
     unsigned i;
 
-    while (n->listener_count)
-        nested_listener_destroy(n->listeners[--n->listener_count]);
+    while (n->ear_count)
+        listener_destroy(n->ears[--n->ear_count].listener);
     mux_destroy(n->mux);
     nested_bridge_destroy(n->bridge);
     nested_host_stop(&n->host);

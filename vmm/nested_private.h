@@ -40,20 +40,6 @@ int nested_host_start(struct nested_host *host, const struct vm_config *config,
 const char *nested_host_last_words(struct nested_host *host, char *line, size_t size);
 void nested_host_stop(struct nested_host *host);
 
-/* --- nested_listen.c: sockets that outsiders connect to --- */
-
-struct nested_listener;
-
-/* A numeric address; *port 0: any free one, which is written back. `accepted` owns the descriptor. */
-int nested_listen_tcp(struct nested_listener **listener, struct loop *loop, const char *address,
-                      int *port,
-                      void (*accepted)(void *opaque, const char *tag, int fd, const char *peer),
-                      void *opaque, const char *tag);
-int nested_listen_unix(struct nested_listener **listener, struct loop *loop, const char *path,
-                       void (*accepted)(void *opaque, const char *tag, int fd, const char *peer),
-                       void *opaque, const char *tag);
-void nested_listener_destroy(struct nested_listener *listener); /* NULL is fine */
-
 /* --- nested_bridge.c: a character back end made into a descriptor --- */
 
 struct nested_bridge;

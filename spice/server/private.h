@@ -21,7 +21,6 @@
 
 struct display_port;
 struct link;
-struct listener;
 
 /* One client: its main channel and what joined it. It lives as long as its main channel. */
 struct session {
@@ -60,11 +59,6 @@ void server_adopt(struct spice_server *server, const struct channel_params *para
 /* Choose the mouse mode and tell all clients. */
 void server_set_mouse_mode(struct spice_server *server, bool client);
 
-/* listener.c */
-int listener_create_tcp(struct listener **listener, struct spice_server *server,
-                        const char *address, int *port);
-int listener_create_unix(struct listener **listener, struct spice_server *server, const char *path);
-void listener_destroy(struct listener *listener);
 
 /* link.c */
 void link_start(struct spice_server *server, struct stream *stream);

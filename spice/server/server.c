@@ -1,5 +1,6 @@
 /* The server as the rest of the machine sees it (server.h), and where linked streams become channels. */
 #include "base/error.h"
+#include "base/listener.h"
 #include "spice/server/private.h"
 
 #include <errno.h>
@@ -133,6 +134,11 @@ static int configure(struct spice_server *server, const struct spice_config *con
     return err ? err : copy_text(&server->name, config->name);
 }
 
+static void on_connection(void *opaque, int fd, const char *peer)
+{
+    spice_server_accept(opaque, fd, peer);
+}
+
 static int listen_all(struct spice_server *server, const struct spice_config *config)
 {
     const char *address = config->listen ? config->listen : "127.0.0.1";
@@ -140,11 +146,12 @@ static int listen_all(struct spice_server *server, const struct spice_config *co
 
     server->port = -1;
     if (port >= 0) {
-        err = listener_create_tcp(&server->listeners[0], server, address, &port);
+        err = listener_create_tcp(&server->listeners[0], server->loop, "SPICE", address, &port, on_connection, server);
         server->port = err ? -1 : port;
     }
     if (!err && config->unix_path)
-        err = listener_create_unix(&server->listeners[1], server, config->unix_path);
+        err = listener_create_unix(&server->listeners[1], server->loop, "SPICE", config->unix_path, on_connection,
+                                   server);
     return err;
 }
 

@@ -143,7 +143,7 @@ static void bad_specs(void **state UNUSED)
         assert_true(strlen(fail_text()) > 10);
     }
     memset(text + 10, 'x', 150);
-    assert_int_equal(chardev_create(&c, &loop, text), -EINVAL);
+    assert_int_equal(chardev_create(&c, &loop, text), -ENAMETOOLONG);
     loop_fini(&loop);
     chardev_destroy(NULL);
 }
