@@ -98,10 +98,16 @@ static bool write_png(const struct screenshot *shot, FILE *file)
     return ok;
 }
 
-int screenshot_save(const struct screenshot *shot, const char *path)
+static bool ends_in_ppm(const char *path)
 {
     size_t length = strlen(path);
-    bool ppm = length > 4 && strcmp(path + length - 4, ".ppm") == 0, ok;
+
+    return length > 4 && strcmp(path + length - 4, ".ppm") == 0;
+}
+
+int screenshot_save(const struct screenshot *shot, const char *path, enum screenshot_format format)
+{
+    bool ppm = format == SCREENSHOT_PPM || (format == SCREENSHOT_BY_NAME && ends_in_ppm(path)), ok;
     FILE *file = fopen(path, "wbe");
 
     if (!file)
@@ -114,13 +120,15 @@ int screenshot_save(const struct screenshot *shot, const char *path)
     return 0;
 }
 
-int screenshot_write(struct display *display, const char *path)
+int screenshot_write(struct display *display, const char *path, enum screenshot_format format)
 {
     struct screenshot shot;
     int err = screenshot_take(&shot, display);
 
-    if (!err)
-        err = screenshot_save(&shot, path);
+    if (err)
+        fail(err, "screenshot '%s': the display shows nothing now", path);
+    else
+        err = screenshot_save(&shot, path, format);
     screenshot_fini(&shot);
     return err;
 }

@@ -18,9 +18,12 @@ struct screenshot {
 int screenshot_take(struct screenshot *shot, struct display *display);
 void screenshot_fini(struct screenshot *shot);
 
-/* Write one: binary PPM if the name ends in ".ppm", else PNG. Any thread. 0 or -errno with fail_text(). */
-int screenshot_save(const struct screenshot *shot, const char *path);
+/* By name: binary PPM if it ends in ".ppm", else PNG. */
+enum screenshot_format { SCREENSHOT_BY_NAME, SCREENSHOT_PPM, SCREENSHOT_PNG };
+
+/* Write one. Any thread. 0 or -errno with fail_text(). */
+int screenshot_save(const struct screenshot *shot, const char *path, enum screenshot_format format);
 /* Take one and save it. */
-int screenshot_write(struct display *display, const char *path);
+int screenshot_write(struct display *display, const char *path, enum screenshot_format format);
 
 #endif

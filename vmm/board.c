@@ -510,7 +510,7 @@ int board_create(struct board **created, const struct vm_config *config, struct 
     if (!err)
         err = vcpus_create(&board->vcpus, &board->machine, &board->kvm, config->cpus);
     if (!err)
-        err = board_reset(board);
+        err = config->restore ? board_restore(board, config->restore) : board_reset(board);
     *created = board;
     return err;
 }

@@ -27,6 +27,8 @@ STRING(spice_listen)
 STRING(spice_unix)
 STRING(spice_password_file)
 STRING(screenshot)
+STRING(control)
+STRING(restore)
 
 static int choose(const char *value, const char *const *names, int *chosen)
 {
@@ -315,6 +317,8 @@ static const struct option_def run_options[] = {
     {"expect", "REGEX", "end with 0 when a line of the serial output matches", set_expect},
     {"timeout", "SECONDS", "end with 3 when it takes longer", set_timeout},
     {"screenshot", "FILE.png", "write the guest's screen there at the end", set_screenshot},
+    {"control", "PATH", "a unix socket that takes QMP commands", set_control},
+    {"restore", "FILE", "go on from where a machine was saved, instead of booting", set_restore},
     {"on-poweroff", "destroy|restart|preserve", "what follows when the guest powers off", set_on_poweroff},
     {"on-reboot", "destroy|restart|preserve", "... reboots (default restart)", set_on_reboot},
     {"on-crash", "destroy|restart|preserve", "... crashes", set_on_crash},

@@ -63,6 +63,8 @@ struct vm_config {
 
     bool headless;
     const char *expect, *screenshot;
+    const char *control; /* QMP's socket; NULL: none */
+    const char *restore; /* a saved machine; NULL: boot */
     unsigned timeout; /* seconds; 0: none */
     enum config_action on_poweroff, on_reboot, on_crash;
 

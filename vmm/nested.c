@@ -7,6 +7,7 @@
 #include "devices/disk/lock.h"
 #include "vmm/mux.h"
 #include "vmm/nested_private.h"
+#include "vmm/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@
 #define START_TIMEOUT 180 /* seconds until the machine inside must have been started */
 #define DRAIN_TICK_MS 10
 #define DRAIN_TICKS   500 /* for output that nobody takes, at the end */
-#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 2)
+#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 3)
 
 struct nested;
 
@@ -215,6 +216,13 @@ static int listen_spice(struct nested *n)
     return err;
 }
 
+static int listen_control(struct nested *n)
+{
+    const char *path = n->config->control;
+
+    return path ? hear_unix(n, new_ear(n, RELAY_CONTROL), "--control", path) : 0;
+}
+
 static int listen_forwards(struct nested *n)
 {
     unsigned i;
@@ -365,6 +373,8 @@ static int start(struct nested *n, int argc, char **argv)
         err = take_locks(n);
     if (!err)
         err = listen_spice(n);
+    if (!err)
+        err = listen_control(n);
     if (!err)
         err = listen_forwards(n);
     if (!err)

@@ -12,7 +12,7 @@
  * exit status.
  *
  * Streams are opened by the outside: "stdin", "stdout", "stderr"; "serial"; "spice PEER" for a viewer;
- * "tcp HOST PORT" for a forwarded port.
+ * "control" for somebody at --control; "tcp HOST PORT" for a forwarded port.
  */
 #ifndef VMM_NESTED_H
 #define VMM_NESTED_H

@@ -167,7 +167,8 @@ static void on_ended(void *opaque, uint16_t id)
 
 /* --- streams --- */
 
-static void open_viewer(struct agent *agent, uint16_t id, const char *peer)
+/* A viewer or somebody at --control. */
+static void open_relayed(struct agent *agent, uint16_t id, const char *peer)
 {
     int ends[2], err;
 
@@ -253,9 +254,11 @@ static void on_opened(void *opaque, uint16_t id, const char *what)
             return;
         }
     if (strncmp(what, "spice ", 6) == 0) {
-        open_viewer(agent, id, what + 6);
+        open_relayed(agent, id, what + 6);
     } else if (strncmp(what, "tcp ", 4) == 0) {
         open_forward(agent, id, what + 4);
+    } else if (strcmp(what, RELAY_CONTROL) == 0) {
+        open_relayed(agent, id, RELAY_CONTROL);
     } else if (strcmp(what, "serial") == 0) {
         agent->serial = id;
         uv_timer_start(&agent->serial_retry, try_serial, 0, SERIAL_RETRY);

@@ -131,6 +131,11 @@ int nested_shares_collect(struct nested_shares *shares, const struct vm_config *
         err = add_output(shares, config->debug_port);
     if (!err && config->screenshot)
         err = add_file(shares, config->screenshot, true);
+    /* Where its commands write files. */
+    if (!err && config->control)
+        err = add_file(shares, config->control, true);
+    if (!err && config->restore)
+        err = add_file(shares, config->restore, false);
     qsort(shares->share, shares->count, sizeof(shares->share[0]), compare);
     return err;
 }

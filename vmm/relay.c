@@ -11,7 +11,8 @@
 #define PEER_MAX 64
 
 struct relay {
-    struct spice_server *server;
+    listener_accepted *accepted;
+    void *opaque;
     uv_poll_t poll;
 };
 
@@ -64,12 +65,12 @@ static void on_ready(uv_poll_t *poll, int status UNUSED, int events UNUSED)
     int fd;
 
     while ((fd = receive(RELAY_FD, peer)) >= 0)
-        spice_server_accept(relay->server, fd, peer);
+        relay->accepted(relay->opaque, fd, peer);
     if (recv(RELAY_FD, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
         uv_poll_stop(poll);
 }
 
-int relay_create(struct relay **relay, struct loop *loop, struct spice_server *server)
+int relay_create(struct relay **relay, struct loop *loop, listener_accepted *accepted, void *opaque)
 {
     struct relay *r = calloc(1, sizeof(*r));
     int err = r ? uv_poll_init(&loop->uv, &r->poll, RELAY_FD) : -ENOMEM;
@@ -78,7 +79,8 @@ int relay_create(struct relay **relay, struct loop *loop, struct spice_server *s
         free(r);
         return fail(err, "--relayed is for use inside a software host only");
     }
-    r->server = server;
+    r->accepted = accepted;
+    r->opaque = opaque;
     r->poll.data = r;
     uv_poll_start(&r->poll, UV_READABLE, on_ready);
     *relay = r;

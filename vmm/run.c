@@ -1,13 +1,8 @@
-#include "vmm/run.h"
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "backend/screenshot.h"
-#include "spice/server/server.h"
-#include "vmm/board.h"
-#include "vmm/expect.h"
-#include "vmm/relay.h"
+#include "vmm/run_private.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,24 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
-#define PASSWORD_MAX 60  /* what SPICE's ticket can carry */
 #define GRACE_SECONDS 90 /* for a guest that was told to power off */
-
-struct run {
-    const struct vm_config *config;
-    struct loop loop;
-    struct board *board;
-    struct spice_server *spice;
-    struct relay *relay;
-    char password[PASSWORD_MAX + 1];
-    struct expect expect;
-    bool expecting, met;
-    uv_timer_t timeout, grace;
-    bool terminating; /* a signal has asked the guest to power off */
-    bool ended;
-    enum run_status status;
-};
 
 /* The first end counts. */
 static void end(struct run *run, enum run_status status)
@@ -42,6 +22,78 @@ static void end(struct run *run, enum run_status status)
     run->ended = true;
     run->status = status;
     loop_stop(&run->loop);
+}
+
+static void start_guest(struct run *run)
+{
+    run->state = RUN_STATE_RUNNING;
+    board_start(run->board);
+}
+
+/* --- what somebody at --control does --- */
+
+void run_pause(struct run *run)
+{
+    if (run->state != RUN_STATE_RUNNING)
+        return;
+    board_stop(run->board);
+    run->state = RUN_STATE_PAUSED;
+    qmp_event(run->qmp, "STOP", NULL);
+}
+
+int run_resume(struct run *run)
+{
+    if (run->state == RUN_STATE_SHUTDOWN || run->state == RUN_STATE_CRASHED)
+        return fail(-EBUSY, "Resetting the Virtual Machine is required");
+    if (run->state == RUN_STATE_PAUSED) {
+        start_guest(run);
+        qmp_event(run->qmp, "RESUME", NULL);
+    }
+    return 0;
+}
+
+/* A machine that was paused stays so. */
+int run_reset(struct run *run)
+{
+    int err;
+
+    board_stop(run->board);
+    err = board_reset(run->board);
+    if (err)
+        return fail(err, "the machine cannot be reset: %s", strerror(-err));
+    qmp_event(run->qmp, "RESET", json_pack("{s:b, s:s}", "guest", 0, "reason", "host-qmp-system-reset"));
+    if (run->state == RUN_STATE_PAUSED)
+        return 0;
+    start_guest(run);
+    return 0;
+}
+
+void run_power_down(struct run *run)
+{
+    run_resume(run);
+    board_power_button(run->board);
+    qmp_event(run->qmp, "POWERDOWN", NULL);
+}
+
+int run_save(struct run *run, const char *path)
+{
+    int err;
+
+    board_stop(run->board);
+    err = board_save(run->board, path);
+    if (err && run->state == RUN_STATE_RUNNING)
+        board_start(run->board);
+    if (err)
+        return err;
+    run->saving = true;
+    end(run, RUN_OK);
+    return 0;
+}
+
+void run_quit(struct run *run)
+{
+    qmp_event(run->qmp, "SHUTDOWN", json_pack("{s:b, s:s}", "guest", 0, "reason", "host-qmp-quit"));
+    end(run, RUN_OK);
 }
 
 /* --- what the guest does --- */
@@ -55,7 +107,21 @@ static void restart(struct run *run)
         end(run, RUN_FAILED);
         return;
     }
-    board_start(run->board);
+    start_guest(run);
+}
+
+static void tell_request(struct run *run, enum machine_request what, enum config_action action)
+{
+    static const char *const actions[] = {"poweroff", "run", "pause"}; /* by enum config_action */
+
+    if (what == MACHINE_CRASH)
+        qmp_event(run->qmp, "GUEST_PANICKED", json_pack("{s:s}", "action", actions[action]));
+    else if (what == MACHINE_RESET && action == ACTION_RESTART)
+        qmp_event(run->qmp, "RESET", json_pack("{s:b, s:s}", "guest", 1, "reason", "guest-reset"));
+    else
+        qmp_event(run->qmp, "SHUTDOWN",
+                  json_pack("{s:b, s:s}", "guest", 1, "reason",
+                            what == MACHINE_RESET ? "guest-reset" : "guest-shutdown"));
 }
 
 static void on_request(void *opaque, enum machine_request what)
@@ -70,6 +136,8 @@ static void on_request(void *opaque, enum machine_request what)
         log_error("the guest crashed");
     if (what == MACHINE_POWEROFF && run->terminating)
         action = ACTION_DESTROY;
+    run->state = what == MACHINE_CRASH ? RUN_STATE_CRASHED : RUN_STATE_SHUTDOWN;
+    tell_request(run, what, action);
     if (action == ACTION_RESTART) {
         restart(run);
     } else if (action == ACTION_PRESERVE) {
@@ -118,7 +186,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 {
     struct run *run = handle->data;
 
-    if (run->terminating || !board_running(run->board)) {
+    if (run->terminating || run->state == RUN_STATE_SHUTDOWN || run->state == RUN_STATE_CRASHED) {
         if (run->terminating)
             log_error("ended by a second %s: the guest had no time to power off",
                       signum == SIGINT ? "Ctrl-C" : "signal");
@@ -126,7 +194,7 @@ static void on_signal(uv_signal_t *handle, int signum)
         return;
     }
     run->terminating = true;
-    board_power_button(run->board);
+    run_power_down(run);
     uv_timer_start(&run->grace, on_grace_over, GRACE_SECONDS * 1000, 0);
 }
 
@@ -166,9 +234,19 @@ static int start_spice(struct run *run)
     err = spice_server_create(&run->spice, &run->loop, &spice, board_input(run->board));
     if (!err && board_display(run->board))
         err = spice_server_add_display(run->spice, board_display(run->board));
-    if (!err && c->relayed)
-        err = relay_create(&run->relay, &run->loop, run->spice);
     return err;
+}
+
+static void on_relayed(void *opaque, int fd, const char *peer)
+{
+    struct run *run = opaque;
+
+    if (run->qmp && strcmp(peer, RELAY_CONTROL) == 0)
+        qmp_accept(run->qmp, fd);
+    else if (run->spice)
+        spice_server_accept(run->spice, fd, peer);
+    else
+        close(fd);
 }
 
 static void say_ready(struct run *run)
@@ -208,12 +286,15 @@ static int start(struct run *run)
     if (run->expecting)
         chardev_set_tap(board_serial(run->board), on_serial, run);
     err = start_spice(run);
+    if (!err)
+        err = control_start(run);
+    if (!err && c->relayed)
+        err = relay_create(&run->relay, &run->loop, on_relayed, run);
+    if (!err)
+        err = start_timers_and_signals(run);
     if (err)
         return err;
-    err = start_timers_and_signals(run);
-    if (err)
-        return err;
-    board_start(run->board);
+    start_guest(run);
     say_ready(run);
     return 0;
 }
@@ -221,10 +302,10 @@ static int start(struct run *run)
 static void take_screenshot(struct run *run)
 {
     const char *path = run->config->screenshot;
-    int err = path ? screenshot_write(board_display(run->board), path) : 0;
+    int err = path ? screenshot_write(board_display(run->board), path, SCREENSHOT_BY_NAME) : 0;
 
     if (err) {
-        log_error("screenshot '%s': %s", path, fail_text());
+        log_error("%s", fail_text());
         run->status = run->status == RUN_OK ? RUN_FAILED : run->status;
     }
 }
@@ -237,9 +318,12 @@ static void finish(struct run *run)
     spice_server_destroy(run->spice);
     err = board_destroy(run->board);
     if (err) {
-        log_error("a disk lost data: %s", strerror(-err));
+        log_error("%s: %s", run->saving ? "the machine was not saved" : "a disk lost data", strerror(-err));
         run->status = RUN_HOST;
     }
+    if (run->saving)
+        qmp_answer(run->qmp, err ? fail(err, "the machine was not saved: %s", strerror(-err)) : 0);
+    qmp_destroy(run->qmp);
     if (run->expecting)
         expect_fini(&run->expect);
     loop_fini(&run->loop);

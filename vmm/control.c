@@ -1,0 +1,117 @@
+/* control.c - the commands of --control, by QEMU's names; `save` is minivm's own. */
+#include "base/error.h"
+#include "backend/screenshot.h"
+#include "vmm/run_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char *string_of(const json_t *arguments, const char *name)
+{
+    return json_string_value(json_object_get(arguments, name));
+}
+
+/* --- questions --- */
+
+static int query_status(void *opaque, const json_t *arguments UNUSED, json_t **result)
+{
+    static const char *const names[] = {
+        [RUN_STATE_RUNNING] = "running",
+        [RUN_STATE_PAUSED] = "paused",
+        [RUN_STATE_SHUTDOWN] = "shutdown",
+        [RUN_STATE_CRASHED] = "guest-panicked",
+    };
+    const struct run *run = opaque;
+
+    *result = json_pack("{s:s, s:b, s:b}", "status", names[run->state], "running", board_running(run->board),
+                        "singlestep", 0);
+    return 0;
+}
+
+static int query_name(void *opaque, const json_t *arguments UNUSED, json_t **result)
+{
+    const struct run *run = opaque;
+
+    *result = json_pack("{s:s}", "name", run->config->name);
+    return 0;
+}
+
+static int query_kvm(void *opaque UNUSED, const json_t *arguments UNUSED, json_t **result)
+{
+    *result = json_pack("{s:b, s:b}", "enabled", 1, "present", 1);
+    return 0;
+}
+
+/* --- life --- */
+
+static int stop(void *opaque, const json_t *arguments UNUSED, json_t **result UNUSED)
+{
+    run_pause(opaque);
+    return 0;
+}
+
+static int cont(void *opaque, const json_t *arguments UNUSED, json_t **result UNUSED)
+{
+    return run_resume(opaque);
+}
+
+static int system_reset(void *opaque, const json_t *arguments UNUSED, json_t **result UNUSED)
+{
+    return run_reset(opaque);
+}
+
+static int system_powerdown(void *opaque, const json_t *arguments UNUSED, json_t **result UNUSED)
+{
+    run_power_down(opaque);
+    return 0;
+}
+
+static int quit(void *opaque, const json_t *arguments UNUSED, json_t **result UNUSED)
+{
+    run_quit(opaque);
+    return 0;
+}
+
+static int save(void *opaque, const json_t *arguments, json_t **result UNUSED)
+{
+    int err = run_save(opaque, string_of(arguments, "filename"));
+
+    return err ? err : QMP_LATER;
+}
+
+/* --- pictures --- */
+
+static int screendump(void *opaque, const json_t *arguments, json_t **result UNUSED)
+{
+    const struct run *run = opaque;
+    const char *format = string_of(arguments, "format"), *path = string_of(arguments, "filename");
+
+    if (!board_display(run->board))
+        return fail(-ENODEV, "There is no console to take a screendump from");
+    if (format && strcmp(format, "png") != 0 && strcmp(format, "ppm") != 0)
+        return fail(-EINVAL, "Invalid parameter '%s'", format);
+    return screenshot_write(board_display(run->board), path,
+                            format && strcmp(format, "png") == 0 ? SCREENSHOT_PNG : SCREENSHOT_PPM);
+}
+
+static const struct qmp_command commands[] = {
+    {"query-status", "", query_status},
+    {"query-name", "", query_name},
+    {"query-kvm", "", query_kvm},
+    {"stop", "", stop},
+    {"cont", "", cont},
+    {"system_reset", "", system_reset},
+    {"system_powerdown", "", system_powerdown},
+    {"quit", "", quit},
+    {"save", "filename:s", save},
+    {"screendump", "filename:s format:s?", screendump},
+};
+
+int control_start(struct run *run)
+{
+    const char *path = run->config->relayed ? NULL : run->config->control;
+
+    if (!run->config->control)
+        return 0;
+    return qmp_create(&run->qmp, &run->loop, path, commands, ARRAY_SIZE(commands), run);
+}

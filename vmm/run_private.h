@@ -1,0 +1,56 @@
+/*
+ * run_private.h - one run of a machine: what run.c and control.c share.
+ *
+ * Thread: the main loop's.
+ */
+#ifndef VMM_RUN_PRIVATE_H
+#define VMM_RUN_PRIVATE_H
+
+#include "spice/server/server.h"
+#include "vmm/board.h"
+#include "vmm/expect.h"
+#include "vmm/qmp.h"
+#include "vmm/relay.h"
+#include "vmm/run.h"
+
+#define PASSWORD_MAX 60 /* what SPICE's ticket can carry */
+
+enum run_state { RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN, RUN_STATE_CRASHED };
+
+struct run {
+    const struct vm_config *config;
+    struct loop loop;
+    struct board *board;
+    struct spice_server *spice;
+    struct qmp *qmp; /* NULL: no --control */
+    struct relay *relay;
+    char password[PASSWORD_MAX + 1];
+    struct expect expect;
+    bool expecting, met;
+    uv_timer_t timeout, grace;
+    enum run_state state;
+    bool terminating; /* a signal has asked the guest to power off */
+    bool saving;      /* the machine is in a file, but for its disks' last writes; somebody waits for the answer */
+    bool ended;
+    enum run_status status;
+};
+
+/* --- run.c --- */
+
+void run_pause(struct run *run);
+/* -EBUSY with fail_text() for a machine that has ended and is only kept. */
+int run_resume(struct run *run);
+int run_reset(struct run *run);
+/* Presses the power button; a paused machine goes on. */
+void run_power_down(struct run *run);
+/* Ends the run if it works; 0 or -errno with fail_text(), and then the machine is as it was. */
+int run_save(struct run *run, const char *path);
+/* Ends it without asking the guest. */
+void run_quit(struct run *run);
+
+/* --- control.c --- */
+
+/* --control's socket and the connections that a relay hands over. */
+int control_start(struct run *run);
+
+#endif
