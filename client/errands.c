@@ -48,7 +48,7 @@ static int take_screenshot(struct session *s)
     err = copy_primary(s->screen, &shot);
     screen_unlock(s->screen);
     if (!err)
-        err = screenshot_save(&shot, s->options->screenshot);
+        err = screenshot_save(&shot, s->options->screenshot, SCREENSHOT_BY_NAME);
     screenshot_fini(&shot);
     return err;
 }

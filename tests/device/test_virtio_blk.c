@@ -565,6 +565,7 @@ static void saved_in_flight(void **state UNUSED)
     reader_init(&r, w.data, w.size);
     machine_lock(&f->m.base);
     assert_int_equal(device->ops->load(device, &r, 1), 0);
+    device->ops->resume(device);
     machine_unlock(&f->m.base);
     for (i = 0; i < 128; i++)
         assert_true(driver_take_used(&f->q, &head, NULL));

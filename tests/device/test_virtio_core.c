@@ -300,6 +300,7 @@ static void saved_state(void **state UNUSED)
         writer_init(&w, MIB(1));
         machine_lock(&f->m.base);
         device->ops->save(device, &w);
+        device->ops->resume(device);
         machine_unlock(&f->m.base);
         assert_false(w.bad);
         ask(f, 64, false); /* it goes on after saving */
@@ -312,6 +313,7 @@ static void saved_state(void **state UNUSED)
         reader_init(&r, w.data, w.size);
         machine_lock(&f->m.base);
         assert_int_equal(device->ops->load(device, &r, device->ops->version), 0);
+        device->ops->resume(device);
         machine_unlock(&f->m.base);
         assert_int_equal(reader_left(&r), 0);
         ask(f, 64, false);

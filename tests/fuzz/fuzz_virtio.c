@@ -279,6 +279,7 @@ static void save_and_load(struct fixture *f, unsigned n UNUSED, struct input *in
         reader_init(&r, w.data, w.size);
         if (device->ops->load(device, &r, device->ops->version) != 0 && !(spoil && in->size))
             abort();
+        device->ops->resume(device);
         writer_fini(&w);
     }
     machine_unlock(&f->m.base);

@@ -1,0 +1,44 @@
+"""A QMP client of twenty lines, for tests that stop, save and look at machines."""
+import json, os, socket, time
+
+
+class Error(Exception):
+    pass
+
+
+class Qmp:
+    def __init__(self, path, patience=30):
+        end = time.monotonic() + patience
+        while True:
+            self.socket = socket.socket(socket.AF_UNIX)
+            try:
+                self.socket.connect(path)
+                break
+            except OSError:
+                self.socket.close()
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+        self.file = self.socket.makefile('rw')
+        self.greeting = json.loads(self.file.readline())
+        self.events = []
+        self('qmp_capabilities')
+
+    def __call__(self, command, **arguments):
+        self.file.write(json.dumps({'execute': command, 'arguments': arguments, 'id': command}))
+        self.file.flush()
+        while True:
+            line = self.file.readline()
+            if not line:
+                raise Error('%s: the connection ended' % command)
+            message = json.loads(line)
+            if message.get('id') != command:
+                self.events.append(message)
+            elif 'error' in message:
+                raise Error(message['error']['desc'])
+            else:
+                return message['return']
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
