@@ -145,6 +145,8 @@ static int init_machine(struct board *board, struct loop *loop)
 
     if (err)
         return err;
+    if (board->config->no_hyperv)
+        kvm_hide_hyperv(&board->kvm);
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&m->lock, &recursive);

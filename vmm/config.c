@@ -73,6 +73,15 @@ static int set_accel(void *opaque, const char *value)
     return err;
 }
 
+static int set_hyperv(void *opaque, const char *value)
+{
+    static const char *const names[] = {"on", "off", NULL};
+    int chosen = 0, err = choose(value, names, &chosen);
+
+    ((struct vm_config *)opaque)->no_hyperv = chosen == 1;
+    return err;
+}
+
 /* The words of a suboption do not last. */
 static void set_copy(const char **field, const char *value)
 {
@@ -294,6 +303,7 @@ static const struct option_def run_options[] = {
     {"memory", "SIZE", "guest memory, 64M to 1024G (default 2G)", set_memory},
     {"cpus", "N", "virtual CPUs, 1 to 16 (default 2)", set_cpus},
     {"accel", "auto|kvm|nested", "this host's KVM, or a software host (default auto)", set_accel},
+    {"hyperv", "on|off", "what Windows knows of Hyper-V, beside KVM's own (default on)", set_hyperv},
     {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
     {"kernel", "FILE", "boot this Linux kernel directly", set_kernel},

@@ -36,6 +36,7 @@ struct vm_config {
     uint64_t memory;  /* bytes */
     unsigned cpus;
     enum config_accel accel;
+    bool no_hyperv;
 
     struct disk_options disks[CONFIG_MAX_DISKS];
     unsigned disk_count;

@@ -48,14 +48,31 @@ static int open_device(struct kvm *kvm)
     return 0;
 }
 
+static int fetch_list(struct kvm *kvm, unsigned long request, struct kvm_cpuid2 **list)
+{
+    *list = calloc(1, sizeof(**list) + CPUID_ENTRIES * sizeof((*list)->entries[0]));
+    if (!*list)
+        return -ENOMEM;
+    (*list)->nent = CPUID_ENTRIES;
+    return ioctl(kvm->fd, request, *list) ? -errno : 0;
+}
+
+void kvm_hide_hyperv(struct kvm *kvm)
+{
+    free(kvm->hyperv);
+    kvm->hyperv = NULL;
+}
+
 static int fetch_cpuid(struct kvm *kvm)
 {
-    kvm->cpuid = calloc(1, sizeof(*kvm->cpuid) + CPUID_ENTRIES * sizeof(kvm->cpuid->entries[0]));
-    if (!kvm->cpuid)
-        return -ENOMEM;
-    kvm->cpuid->nent = CPUID_ENTRIES;
-    if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid))
-        return fail(-errno, "/dev/kvm does not tell its CPU features: %s", strerror(errno));
+    int err = fetch_list(kvm, KVM_GET_SUPPORTED_CPUID, &kvm->cpuid);
+
+    if (err)
+        return fail(err, "/dev/kvm does not tell its CPU features: %s", strerror(-err));
+    /* Kernels before 5.11 tell it per vCPU only: Windows does without there. */
+    if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYS_HYPERV_CPUID) <= 0 ||
+        fetch_list(kvm, KVM_GET_SUPPORTED_HV_CPUID, &kvm->hyperv))
+        kvm_hide_hyperv(kvm);
     return 0;
 }
 
@@ -145,6 +162,7 @@ void kvm_destroy(struct kvm *kvm)
     if (kvm->fd >= 0)
         close(kvm->fd);
     free(kvm->cpuid);
+    free(kvm->hyperv);
     free(kvm->routing);
     pthread_mutex_destroy(&kvm->lock);
 }

@@ -22,7 +22,8 @@
 struct kvm {
     int fd, vm;
     size_t run_size; /* of struct kvm_run's mapping */
-    struct kvm_cpuid2 *cpuid; /* what the host supports */
+    struct kvm_cpuid2 *cpuid;  /* what the host supports */
+    struct kvm_cpuid2 *hyperv; /* and for guests that know Hyper-V; NULL: nothing, or kvm_hide_hyperv() */
     pthread_mutex_t lock;     /* guards the routes */
     struct kvm_irq_routing *routing;
     bool route_used[KVM_MSI_ROUTES];
@@ -34,6 +35,8 @@ struct kvm {
 /* Errors come with fail_text(). */
 int kvm_create(struct kvm *kvm);
 void kvm_destroy(struct kvm *kvm);
+/* Before vCPUs are made: no Hyper-V leaves for the guest. */
+void kvm_hide_hyperv(struct kvm *kvm);
 /* Interrupt controllers and timer as at power-on; vCPUs stopped. */
 void kvm_reset(struct kvm *kvm);
 

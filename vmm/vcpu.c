@@ -15,6 +15,7 @@
 
 #define MAX_MSRS 512
 #define MSR_TSC 0x10
+#define HYPERV_INVALID_CALL 2 /* HV_STATUS_INVALID_HYPERCALL_CODE */
 
 /* Everything that a reset must bring back, as KVM made it. */
 struct cpu_state {
@@ -251,6 +252,10 @@ static bool handle_exit(struct vcpu *cpu)
                                   : run->system_event.type == KVM_SYSTEM_EVENT_RESET  ? MACHINE_RESET
                                                                                       : MACHINE_CRASH);
         return false;
+    case KVM_EXIT_HYPERV: /* a call that no leaf has offered */
+        if (run->hyperv.type == KVM_EXIT_HYPERV_HCALL)
+            run->hyperv.u.hcall.result = HYPERV_INVALID_CALL;
+        return true;
     case KVM_EXIT_FAIL_ENTRY:
         report_crash(cpu, "KVM cannot enter the guest", run->fail_entry.hardware_entry_failure_reason);
         return false;
@@ -382,7 +387,7 @@ static int create_vcpu(struct vcpus *set, struct vcpu *cpu)
         cpu->run = NULL;
         return -errno;
     }
-    cpuid = cpuid_create(kvm->cpuid, cpu->index, set->count);
+    cpuid = cpuid_create(kvm->cpuid, kvm->hyperv, cpu->index, set->count);
     if (!cpuid)
         return -ENOMEM;
     err = ioctl(cpu->fd, KVM_SET_CPUID2, cpuid) ? -errno : 0;
