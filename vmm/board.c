@@ -19,6 +19,7 @@
 #include "vmm/kvm.h"
 #include "vmm/linux_boot.h"
 #include "vmm/pci_setup.h"
+#include "vmm/smbios.h"
 #include "vmm/vcpu.h"
 
 #include <errno.h>
@@ -34,7 +35,9 @@
 /* The map below 1 MiB and 4 GiB. */
 #define LOW_END 0xa0000
 #define EBDA 0x9fc00
-#define BIOS_AREA 0xf0000
+#define BIOS_AREA 0xf0000 /* without firmware: the ACPI root pointer, then SMBIOS */
+#define SMBIOS_ANCHOR 0xf0100
+#define SMBIOS_TABLES 0xf0200
 #define HIGH_START 0x100000
 #define ABOVE_4G GIB(4)
 
@@ -295,6 +298,33 @@ static int add_acpi_files(struct board *board)
     return err;
 }
 
+static int build_smbios(struct board *board, struct smbios *smbios, bool bios)
+{
+    struct smbios_config config = {.cpus = board->config->cpus,
+                                   .memory_low = board->low_top,
+                                   .memory_high = board->high.size,
+                                   .bios = bios};
+
+    memcpy(config.uuid, board->config->uuid, UUID_SIZE);
+    return smbios_build(smbios, &config);
+}
+
+static int add_smbios_files(struct board *board)
+{
+    struct smbios smbios;
+    int err = build_smbios(board, &smbios, false);
+
+    if (err)
+        return err;
+    err = fw_cfg_add(board->fw_cfg, FW_CFG_UUID, board->config->uuid, UUID_SIZE);
+    if (!err)
+        err = fw_cfg_add_file(board->fw_cfg, "etc/smbios/smbios-anchor", smbios.anchor, sizeof(smbios.anchor));
+    if (!err)
+        err = fw_cfg_add_file(board->fw_cfg, "etc/smbios/smbios-tables", smbios.tables.data, smbios.tables.size);
+    smbios_free(&smbios);
+    return err;
+}
+
 static void firmware_e820(struct board *board)
 {
     board->e820_count = 0;
@@ -335,6 +365,8 @@ static int fill_fw_cfg(struct board *board)
         err = fw_cfg_add_file(f, "etc/system-states", sleep_states, sizeof(sleep_states));
     if (!err)
         err = add_boot_order(board);
+    if (!err)
+        err = add_smbios_files(board);
     return err ? err : add_acpi_files(board);
 }
 
@@ -522,6 +554,7 @@ static int direct_boot(struct board *board, struct vcpu_entry *entry)
 {
     uint64_t tables = board->low_top - ACPI_MAX_SIZE;
     struct acpi_tables acpi;
+    struct smbios smbios;
     int err;
 
     board->e820_count = 0;
@@ -536,6 +569,12 @@ static int direct_boot(struct board *board, struct vcpu_entry *entry)
     build_acpi(board, &acpi);
     err = acpi_install(&acpi, board->machine.memory, BIOS_AREA, tables);
     acpi_free(&acpi);
+    if (!err)
+        err = build_smbios(board, &smbios, true);
+    if (!err) {
+        err = smbios_install(&smbios, board->machine.memory, SMBIOS_ANCHOR, SMBIOS_TABLES);
+        smbios_free(&smbios);
+    }
     return err ? err
                : linux_image_load(board->kernel, board->machine.memory, board->e820, board->e820_count, tables,
                                   BIOS_AREA, entry);

@@ -28,6 +28,11 @@ STRING(spice_unix)
 STRING(spice_password_file)
 STRING(screenshot)
 
+static int set_uuid(void *opaque, const char *value)
+{
+    return uuid_parse(((struct vm_config *)opaque)->uuid, value);
+}
+
 static int choose(const char *value, const char *const *names, int *chosen)
 {
     int n = parse_choice(value, names);
@@ -300,6 +305,7 @@ ACTION(on_crash)
 
 static const struct option_def run_options[] = {
     {"name", "NAME", "the machine's name", set_name},
+    {"uuid", "UUID", "its identity in SMBIOS (default: made from the name)", set_uuid},
     {"memory", "SIZE", "guest memory, 64M to 1024G (default 2G)", set_memory},
     {"cpus", "N", "virtual CPUs, 1 to 16 (default 2)", set_cpus},
     {"accel", "auto|kvm|nested", "this host's KVM, or a software host (default auto)", set_accel},
@@ -385,6 +391,8 @@ static void fill_defaults(struct vm_config *config)
     }
     if (!config->name)
         config->name = "minivm";
+    if (memcmp(config->uuid, (uint8_t[UUID_SIZE]){0}, UUID_SIZE) == 0)
+        uuid_from_name(config->uuid, config->name);
     if (!config->serial)
         config->serial = config->headless ? "stdio" : "none";
 }

@@ -9,6 +9,7 @@
 
 #include "backend/disk.h"
 #include "backend/net.h"
+#include "vmm/uuid.h"
 
 #define CONFIG_MAX_DISKS 8
 #define CONFIG_MAX_FORWARDS 16
@@ -33,6 +34,7 @@ enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
 
 struct vm_config {
     const char *name; /* NULL: after the first disk */
+    uint8_t uuid[UUID_SIZE]; /* all 0: after the name */
     uint64_t memory;  /* bytes */
     unsigned cpus;
     enum config_accel accel;
