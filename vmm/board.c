@@ -16,8 +16,8 @@
 #include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
 #include "vmm/acpi.h"
+#include "vmm/direct_boot.h"
 #include "vmm/kvm.h"
-#include "vmm/linux_boot.h"
 #include "vmm/pci_setup.h"
 #include "vmm/smbios.h"
 #include "vmm/vcpu.h"
@@ -73,7 +73,7 @@ struct board {
     bool disk_thread;
     struct disk *disks[CONFIG_MAX_DISKS];
 
-    struct linux_image *kernel; /* NULL: firmware boots */
+    struct direct_boot *kernel; /* NULL: firmware boots */
     struct e820_entry e820[E820_MAX];
     unsigned e820_count;
 };
@@ -517,7 +517,7 @@ static int open_boot_files(struct board *board)
 {
     const struct vm_config *c = board->config;
 
-    return c->kernel ? linux_image_open(&board->kernel, c->kernel, c->initrd, c->append) : load_firmware(board);
+    return c->kernel ? direct_boot_open(&board->kernel, c->kernel, c->initrd, c->append) : load_firmware(board);
 }
 
 int board_create(struct board **created, const struct vm_config *config, struct loop *loop,
@@ -576,8 +576,10 @@ static int direct_boot(struct board *board, struct vcpu_entry *entry)
         smbios_free(&smbios);
     }
     return err ? err
-               : linux_image_load(board->kernel, board->machine.memory, board->e820, board->e820_count, tables,
-                                  BIOS_AREA, entry);
+               : direct_boot_load(board->kernel,
+                                  &(struct boot_machine){board->machine.memory, board->e820, board->e820_count, tables,
+                                                         BIOS_AREA},
+                                  entry);
 }
 
 int board_reset(struct board *board)
@@ -689,7 +691,7 @@ int board_destroy(struct board *board)
     net_destroy(board->net);
     chardev_destroy(board->serial);
     chardev_destroy(board->debug);
-    linux_image_close(board->kernel);
+    direct_boot_close(board->kernel);
     pci_bus_destroy(board->machine.pci);
     bus_destroy(board->machine.pio);
     bus_destroy(board->machine.mmio);

@@ -312,7 +312,7 @@ static const struct option_def run_options[] = {
     {"hyperv", "on|off", "what Windows knows of Hyper-V, beside KVM's own (default on)", set_hyperv},
     {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
-    {"kernel", "FILE", "boot this Linux kernel directly", set_kernel},
+    {"kernel", "FILE", "boot this kernel directly: bzImage, ELF for PVH or Multiboot", set_kernel},
     {"initrd", "FILE", "its initial RAM disk", set_initrd},
     {"append", "TEXT", "its command line", set_append},
     {"firmware", "FILE", "BIOS image instead of Debian's SeaBIOS", set_firmware},

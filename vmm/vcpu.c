@@ -141,7 +141,7 @@ static void restore_initial(struct vcpu *cpu)
     ioctl(cpu->fd, KVM_SET_MP_STATE, &s->mp_state);
 }
 
-/* Flat segments, paging off, interrupts off: what Linux' 32-bit boot protocol wants. */
+/* Flat segments, paging off, interrupts off: what Linux' 32-bit boot protocol, PVH and Multiboot want. */
 static void enter_protected_mode(struct vcpu *cpu, const struct vcpu_entry *entry)
 {
     const struct kvm_segment code = {.limit = 0xffffffff, .selector = 0x10, .type = 11, .present = 1,
@@ -149,10 +149,12 @@ static void enter_protected_mode(struct vcpu *cpu, const struct vcpu_entry *entr
     const struct kvm_segment data = {.limit = 0xffffffff, .selector = 0x18, .type = 3, .present = 1,
                                      .db = 1, .s = 1, .g = 1};
     struct kvm_sregs sregs = cpu->initial.sregs;
-    struct kvm_regs regs = {.rip = entry->eip, .rsi = entry->esi, .rflags = 2};
+    struct kvm_regs regs = {
+        .rip = entry->eip, .rax = entry->eax, .rbx = entry->ebx, .rsi = entry->esi, .rflags = 2};
 
     sregs.cs = code;
     sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+    sregs.tr.limit = 0x67;
     sregs.gdt.base = entry->gdt;
     sregs.gdt.limit = 4 * 8 - 1;
     sregs.cr0 = 0x11; /* PE, ET */
