@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "devices/platform/debugport.h"
 #include "devices/platform/fw_cfg.h"
+#include "devices/platform/hpet.h"
 #include "devices/platform/i440fx.h"
 #include "devices/platform/i8042.h"
 #include "devices/platform/piix3.h"
@@ -68,6 +69,7 @@ struct board {
     struct input input;
     struct display *display;
     struct chardev *serial, *debug;
+    struct device *hpet; /* NULL: none */
     struct net *net;
     struct loop disk_loop; /* the disks' thread */
     bool disk_thread;
@@ -98,6 +100,11 @@ static struct irq board_gsi(struct machine *machine, unsigned n)
 static void msi_send(struct machine *machine, uint64_t addr, uint32_t data)
 {
     kvm_send_msi(&board_of(machine)->kvm, addr, data);
+static void pit_interrupts(struct machine *machine, bool on)
+{
+    kvm_set_pit_interrupts(&board_of(machine)->kvm, on);
+}
+
 }
 
 static int msi_eventfd(struct machine *machine, uint64_t addr, uint32_t data, int fd, int *route)
@@ -161,6 +168,7 @@ static int init_machine(struct board *board, struct loop *loop)
     m->msi_send = msi_send;
     m->msi_eventfd = msi_eventfd;
     m->msi_eventfd_remove = msi_eventfd_remove;
+    m->pit_interrupts = pit_interrupts;
     m->paused_at = 1;
     m->memory = memory_create(&kvm_memory_backend, &board->kvm);
     m->pio = bus_create("pio", UINT16_MAX + 1, &m->lock, &kvm_bus_backend, &board->kvm);
@@ -264,6 +272,7 @@ static void build_acpi(struct board *board, struct acpi_tables *acpi)
 
     if (!config.pm_base)
         config.pm_base = PCI_SETUP_PM_BASE;
+                                 .hpet = board->hpet,
     if (acpi_build(acpi, &config))
         *acpi = (struct acpi_tables){0};
 }
@@ -381,12 +390,25 @@ static int create_chipset(struct board *board)
 {
     struct machine *m = &board->machine;
     const struct i440fx_config bridge = {
+/* The HPET first, since it may take the other's interrupt. */
+static int create_clocks(struct board *board, struct rtc_config *rtc)
+{
+    if (!board->config->no_hpet) {
+        board->hpet = hpet_create(&board->machine);
+        if (!board->hpet)
+            return need(NULL, "HPET");
+        rtc->irq = hpet_rtc_irq(board->hpet);
+    }
+    return need(rtc_create(&board->machine, rtc), "real-time clock");
+}
+
         .shadow = board->shadow,
         .bios = board->rom.host ? board->rom.host + board->rom.size - I440FX_BIOS_SIZE : NULL};
-    const struct rtc_config rtc = {.ram_low = board->low_top,
-                                   .ram_high = board->high.size,
-                                   .cpus = board->config->cpus,
-                                   .boot = {RTC_BOOT_DISK}};
+    struct rtc_config rtc = {.ram_low = board->low_top,
+                             .ram_high = board->high.size,
+                             .cpus = board->config->cpus,
+                             .local_time = board->config->rtc_local,
+                             .boot = {RTC_BOOT_DISK}};
     int err = need(i440fx_create(m, &bridge), "host bridge");
 
     if (!err)
@@ -394,7 +416,7 @@ static int create_chipset(struct board *board)
     if (!err)
         err = need(board->pm = piix4_pm_create(m), "power management");
     if (!err)
-        err = need(rtc_create(m, &rtc), "real-time clock");
+        err = create_clocks(board, &rtc);
     if (!err)
         err = need(board->fw_cfg = fw_cfg_create(m), "firmware configuration");
     return err;

@@ -87,6 +87,24 @@ static int set_hyperv(void *opaque, const char *value)
     return err;
 }
 
+static int set_hpet(void *opaque, const char *value)
+{
+    static const char *const names[] = {"on", "off", NULL};
+    int chosen = 0, err = choose(value, names, &chosen);
+
+    ((struct vm_config *)opaque)->no_hpet = chosen == 1;
+    return err;
+}
+
+static int set_rtc(void *opaque, const char *value)
+{
+    static const char *const names[] = {"utc", "localtime", NULL};
+    int chosen = 0, err = choose(value, names, &chosen);
+
+    ((struct vm_config *)opaque)->rtc_local = chosen == 1;
+    return err;
+}
+
 /* The words of a suboption do not last. */
 static void set_copy(const char **field, const char *value)
 {
@@ -310,6 +328,8 @@ static const struct option_def run_options[] = {
     {"cpus", "N", "virtual CPUs, 1 to 16 (default 2)", set_cpus},
     {"accel", "auto|kvm|nested", "this host's KVM, or a software host (default auto)", set_accel},
     {"hyperv", "on|off", "what Windows knows of Hyper-V, beside KVM's own (default on)", set_hyperv},
+    {"hpet", "on|off", "the high precision event timer (default on)", set_hpet},
+    {"rtc", "utc|localtime", "what the real-time clock shows (default utc; Windows wants localtime)", set_rtc},
     {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
     {"kernel", "FILE", "boot this kernel directly: bzImage, ELF for PVH or Multiboot", set_kernel},

@@ -38,7 +38,8 @@ struct vm_config {
     uint64_t memory;  /* bytes */
     unsigned cpus;
     enum config_accel accel;
-    bool no_hyperv;
+    bool no_hyperv, no_hpet;
+    bool rtc_local; /* the real-time clock shows local time */
 
     struct disk_options disks[CONFIG_MAX_DISKS];
     unsigned disk_count;

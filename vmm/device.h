@@ -55,6 +55,8 @@ struct machine {
     /* Global system interrupt n: 0-15 as on a PC (PIC and IOAPIC), 16-23 IOAPIC only. Any thread. */
     struct irq (*gsi)(struct machine *machine, unsigned n);
     /* Any thread; the main loop acts on it soon after. */
+    /* Whether the interval timer drives IRQ 0, or something else does. NULL: there is none. Device lock held. */
+    void (*pit_interrupts)(struct machine *machine, bool on);
     void (*request)(struct machine *machine, enum machine_request what);
     /* MSI: fire one now, or have an eventfd fire it (irqfd) until removed. Any thread. */
     void (*msi_send)(struct machine *machine, uint64_t addr, uint32_t data);

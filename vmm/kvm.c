@@ -176,6 +176,16 @@ void kvm_reset(struct kvm *kvm)
     ioctl(kvm->vm, KVM_SET_PIT2, &kvm->pit);
 }
 
+void kvm_set_pit_interrupts(struct kvm *kvm, bool on)
+{
+    struct kvm_pit_state2 pit;
+
+    if (ioctl(kvm->vm, KVM_GET_PIT2, &pit))
+        return;
+    pit.flags = on ? pit.flags & ~(uint32_t)KVM_PIT_FLAGS_HPET_LEGACY : pit.flags | KVM_PIT_FLAGS_HPET_LEGACY;
+    ioctl(kvm->vm, KVM_SET_PIT2, &pit);
+}
+
 /* --- memory --- */
 
 static int map_slot(void *opaque, struct ram *ram, bool mapped)

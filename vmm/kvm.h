@@ -43,6 +43,9 @@ void kvm_reset(struct kvm *kvm);
 extern const struct memory_backend kvm_memory_backend; /* opaque: struct kvm */
 extern const struct bus_backend kvm_bus_backend;       /* opaque: struct kvm; kvm->pio tells ports from memory */
 
+/* Whether the interval timer drives IRQ 0; off while an HPET replaces it. */
+void kvm_set_pit_interrupts(struct kvm *kvm, bool on);
+
 void kvm_set_line(struct kvm *kvm, unsigned gsi, bool level);
 void kvm_send_msi(struct kvm *kvm, uint64_t addr, uint32_t data);
 int kvm_add_msi_eventfd(struct kvm *kvm, uint64_t addr, uint32_t data, int fd, int *route);
