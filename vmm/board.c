@@ -7,9 +7,11 @@
 #include "devices/platform/fw_cfg.h"
 #include "devices/platform/hpet.h"
 #include "devices/platform/i440fx.h"
+#include "devices/platform/i6300esb.h"
 #include "devices/platform/i8042.h"
 #include "devices/platform/piix3.h"
 #include "devices/platform/piix4_pm.h"
+#include "devices/platform/pvpanic.h"
 #include "devices/platform/rtc.h"
 #include "devices/platform/uart16550.h"
 #include "devices/qxl/qxl.h"
@@ -47,6 +49,7 @@
 #define SLOT_NET 3
 #define SLOT_RNG 4
 #define SLOT_DISKS 5
+#define SLOT_WATCHDOG 31
 
 struct board {
     struct machine machine;
@@ -66,10 +69,10 @@ struct board {
 
     struct fw_cfg *fw_cfg;
     struct pci_device *pm;
+    struct device *hpet; /* NULL: none */
     struct input input;
     struct display *display;
     struct chardev *serial, *debug;
-    struct device *hpet; /* NULL: none */
     struct net *net;
     struct loop disk_loop; /* the disks' thread */
     bool disk_thread;
@@ -97,14 +100,14 @@ static struct irq board_gsi(struct machine *machine, unsigned n)
     return (struct irq){set_gsi, &board_of(machine)->kvm, n};
 }
 
-static void msi_send(struct machine *machine, uint64_t addr, uint32_t data)
-{
-    kvm_send_msi(&board_of(machine)->kvm, addr, data);
 static void pit_interrupts(struct machine *machine, bool on)
 {
     kvm_set_pit_interrupts(&board_of(machine)->kvm, on);
 }
 
+static void msi_send(struct machine *machine, uint64_t addr, uint32_t data)
+{
+    kvm_send_msi(&board_of(machine)->kvm, addr, data);
 }
 
 static int msi_eventfd(struct machine *machine, uint64_t addr, uint32_t data, int fd, int *route)
@@ -130,7 +133,8 @@ static void deliver_request(void *arg)
     /* The CPUs may have gone on for a while; what they ask for now belongs to the same end. */
     board_stop(request.board);
     __atomic_store_n(&request.board->request_pending, false, __ATOMIC_RELEASE);
-    request.board->on_request(request.board->opaque, request.what);
+    if (request.what != MACHINE_PAUSE)
+        request.board->on_request(request.board->opaque, request.what);
 }
 
 static void board_request(struct machine *machine, enum machine_request what)
@@ -164,11 +168,11 @@ static int init_machine(struct board *board, struct loop *loop)
     TAILQ_INIT(&m->devices);
     m->loop = loop;
     m->gsi = board_gsi;
+    m->pit_interrupts = pit_interrupts;
     m->request = board_request;
     m->msi_send = msi_send;
     m->msi_eventfd = msi_eventfd;
     m->msi_eventfd_remove = msi_eventfd_remove;
-    m->pit_interrupts = pit_interrupts;
     m->paused_at = 1;
     m->memory = memory_create(&kvm_memory_backend, &board->kvm);
     m->pio = bus_create("pio", UINT16_MAX + 1, &m->lock, &kvm_bus_backend, &board->kvm);
@@ -268,11 +272,11 @@ static void build_acpi(struct board *board, struct acpi_tables *acpi)
 {
     struct acpi_config config = {.cpus = board->config->cpus,
                                  .pci_start = board->pci_start,
+                                 .hpet = board->hpet,
                                  .pm_base = piix4_pm_base(board->pm)};
 
     if (!config.pm_base)
         config.pm_base = PCI_SETUP_PM_BASE;
-                                 .hpet = board->hpet,
     if (acpi_build(acpi, &config))
         *acpi = (struct acpi_tables){0};
 }
@@ -386,10 +390,6 @@ static int need(const void *created, const char *what)
     return created ? 0 : fail(-ENOMEM, "cannot create the %s: out of memory", what);
 }
 
-static int create_chipset(struct board *board)
-{
-    struct machine *m = &board->machine;
-    const struct i440fx_config bridge = {
 /* The HPET first, since it may take the other's interrupt. */
 static int create_clocks(struct board *board, struct rtc_config *rtc)
 {
@@ -402,6 +402,10 @@ static int create_clocks(struct board *board, struct rtc_config *rtc)
     return need(rtc_create(&board->machine, rtc), "real-time clock");
 }
 
+static int create_chipset(struct board *board)
+{
+    struct machine *m = &board->machine;
+    const struct i440fx_config bridge = {
         .shadow = board->shadow,
         .bios = board->rom.host ? board->rom.host + board->rom.size - I440FX_BIOS_SIZE : NULL};
     struct rtc_config rtc = {.ram_low = board->low_top,
@@ -436,6 +440,32 @@ static int create_legacy(struct board *board)
         err = c->debug_port ? chardev_create(&board->debug, m->loop, c->debug_port) : 0;
     if (!err)
         err = need(debugport_create(m, board->debug), "debug port");
+    return err;
+}
+
+/* Nobody fed the watchdog. Ending is what follows a crash: a guest that hangs is no better off. */
+static void on_watchdog(void *opaque)
+{
+    static const enum machine_request requests[] = {[WATCHDOG_RESET] = MACHINE_RESET,
+                                                    [WATCHDOG_POWEROFF] = MACHINE_POWEROFF,
+                                                    [WATCHDOG_DESTROY] = MACHINE_CRASH,
+                                                    [WATCHDOG_PAUSE] = MACHINE_PAUSE};
+    struct board *board = opaque;
+    enum config_watchdog action = board->config->watchdog;
+
+    log_warn("the guest did not feed its watchdog in time%s", action == WATCHDOG_PAUSE ? ": it stands still" : "");
+    if (action != WATCHDOG_NONE)
+        board_request(&board->machine, requests[action]);
+}
+
+/* What notices that a guest has failed. */
+static int create_guards(struct board *board)
+{
+    const struct i6300esb_config watchdog = {on_watchdog, board};
+    int err = need(pvpanic_create(&board->machine), "panic port");
+
+    if (!err && board->config->watchdog != WATCHDOG_ABSENT)
+        err = need(i6300esb_create(&board->machine, PCI_DEVFN(SLOT_WATCHDOG, 0), &watchdog), "watchdog");
     return err;
 }
 
@@ -524,6 +554,8 @@ static int create_devices(struct board *board)
 
     if (!err)
         err = create_legacy(board);
+    if (!err)
+        err = create_guards(board);
     if (!err)
         err = create_display(board);
     if (!err)

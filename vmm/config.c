@@ -105,6 +105,16 @@ static int set_rtc(void *opaque, const char *value)
     return err;
 }
 
+static int set_watchdog(void *opaque, const char *value)
+{
+    static const char *const names[] = {"reset", "poweroff", "destroy", "pause", "none", NULL};
+    int chosen = 0, err = choose(value, names, &chosen);
+
+    if (!err)
+        ((struct vm_config *)opaque)->watchdog = WATCHDOG_RESET + (enum config_watchdog)chosen;
+    return err;
+}
+
 /* The words of a suboption do not last. */
 static void set_copy(const char **field, const char *value)
 {
@@ -330,6 +340,8 @@ static const struct option_def run_options[] = {
     {"hyperv", "on|off", "what Windows knows of Hyper-V, beside KVM's own (default on)", set_hyperv},
     {"hpet", "on|off", "the high precision event timer (default on)", set_hpet},
     {"rtc", "utc|localtime", "what the real-time clock shows (default utc; Windows wants localtime)", set_rtc},
+    {"watchdog", "reset|poweroff|destroy|pause|none", "a watchdog timer, and what follows when nobody feeds it",
+     set_watchdog},
     {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
     {"kernel", "FILE", "boot this kernel directly: bzImage, ELF for PVH or Multiboot", set_kernel},
@@ -381,6 +393,8 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--initrd needs --kernel");
     if (config->append && !config->kernel)
         return fail(-EINVAL, "--append needs --kernel");
+    if (config->watchdog == WATCHDOG_DESTROY && config->on_crash != ACTION_DESTROY)
+        return fail(-EINVAL, "--watchdog destroy ends the machine as a crash does, and --on-crash says otherwise");
     if (config->screenshot && config->video == VIDEO_NONE)
         return fail(-EINVAL, "--screenshot needs a display; drop --video none");
     if (config->forward_count && config->net != NET_USER)

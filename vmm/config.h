@@ -30,6 +30,9 @@ enum run_status {
 enum config_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_NESTED };
 enum config_video { VIDEO_QXL, VIDEO_VGA, VIDEO_NONE };
 enum config_net { NET_USER, NET_TAP, NET_NONE };
+enum config_watchdog {
+    WATCHDOG_ABSENT, WATCHDOG_RESET, WATCHDOG_POWEROFF, WATCHDOG_DESTROY, WATCHDOG_PAUSE, WATCHDOG_NONE
+};
 enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
 
 struct vm_config {
@@ -39,6 +42,7 @@ struct vm_config {
     unsigned cpus;
     enum config_accel accel;
     bool no_hyperv, no_hpet;
+    enum config_watchdog watchdog; /* what happens when it expires; ABSENT: there is none */
     bool rtc_local; /* the real-time clock shows local time */
 
     struct disk_options disks[CONFIG_MAX_DISKS];

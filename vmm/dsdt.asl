@@ -72,6 +72,11 @@ DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
                     Name(_HID, EisaId("PNP0F13"))
                     Name(_CRS, ResourceTemplate() { IRQNoFlags() { 12 } })
                 }
+                Device(PANC) { /* devices/platform/pvpanic.h */
+                    Name(_HID, "QEMU0001")
+                    Name(_CRS, ResourceTemplate() { IO(Decode16, 0x505, 0x505, 1, 1) })
+                    Name(_STA, 0x0f)
+                }
                 Device(COM1) {
                     Name(_HID, EisaId("PNP0501"))
                     Name(_UID, 1)
