@@ -7,6 +7,7 @@
 #include "devices/platform/fw_cfg.h"
 #include "devices/platform/hpet.h"
 #include "devices/platform/i440fx.h"
+#include "devices/platform/pflash.h"
 #include "devices/platform/i6300esb.h"
 #include "devices/platform/i8042.h"
 #include "devices/platform/piix3.h"
@@ -15,6 +16,7 @@
 #include "devices/platform/rtc.h"
 #include "devices/platform/uart16550.h"
 #include "devices/qxl/qxl.h"
+#include "devices/disk/lock.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
@@ -26,6 +28,7 @@
 #include "vmm/vcpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +65,7 @@ struct board {
     struct vcpus *vcpus;
 
     /* Guest memory: 0-640K, 1M to low_top, 4G and up; between the first two the host bridge's shadow; the ROM. */
-    struct ram low, main, high, rom;
+    struct ram low, main, high, rom, variables;
     uint8_t *shadow;
     uint64_t low_top;
     uint32_t pci_start;
@@ -70,6 +73,7 @@ struct board {
     struct fw_cfg *fw_cfg;
     struct pci_device *pm;
     struct device *hpet; /* NULL: none */
+    int variables_fd;    /* UEFI's store; -1: what is written is lost */
     struct input input;
     struct display *display;
     struct chardev *serial, *debug;
@@ -193,6 +197,9 @@ static void place_memory(struct board *board)
 
     board->pci_start = size <= GIB(2) ? 0x80000000 : size <= GIB(3) ? 0xc0000000 : 0xe0000000;
     board->low_top = size <= 0xe0000000 ? size : GIB(3);
+    /* OVMF has it begin right above RAM. */
+    if (board->config->uefi.present)
+        board->pci_start = (uint32_t)MAX(board->low_top, GIB(2));
 }
 
 static void add_e820(struct board *board, uint64_t base, uint64_t end, enum e820_type type)
@@ -245,18 +252,62 @@ static int create_memory(struct board *board)
     return 0;
 }
 
+static int open_variables(struct board *board)
+{
+    const struct vm_config *c = board->config;
+    int fd, err = uefi_make_store(&c->uefi);
+
+    if (err)
+        return err;
+    fd = open(c->uefi.variables, (c->snapshot ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (fd < 0)
+        return fail(-errno, "UEFI variables '%s': %s", c->uefi.variables, strerror(errno));
+    if (!c->relayed)
+        err = disk_lock(fd, c->uefi.variables, !c->snapshot);
+    if (err || c->snapshot)
+        close(fd);
+    else
+        board->variables_fd = fd;
+    return err;
+}
+
+/* The store lies right below the code, where OVMF expects it. */
+static int load_variables(struct board *board)
+{
+    const char *path = board->config->uefi.variables;
+    struct file file;
+    int err = open_variables(board);
+
+    if (!err)
+        err = file_open(&file, "UEFI variables", path);
+    if (err)
+        return err;
+    if (file.size > PFLASH_MAX_SIZE || !IS_ALIGNED(file.size, PFLASH_BLOCK))
+        err = fail(-EINVAL, "UEFI variables '%s' have no size that such a store has", path);
+    else
+        err = ram_init(&board->variables, "UEFI variables", file.size, RAM_READ_ONLY);
+    if (!err)
+        err = file_read(&file, board->variables.host, file.size, 0);
+    file_close(&file);
+    return err;
+}
+
 /* Read the whole ROM to right below 4 GiB. */
 static int load_firmware(struct board *board)
 {
-    const char *path = board->config->firmware ? board->config->firmware : SEABIOS;
+    const char *path = board->config->firmware ? board->config->uefi.code : SEABIOS;
     struct file file;
-    int err = file_open(&file, "firmware", path);
+    int err = board->config->uefi.present ? load_variables(board) : 0;
+
+    if (err)
+        return err;
+    err = file_open(&file, "firmware", path);
 
     if (err == -ENOENT && !board->config->firmware)
         return fail(err, "firmware '%s' is missing; install the package 'seabios'", path);
     if (err)
         return err;
-    if (file.size < I440FX_BIOS_SIZE || file.size > FIRMWARE_MAX || !IS_ALIGNED(file.size, 65536))
+    if (file.size < I440FX_BIOS_SIZE || file.size > FIRMWARE_MAX || !IS_ALIGNED(file.size, 4096))
         err = fail(-EINVAL, "firmware '%s' is not a BIOS image of 128 KiB to 16 MiB", path);
     else
         err = ram_init(&board->rom, "firmware", file.size, RAM_READ_ONLY);
@@ -426,6 +477,16 @@ static int create_chipset(struct board *board)
     return err;
 }
 
+static int create_flash(struct board *board)
+{
+    const struct pflash_config config = {.ram = &board->variables,
+                                         .base = ABOVE_4G - board->rom.size - board->variables.size,
+                                         .fd = board->variables_fd,
+                                         .path = board->config->uefi.variables};
+
+    return board->variables.host ? need(pflash_create(&board->machine, &config), "flash chip") : 0;
+}
+
 static int create_legacy(struct board *board)
 {
     struct machine *m = &board->machine;
@@ -553,6 +614,8 @@ static int create_devices(struct board *board)
     int err = create_chipset(board);
 
     if (!err)
+        err = create_flash(board);
+    if (!err)
         err = create_legacy(board);
     if (!err)
         err = create_guards(board);
@@ -585,6 +648,7 @@ int board_create(struct board **created, const struct vm_config *config, struct 
     board->config = config;
     board->on_request = request;
     board->opaque = opaque;
+    board->variables_fd = -1;
     input_init(&board->input);
     err = init_machine(board, loop);
     if (!err)
@@ -755,6 +819,9 @@ int board_destroy(struct board *board)
     ram_fini(&board->main);
     ram_fini(&board->high);
     ram_fini(&board->rom);
+    ram_fini(&board->variables);
+    if (board->variables_fd >= 0)
+        close(board->variables_fd);
     if (board->shadow)
         munmap(board->shadow, I440FX_SHADOW_SIZE);
     pthread_mutex_destroy(&board->machine.lock);

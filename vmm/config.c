@@ -21,6 +21,7 @@ STRING(kernel)
 STRING(initrd)
 STRING(append)
 STRING(firmware)
+STRING(uefi_variables)
 STRING(serial)
 STRING(debug_port)
 STRING(spice_listen)
@@ -347,7 +348,9 @@ static const struct option_def run_options[] = {
     {"kernel", "FILE", "boot this kernel directly: bzImage, ELF for PVH or Multiboot", set_kernel},
     {"initrd", "FILE", "its initial RAM disk", set_initrd},
     {"append", "TEXT", "its command line", set_append},
-    {"firmware", "FILE", "BIOS image instead of Debian's SeaBIOS", set_firmware},
+    {"firmware", "uefi|FILE", "Debian's OVMF, or an image, instead of Debian's SeaBIOS", set_firmware},
+    {"uefi-vars", "FILE", "where UEFI keeps its variables (default ~/.local/share/minivm/NAME.vars.fd)",
+     set_uefi_variables},
     {"video", "qxl|vga|none", "the display device (default qxl)", set_video},
     {"qxl", "ram=..,vram=..,vgamem=..", "sizes of the display device's memory, and its revision", set_qxl},
     {"net", "user|tap=IF|none", "the network (default user)", set_net},
@@ -395,6 +398,10 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--append needs --kernel");
     if (config->watchdog == WATCHDOG_DESTROY && config->on_crash != ACTION_DESTROY)
         return fail(-EINVAL, "--watchdog destroy ends the machine as a crash does, and --on-crash says otherwise");
+    if (config->firmware && config->kernel)
+        return fail(-EINVAL, "--kernel boots without firmware; drop --firmware");
+    if (config->uefi_variables && !config->firmware)
+        return fail(-EINVAL, "--uefi-vars needs --firmware uefi");
     if (config->screenshot && config->video == VIDEO_NONE)
         return fail(-EINVAL, "--screenshot needs a display; drop --video none");
     if (config->forward_count && config->net != NET_USER)
@@ -439,6 +446,8 @@ int config_parse(struct vm_config *config, int argc, char **argv)
         err = check_combination(config);
     if (!err)
         fill_defaults(config);
+    if (!err && config->firmware)
+        err = uefi_find(&config->uefi, config->firmware, config->uefi_variables, config->name);
     return err;
 }
 

@@ -9,6 +9,7 @@
 
 #include "backend/disk.h"
 #include "backend/net.h"
+#include "vmm/uefi.h"
 #include "vmm/uuid.h"
 
 #define CONFIG_MAX_DISKS 8
@@ -51,6 +52,8 @@ struct vm_config {
 
     const char *kernel, *initrd, *append;
     const char *firmware; /* NULL: SeaBIOS as Debian installs it */
+    const char *uefi_variables; /* as asked for, or NULL */
+    struct uefi_files uefi;     /* found for the firmware */
 
     enum config_video video;
     struct {

@@ -120,7 +120,7 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
     if (!err)
         err = add_copy(cpio, "initrd", config->initrd, 0644);
     if (!err)
-        err = add_copy(cpio, "firmware", config->firmware, 0644);
+        err = add_copy(cpio, "firmware", config->firmware ? config->uefi.code : NULL, 0644);
     if (!err)
         err = add_copy(cpio, "password file", config->spice_password_file, 0600);
     return err ? err : cpio_end(cpio);
