@@ -21,6 +21,7 @@
 #include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
 #include "vmm/acpi.h"
+#include "vmm/cloud_init.h"
 #include "vmm/direct_boot.h"
 #include "vmm/kvm.h"
 #include "vmm/pci_setup.h"
@@ -52,6 +53,7 @@
 #define SLOT_NET 3
 #define SLOT_RNG 4
 #define SLOT_DISKS 5
+#define SLOT_SEED 30
 #define SLOT_WATCHDOG 31
 
 struct board {
@@ -80,7 +82,7 @@ struct board {
     struct net *net;
     struct loop disk_loop; /* the disks' thread */
     bool disk_thread;
-    struct disk *disks[CONFIG_MAX_DISKS];
+    struct disk *disks[CONFIG_MAX_DISKS + 1]; /* and cloud-init's seed */
 
     struct direct_boot *kernel; /* NULL: firmware boots */
     struct e820_entry e820[E820_MAX];
@@ -564,7 +566,8 @@ static int create_net(struct board *board)
 
 struct disk_opening {
     struct board *board;
-    unsigned n;
+    const struct disk_options *options;
+    struct disk **disk;
     int err;
     char text[512];
 };
@@ -573,23 +576,40 @@ struct disk_opening {
 static void open_disk(void *arg)
 {
     struct disk_opening *opening = arg;
-    struct board *board = opening->board;
 
-    opening->err = disk_open(&board->disks[opening->n], &board->disk_loop, &board->config->disks[opening->n]);
+    opening->err = disk_open(opening->disk, &opening->board->disk_loop, opening->options);
     if (opening->err)
         snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
 }
 
-static int create_disk(struct board *board, unsigned n)
+static int create_disk(struct board *board, struct disk **disk, const struct disk_options *options, unsigned slot,
+                       const char *serial)
 {
-    struct disk_opening opening = {.board = board, .n = n};
-    struct virtio_blk_options blk = {.loop = &board->disk_loop};
+    struct disk_opening opening = {.board = board, .options = options, .disk = disk};
+    struct virtio_blk_options blk = {.loop = &board->disk_loop, .serial = serial};
 
     loop_call_wait(&board->disk_loop, open_disk, &opening);
     if (opening.err)
         return fail(opening.err, "%s", opening.text);
-    blk.disk = board->disks[n];
-    return virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_DISKS + n, 0), &blk);
+    blk.disk = *disk;
+    return virtio_blk_create(&board->machine, PCI_DEVFN(slot, 0), &blk);
+}
+
+/* A disk of memory, which the image layer opens by the name that this process has for it. */
+static int create_seed(struct board *board)
+{
+    const struct vm_config *c = board->config;
+    struct disk_options options = {.format = "raw", .read_only = true, .no_lock = true, .cache = DISK_CACHE_WRITEBACK};
+    int fd = cloud_init_create(c->cloud_init, c->name, c->uuid), err;
+    char path[32];
+
+    if (fd < 0)
+        return fd;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    options.path = path;
+    err = create_disk(board, &board->disks[CONFIG_MAX_DISKS], &options, SLOT_SEED, "cidata");
+    close(fd);
+    return err;
 }
 
 static int create_disks(struct board *board)
@@ -597,14 +617,16 @@ static int create_disks(struct board *board)
     unsigned i;
     int err;
 
-    if (!board->config->disk_count)
+    if (!board->config->disk_count && !board->config->cloud_init)
         return 0;
     err = loop_init(&board->disk_loop);
     if (!err)
         err = loop_start(&board->disk_loop, "disk");
     board->disk_thread = !err;
     for (i = 0; i < board->config->disk_count && !err; i++)
-        err = create_disk(board, i);
+        err = create_disk(board, &board->disks[i], &board->config->disks[i], SLOT_DISKS + i, NULL);
+    if (!err && board->config->cloud_init)
+        err = create_seed(board);
     return err;
 }
 

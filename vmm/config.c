@@ -17,6 +17,7 @@
     }
 
 STRING(name)
+STRING(cloud_init)
 STRING(kernel)
 STRING(initrd)
 STRING(append)
@@ -345,6 +346,7 @@ static const struct option_def run_options[] = {
      set_watchdog},
     {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
+    {"cloud-init", "FILE|FOLDER", "user-data, or a folder with it: a seed for cloud images", set_cloud_init},
     {"kernel", "FILE", "boot this kernel directly: bzImage, ELF for PVH or Multiboot", set_kernel},
     {"initrd", "FILE", "its initial RAM disk", set_initrd},
     {"append", "TEXT", "its command line", set_append},

@@ -50,6 +50,8 @@ struct vm_config {
     unsigned disk_count;
     bool snapshot;
 
+    const char *cloud_init; /* user-data, or a folder with it; NULL: no seed */
+
     const char *kernel, *initrd, *append;
     const char *firmware; /* NULL: SeaBIOS as Debian installs it */
     const char *uefi_variables; /* as asked for, or NULL */
