@@ -88,6 +88,17 @@ DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
             }
         }
 
+        Device(HPET) {
+            Name(_HID, EisaId("PNP0103"))
+            OperationRegion(REGS, SystemMemory, 0xfed00000, 0x400)
+            Field(REGS, DWordAcc, NoLock, Preserve) { CAPS, 32 }
+            Method(_STA, 0, NotSerialized) { /* where there is none, all bits read as ones */
+                If (CAPS == 0xffffffff) { Return (0) }
+                Return (0x0f)
+            }
+            Name(_CRS, ResourceTemplate() { Memory32Fixed(ReadOnly, 0xfed00000, 0x400) })
+        }
+
         /* Bit 7 of a PIRQ register: not routed. */
         Method(LSTA, 1, NotSerialized) {
             If (Arg0 & 0x80) { Return (0x09) }
