@@ -36,7 +36,7 @@ def check_processors(m):
 
 
 def check_timers(m):
-    clocks = m.output('cat /sys/devices/system/clocksource/clocksource0/*_clocksource').split()
+    clocks = m.output('cat /sys/devices/system/clocksource/clocksource0/available_clocksource').split()
     require('kvm-clock' in clocks and 'hpet' in clocks, clocks)
     require('hpet0: 3 comparators, 64-bit 100.000000 MHz' in m.output('dmesg | grep hpet'), m.output('dmesg | grep hpet'))
     m.output('echo hpet >/sys/devices/system/clocksource/clocksource0/current_clocksource')
@@ -47,7 +47,7 @@ def check_timers(m):
 
 
 def check_seed(m):
-    m.output('modprobe -a virtio_blk vfat && mount -t vfat -o ro /dev/vda /mnt')
+    m.output('modprobe -a virtio_blk nls_cp437 nls_ascii vfat && mount -t vfat -o ro /dev/vda /mnt')
     require(m.output('cat /mnt/user-data') .replace('\r', '') == '#cloud-config\n', m.output('cat /mnt/user-data'))
     require('local-hostname: small' in m.output('cat /mnt/meta-data'), m.output('cat /mnt/meta-data'))
     require(m.output('cat /sys/block/vda/serial /sys/block/vda/ro').split() == ['cidata', '1'], 'not the seed')
