@@ -15,6 +15,8 @@
 #define PVH_MAGIC 0x336ec578
 #define PVH_VERSION 1
 
+#define LOW_KIB 639 /* below the extended BIOS data area */
+
 #define MULTIBOOT_SEARCH 8192
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_ENTRY_MAGIC 0x2badb002
@@ -280,7 +282,7 @@ static void describe_multiboot(struct writer *w, const struct boot_files *files,
     unsigned i;
 
     writer_u32(w, MEMORY | CMDLINE | MODULES | MAP);
-    writer_u32(w, 639); /* KiB from 0, and from 1 MiB */
+    writer_u32(w, LOW_KIB); /* from 0, and from 1 MiB */
     writer_u32(w, (uint32_t)((machine->low_top - MIB(1)) >> 10));
     writer_u32(w, 0); /* the boot device */
     writer_u32(w, DIRECT_BOOT_CMDLINE);
@@ -312,6 +314,25 @@ static int write_named_cmdline(const struct boot_files *files, struct memory *me
                : memory_write(memory, DIRECT_BOOT_CMDLINE + strlen(name), files->append, strlen(files->append) + 1);
 }
 
+/*
+ * A Multiboot kernel may look for what a BIOS leaves behind, since those who load it usually came by one: Xen goes back
+ * to real mode, below the memory's end as the BIOS data area tells it, and asks services. Here each says that it failed.
+ */
+static int leave_bios_data(struct memory *memory)
+{
+    /* push bp; mov bp, sp; or byte [bp + 6], 1 (carry); pop bp; iret */
+    static const uint8_t service[] = {0x55, 0x89, 0xe5, 0x80, 0x4e, 0x06, 0x01, 0x5d, 0xcf};
+    uint8_t low[0x500 + sizeof(service)] = {0};
+    unsigned vector;
+
+    for (vector = 0; vector < 256; vector++)
+        store_le32(low + vector * 4, 0x500); /* 0000:0500 */
+    store_le16(low + 0x40e, 0x9fc0);         /* the extended data area's segment */
+    store_le16(low + 0x413, LOW_KIB);
+    memcpy(low + 0x500, service, sizeof(service));
+    return memory_write(memory, 0, low, sizeof(low));
+}
+
 int elf_load(const struct elf_kernel *kernel, const struct boot_files *files, const struct boot_machine *machine,
              struct vcpu_entry *entry)
 {
@@ -323,6 +344,8 @@ int elf_load(const struct elf_kernel *kernel, const struct boot_files *files, co
         err = load_segments(kernel, files, machine);
     if (!err && kernel->multiboot)
         err = write_named_cmdline(files, machine->memory);
+    if (!err && kernel->multiboot)
+        err = leave_bios_data(machine->memory);
     if (err)
         return err;
     writer_init(&w, KIB(4));

@@ -216,6 +216,7 @@ static void test_multiboot(void **state UNUSED)
     assert_int_equal(load_le32(info), 0x4d); /* memory, command line, modules, map */
     assert_int_equal(load_le32(info + 8), (LOW_TOP - MIB(1)) >> 10);
     assert_string_equal(m.ram.host + load_le32(info + 16), "kernel console=ttyS0");
+    assert_int_equal(load_le16(m.ram.host + 0x413), 639);
     assert_int_equal(load_le32(info + 20), 1);
     module = m.ram.host + load_le32(info + 24);
     assert_int_equal(load_le32(module), LOW_TOP - 4096);
