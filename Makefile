@@ -106,7 +106,7 @@ PAYLOAD_TESTS := $(wildcard tests/payload/run)
 E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
 # CPU: they come first, and the others run beside them.
-BOOT_TESTS := tests/e2e/test_guest.py tests/e2e/test_desktop.py tests/e2e/test_life.py
+BOOT_TESTS := tests/e2e/test_guest.py tests/e2e/test_platform.py tests/e2e/test_desktop.py tests/e2e/test_life.py
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 SANITIZED_TESTS = $(foreach s,$(subst $(comma),-,$(SANITIZERS)),$(patsubst build/%,build/$(s)/%,$(UNIT_BIN) $(DEVICE_BIN)))
 

@@ -2,6 +2,7 @@
 
 #include "dsdt.hex"
 
+#include "devices/platform/hpet.h"
 #include "devices/platform/piix4_pm.h"
 
 #include <errno.h>
@@ -195,14 +196,36 @@ static size_t add_madt(struct acpi_tables *acpi, const struct acpi_config *confi
     return start;
 }
 
-/* A generic address in I/O space. */
-static void add_gas(struct writer *w, uint8_t bits, uint64_t address)
+enum { SPACE_MEMORY = 0, SPACE_IO = 1 };
+
+/* A generic address. */
+static void add_address(struct writer *w, uint8_t space, uint8_t bits, uint64_t address)
 {
-    writer_u8(w, 1);
+    writer_u8(w, space);
     writer_u8(w, bits);
     writer_u8(w, 0);
     writer_u8(w, 0);
     writer_u64(w, address);
+}
+
+static void add_gas(struct writer *w, uint8_t bits, uint64_t address)
+{
+    add_address(w, SPACE_IO, bits, address);
+}
+
+/* IA-PC HPET specification, 3.2.4. */
+static size_t add_hpet(struct acpi_tables *acpi)
+{
+    struct writer *w = &acpi->tables;
+    size_t start = begin_table(acpi, "HPET", 1);
+
+    writer_u32(w, HPET_ID);
+    add_address(w, SPACE_MEMORY, 0, HPET_ADDRESS);
+    writer_u8(w, 0);  /* the first */
+    writer_u16(w, 0); /* no minimum of ticks */
+    writer_u8(w, 0);
+    end_table(acpi, start);
+    return start;
 }
 
 #define FADT_FACS 36
@@ -305,7 +328,7 @@ static void add_rsdp(struct acpi_tables *acpi, size_t rsdt, size_t xsdt)
 
 int acpi_build(struct acpi_tables *acpi, const struct acpi_config *config)
 {
-    size_t facs, dsdt, listed[2], rsdt, xsdt;
+    size_t facs, dsdt, listed[3], count = 0, rsdt, xsdt;
 
     writer_init(&acpi->rsdp, 64);
     writer_init(&acpi->tables, ACPI_MAX_SIZE);
@@ -314,10 +337,12 @@ int acpi_build(struct acpi_tables *acpi, const struct acpi_config *config)
     allocate(acpi, tables_file, 64, ZONE_HIGH);
     facs = add_facs(acpi);
     dsdt = add_dsdt(acpi, config);
-    listed[0] = add_fadt(acpi, config, facs, dsdt);
-    listed[1] = add_madt(acpi, config);
-    rsdt = add_root(acpi, "RSDT", 4, listed, ARRAY_SIZE(listed));
-    xsdt = add_root(acpi, "XSDT", 8, listed, ARRAY_SIZE(listed));
+    listed[count++] = add_fadt(acpi, config, facs, dsdt);
+    listed[count++] = add_madt(acpi, config);
+    if (config->hpet)
+        listed[count++] = add_hpet(acpi);
+    rsdt = add_root(acpi, "RSDT", 4, listed, count);
+    xsdt = add_root(acpi, "XSDT", 8, listed, count);
     add_rsdp(acpi, rsdt, xsdt);
     if (!acpi->rsdp.bad && !acpi->tables.bad && !acpi->loader.bad)
         return 0;

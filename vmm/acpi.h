@@ -1,5 +1,5 @@
 /*
- * acpi.h - the ACPI tables: RSDP, RSDT, XSDT, FADT, FACS, MADT and DSDT (ACPI 2.0).
+ * acpi.h - the ACPI tables: RSDP, RSDT, XSDT, FADT, FACS, MADT, HPET and DSDT (ACPI 2.0).
  *
  * Built as three blobs in the shape that firmware loads over fw_cfg ("etc/acpi/rsdp", "etc/acpi/tables" and the script
  * "etc/table-loader" that places and links them). Without firmware, acpi_install() runs the same script.
@@ -15,6 +15,7 @@
 struct acpi_config {
     unsigned cpus;       /* 1..255 */
     uint32_t pci_start;  /* of the PCI window below 4 GiB */
+    bool hpet;           /* there is one */
     uint16_t pm_base;    /* of the PIIX4's power management registers, where the firmware has put them */
 };
 

@@ -5,24 +5,32 @@
 #include "base/log.h"
 #include "devices/platform/debugport.h"
 #include "devices/platform/fw_cfg.h"
+#include "devices/platform/hpet.h"
 #include "devices/platform/i440fx.h"
+#include "devices/platform/pflash.h"
+#include "devices/platform/i6300esb.h"
 #include "devices/platform/i8042.h"
 #include "devices/platform/piix3.h"
 #include "devices/platform/piix4_pm.h"
+#include "devices/platform/pvpanic.h"
 #include "devices/platform/rtc.h"
 #include "devices/platform/uart16550.h"
 #include "devices/qxl/qxl.h"
+#include "devices/disk/lock.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
 #include "vmm/acpi.h"
+#include "vmm/cloud_init.h"
+#include "vmm/direct_boot.h"
 #include "vmm/kvm.h"
-#include "vmm/linux_boot.h"
 #include "vmm/pci_setup.h"
 #include "vmm/save.h"
+#include "vmm/smbios.h"
 #include "vmm/vcpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +43,9 @@
 /* The map below 1 MiB and 4 GiB. */
 #define LOW_END 0xa0000
 #define EBDA 0x9fc00
-#define BIOS_AREA 0xf0000
+#define BIOS_AREA 0xf0000 /* without firmware: the ACPI root pointer, then SMBIOS */
+#define SMBIOS_ANCHOR 0xf0100
+#define SMBIOS_TABLES 0xf0200
 #define HIGH_START 0x100000
 #define ABOVE_4G GIB(4)
 
@@ -44,6 +54,8 @@
 #define SLOT_NET 3
 #define SLOT_RNG 4
 #define SLOT_DISKS 5
+#define SLOT_SEED 30
+#define SLOT_WATCHDOG 31
 
 struct board {
     struct machine machine;
@@ -56,23 +68,25 @@ struct board {
     struct vcpus *vcpus;
 
     /* Guest memory: 0-640K, 1M to low_top, 4G and up; between the first two the host bridge's shadow; the ROM. */
-    struct ram low, main, high, rom;
+    struct ram low, main, high, rom, variables;
     uint8_t *shadow;
     uint64_t low_top;
     uint32_t pci_start;
 
     struct fw_cfg *fw_cfg;
     struct pci_device *pm;
+    struct device *hpet; /* NULL: none */
+    int variables_fd;    /* UEFI's store; -1: what is written is lost */
     struct input input;
     struct display *display;
     struct chardev *serial, *debug;
     struct net *net;
     struct loop disk_loop; /* the disks' thread */
     bool disk_thread;
-    struct disk *disks[CONFIG_MAX_DISKS];
+    struct disk *disks[CONFIG_MAX_DISKS + 1]; /* and cloud-init's seed */
 
     struct save *save; /* its file waits for the disks to be closed */
-    struct linux_image *kernel; /* NULL: firmware boots */
+    struct direct_boot *kernel; /* NULL: firmware boots */
     struct e820_entry e820[E820_MAX];
     unsigned e820_count;
 };
@@ -92,6 +106,11 @@ static void set_gsi(void *opaque, unsigned line, bool level)
 static struct irq board_gsi(struct machine *machine, unsigned n)
 {
     return (struct irq){set_gsi, &board_of(machine)->kvm, n};
+}
+
+static void pit_interrupts(struct machine *machine, bool on)
+{
+    kvm_set_pit_interrupts(&board_of(machine)->kvm, on);
 }
 
 static void msi_send(struct machine *machine, uint64_t addr, uint32_t data)
@@ -122,7 +141,8 @@ static void deliver_request(void *arg)
     /* The CPUs may have gone on for a while; what they ask for now belongs to the same end. */
     board_stop(request.board);
     __atomic_store_n(&request.board->request_pending, false, __ATOMIC_RELEASE);
-    request.board->on_request(request.board->opaque, request.what);
+    if (request.what != MACHINE_PAUSE)
+        request.board->on_request(request.board->opaque, request.what);
 }
 
 static void board_request(struct machine *machine, enum machine_request what)
@@ -147,6 +167,8 @@ static int init_machine(struct board *board, struct loop *loop)
 
     if (err)
         return err;
+    if (board->config->no_hyperv)
+        kvm_hide_hyperv(&board->kvm);
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&m->lock, &recursive);
@@ -154,6 +176,7 @@ static int init_machine(struct board *board, struct loop *loop)
     TAILQ_INIT(&m->devices);
     m->loop = loop;
     m->gsi = board_gsi;
+    m->pit_interrupts = pit_interrupts;
     m->request = board_request;
     m->msi_send = msi_send;
     m->msi_eventfd = msi_eventfd;
@@ -178,6 +201,9 @@ static void place_memory(struct board *board)
 
     board->pci_start = size <= GIB(2) ? 0x80000000 : size <= GIB(3) ? 0xc0000000 : 0xe0000000;
     board->low_top = size <= 0xe0000000 ? size : GIB(3);
+    /* OVMF has it begin right above RAM. */
+    if (board->config->uefi.present)
+        board->pci_start = (uint32_t)MAX(board->low_top, GIB(2));
 }
 
 static void add_e820(struct board *board, uint64_t base, uint64_t end, enum e820_type type)
@@ -230,18 +256,62 @@ static int create_memory(struct board *board)
     return 0;
 }
 
+static int open_variables(struct board *board)
+{
+    const struct vm_config *c = board->config;
+    int fd, err = uefi_make_store(&c->uefi);
+
+    if (err)
+        return err;
+    fd = open(c->uefi.variables, (c->snapshot ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (fd < 0)
+        return fail(-errno, "UEFI variables '%s': %s", c->uefi.variables, strerror(errno));
+    if (!c->relayed)
+        err = disk_lock(fd, c->uefi.variables, !c->snapshot);
+    if (err || c->snapshot)
+        close(fd);
+    else
+        board->variables_fd = fd;
+    return err;
+}
+
+/* The store lies right below the code, where OVMF expects it. */
+static int load_variables(struct board *board)
+{
+    const char *path = board->config->uefi.variables;
+    struct file file;
+    int err = open_variables(board);
+
+    if (!err)
+        err = file_open(&file, "UEFI variables", path);
+    if (err)
+        return err;
+    if (file.size > PFLASH_MAX_SIZE || !IS_ALIGNED(file.size, PFLASH_BLOCK))
+        err = fail(-EINVAL, "UEFI variables '%s' have no size that such a store has", path);
+    else
+        err = ram_init(&board->variables, "UEFI variables", file.size, RAM_READ_ONLY);
+    if (!err)
+        err = file_read(&file, board->variables.host, file.size, 0);
+    file_close(&file);
+    return err;
+}
+
 /* Read the whole ROM to right below 4 GiB. */
 static int load_firmware(struct board *board)
 {
-    const char *path = board->config->firmware ? board->config->firmware : SEABIOS;
+    const char *path = board->config->firmware ? board->config->uefi.code : SEABIOS;
     struct file file;
-    int err = file_open(&file, "firmware", path);
+    int err = board->config->uefi.present ? load_variables(board) : 0;
+
+    if (err)
+        return err;
+    err = file_open(&file, "firmware", path);
 
     if (err == -ENOENT && !board->config->firmware)
         return fail(err, "firmware '%s' is missing; install the package 'seabios'", path);
     if (err)
         return err;
-    if (file.size < I440FX_BIOS_SIZE || file.size > FIRMWARE_MAX || !IS_ALIGNED(file.size, 65536))
+    if (file.size < I440FX_BIOS_SIZE || file.size > FIRMWARE_MAX || !IS_ALIGNED(file.size, 4096))
         err = fail(-EINVAL, "firmware '%s' is not a BIOS image of 128 KiB to 16 MiB", path);
     else
         err = ram_init(&board->rom, "firmware", file.size, RAM_READ_ONLY);
@@ -257,6 +327,7 @@ static void build_acpi(struct board *board, struct acpi_tables *acpi)
 {
     struct acpi_config config = {.cpus = board->config->cpus,
                                  .pci_start = board->pci_start,
+                                 .hpet = board->hpet,
                                  .pm_base = piix4_pm_base(board->pm)};
 
     if (!config.pm_base)
@@ -292,6 +363,33 @@ static int add_acpi_files(struct board *board)
     if (!err)
         err = fw_cfg_add_built_file(board->fw_cfg, "etc/table-loader", acpi.loader.size, build_loader, board);
     acpi_free(&acpi);
+    return err;
+}
+
+static int build_smbios(struct board *board, struct smbios *smbios, bool bios)
+{
+    struct smbios_config config = {.cpus = board->config->cpus,
+                                   .memory_low = board->low_top,
+                                   .memory_high = board->high.size,
+                                   .bios = bios};
+
+    memcpy(config.uuid, board->config->uuid, UUID_SIZE);
+    return smbios_build(smbios, &config);
+}
+
+static int add_smbios_files(struct board *board)
+{
+    struct smbios smbios;
+    int err = build_smbios(board, &smbios, false);
+
+    if (err)
+        return err;
+    err = fw_cfg_add(board->fw_cfg, FW_CFG_UUID, board->config->uuid, UUID_SIZE);
+    if (!err)
+        err = fw_cfg_add_file(board->fw_cfg, "etc/smbios/smbios-anchor", smbios.anchor, sizeof(smbios.anchor));
+    if (!err)
+        err = fw_cfg_add_file(board->fw_cfg, "etc/smbios/smbios-tables", smbios.tables.data, smbios.tables.size);
+    smbios_free(&smbios);
     return err;
 }
 
@@ -335,6 +433,8 @@ static int fill_fw_cfg(struct board *board)
         err = fw_cfg_add_file(f, "etc/system-states", sleep_states, sizeof(sleep_states));
     if (!err)
         err = add_boot_order(board);
+    if (!err)
+        err = add_smbios_files(board);
     return err ? err : add_acpi_files(board);
 }
 
@@ -345,16 +445,29 @@ static int need(const void *created, const char *what)
     return created ? 0 : fail(-ENOMEM, "cannot create the %s: out of memory", what);
 }
 
+/* The HPET first, since it may take the other's interrupt. */
+static int create_clocks(struct board *board, struct rtc_config *rtc)
+{
+    if (!board->config->no_hpet) {
+        board->hpet = hpet_create(&board->machine);
+        if (!board->hpet)
+            return need(NULL, "HPET");
+        rtc->irq = hpet_rtc_irq(board->hpet);
+    }
+    return need(rtc_create(&board->machine, rtc), "real-time clock");
+}
+
 static int create_chipset(struct board *board)
 {
     struct machine *m = &board->machine;
     const struct i440fx_config bridge = {
         .shadow = board->shadow,
         .bios = board->rom.host ? board->rom.host + board->rom.size - I440FX_BIOS_SIZE : NULL};
-    const struct rtc_config rtc = {.ram_low = board->low_top,
-                                   .ram_high = board->high.size,
-                                   .cpus = board->config->cpus,
-                                   .boot = {RTC_BOOT_DISK}};
+    struct rtc_config rtc = {.ram_low = board->low_top,
+                             .ram_high = board->high.size,
+                             .cpus = board->config->cpus,
+                             .local_time = board->config->rtc_local,
+                             .boot = {RTC_BOOT_DISK}};
     int err = need(i440fx_create(m, &bridge), "host bridge");
 
     if (!err)
@@ -362,10 +475,20 @@ static int create_chipset(struct board *board)
     if (!err)
         err = need(board->pm = piix4_pm_create(m), "power management");
     if (!err)
-        err = need(rtc_create(m, &rtc), "real-time clock");
+        err = create_clocks(board, &rtc);
     if (!err)
         err = need(board->fw_cfg = fw_cfg_create(m), "firmware configuration");
     return err;
+}
+
+static int create_flash(struct board *board)
+{
+    const struct pflash_config config = {.ram = &board->variables,
+                                         .base = ABOVE_4G - board->rom.size - board->variables.size,
+                                         .fd = board->variables_fd,
+                                         .path = board->config->uefi.variables};
+
+    return board->variables.host ? need(pflash_create(&board->machine, &config), "flash chip") : 0;
 }
 
 static int create_legacy(struct board *board)
@@ -382,6 +505,32 @@ static int create_legacy(struct board *board)
         err = c->debug_port ? chardev_create(&board->debug, m->loop, c->debug_port) : 0;
     if (!err)
         err = need(debugport_create(m, board->debug), "debug port");
+    return err;
+}
+
+/* Nobody fed the watchdog. Ending is what follows a crash: a guest that hangs is no better off. */
+static void on_watchdog(void *opaque)
+{
+    static const enum machine_request requests[] = {[WATCHDOG_RESET] = MACHINE_RESET,
+                                                    [WATCHDOG_POWEROFF] = MACHINE_POWEROFF,
+                                                    [WATCHDOG_DESTROY] = MACHINE_CRASH,
+                                                    [WATCHDOG_PAUSE] = MACHINE_PAUSE};
+    struct board *board = opaque;
+    enum config_watchdog action = board->config->watchdog;
+
+    log_warn("the guest did not feed its watchdog in time%s", action == WATCHDOG_PAUSE ? ": it stands still" : "");
+    if (action != WATCHDOG_NONE)
+        board_request(&board->machine, requests[action]);
+}
+
+/* What notices that a guest has failed. */
+static int create_guards(struct board *board)
+{
+    const struct i6300esb_config watchdog = {on_watchdog, board};
+    int err = need(pvpanic_create(&board->machine), "panic port");
+
+    if (!err && board->config->watchdog != WATCHDOG_ABSENT)
+        err = need(i6300esb_create(&board->machine, PCI_DEVFN(SLOT_WATCHDOG, 0), &watchdog), "watchdog");
     return err;
 }
 
@@ -419,7 +568,8 @@ static int create_net(struct board *board)
 
 struct disk_opening {
     struct board *board;
-    unsigned n;
+    const struct disk_options *options;
+    struct disk **disk;
     int err;
     char text[512];
 };
@@ -428,23 +578,40 @@ struct disk_opening {
 static void open_disk(void *arg)
 {
     struct disk_opening *opening = arg;
-    struct board *board = opening->board;
 
-    opening->err = disk_open(&board->disks[opening->n], &board->disk_loop, &board->config->disks[opening->n]);
+    opening->err = disk_open(opening->disk, &opening->board->disk_loop, opening->options);
     if (opening->err)
         snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
 }
 
-static int create_disk(struct board *board, unsigned n)
+static int create_disk(struct board *board, struct disk **disk, const struct disk_options *options, unsigned slot,
+                       const char *serial)
 {
-    struct disk_opening opening = {.board = board, .n = n};
-    struct virtio_blk_options blk = {.loop = &board->disk_loop};
+    struct disk_opening opening = {.board = board, .options = options, .disk = disk};
+    struct virtio_blk_options blk = {.loop = &board->disk_loop, .serial = serial};
 
     loop_call_wait(&board->disk_loop, open_disk, &opening);
     if (opening.err)
         return fail(opening.err, "%s", opening.text);
-    blk.disk = board->disks[n];
-    return virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_DISKS + n, 0), &blk);
+    blk.disk = *disk;
+    return virtio_blk_create(&board->machine, PCI_DEVFN(slot, 0), &blk);
+}
+
+/* A disk of memory, which the image layer opens by the name that this process has for it. */
+static int create_seed(struct board *board)
+{
+    const struct vm_config *c = board->config;
+    struct disk_options options = {.format = "raw", .read_only = true, .no_lock = true, .cache = DISK_CACHE_WRITEBACK};
+    int fd = cloud_init_create(c->cloud_init, c->name, c->uuid), err;
+    char path[32];
+
+    if (fd < 0)
+        return fd;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    options.path = path;
+    err = create_disk(board, &board->disks[CONFIG_MAX_DISKS], &options, SLOT_SEED, "cidata");
+    close(fd);
+    return err;
 }
 
 static int create_disks(struct board *board)
@@ -452,14 +619,16 @@ static int create_disks(struct board *board)
     unsigned i;
     int err;
 
-    if (!board->config->disk_count)
+    if (!board->config->disk_count && !board->config->cloud_init)
         return 0;
     err = loop_init(&board->disk_loop);
     if (!err)
         err = loop_start(&board->disk_loop, "disk");
     board->disk_thread = !err;
     for (i = 0; i < board->config->disk_count && !err; i++)
-        err = create_disk(board, i);
+        err = create_disk(board, &board->disks[i], &board->config->disks[i], SLOT_DISKS + i, NULL);
+    if (!err && board->config->cloud_init)
+        err = create_seed(board);
     return err;
 }
 
@@ -469,7 +638,11 @@ static int create_devices(struct board *board)
     int err = create_chipset(board);
 
     if (!err)
+        err = create_flash(board);
+    if (!err)
         err = create_legacy(board);
+    if (!err)
+        err = create_guards(board);
     if (!err)
         err = create_display(board);
     if (!err)
@@ -485,7 +658,7 @@ static int open_boot_files(struct board *board)
 {
     const struct vm_config *c = board->config;
 
-    return c->kernel ? linux_image_open(&board->kernel, c->kernel, c->initrd, c->append) : load_firmware(board);
+    return c->kernel ? direct_boot_open(&board->kernel, c->kernel, c->initrd, c->append) : load_firmware(board);
 }
 
 int board_create(struct board **created, const struct vm_config *config, struct loop *loop,
@@ -499,6 +672,7 @@ int board_create(struct board **created, const struct vm_config *config, struct 
     board->config = config;
     board->on_request = request;
     board->opaque = opaque;
+    board->variables_fd = -1;
     input_init(&board->input);
     err = init_machine(board, loop);
     if (!err)
@@ -522,6 +696,7 @@ static int direct_boot(struct board *board, struct vcpu_entry *entry)
 {
     uint64_t tables = board->low_top - ACPI_MAX_SIZE;
     struct acpi_tables acpi;
+    struct smbios smbios;
     int err;
 
     board->e820_count = 0;
@@ -536,9 +711,17 @@ static int direct_boot(struct board *board, struct vcpu_entry *entry)
     build_acpi(board, &acpi);
     err = acpi_install(&acpi, board->machine.memory, BIOS_AREA, tables);
     acpi_free(&acpi);
+    if (!err)
+        err = build_smbios(board, &smbios, true);
+    if (!err) {
+        err = smbios_install(&smbios, board->machine.memory, SMBIOS_ANCHOR, SMBIOS_TABLES);
+        smbios_free(&smbios);
+    }
     return err ? err
-               : linux_image_load(board->kernel, board->machine.memory, board->e820, board->e820_count, tables,
-                                  BIOS_AREA, entry);
+               : direct_boot_load(board->kernel,
+                                  &(struct boot_machine){board->machine.memory, board->e820, board->e820_count, tables,
+                                                         BIOS_AREA},
+                                  entry);
 }
 
 int board_reset(struct board *board)
@@ -688,7 +871,7 @@ int board_destroy(struct board *board)
     net_destroy(board->net);
     chardev_destroy(board->serial);
     chardev_destroy(board->debug);
-    linux_image_close(board->kernel);
+    direct_boot_close(board->kernel);
     pci_bus_destroy(board->machine.pci);
     bus_destroy(board->machine.pio);
     bus_destroy(board->machine.mmio);
@@ -698,6 +881,9 @@ int board_destroy(struct board *board)
     ram_fini(&board->main);
     ram_fini(&board->high);
     ram_fini(&board->rom);
+    ram_fini(&board->variables);
+    if (board->variables_fd >= 0)
+        close(board->variables_fd);
     if (board->shadow)
         munmap(board->shadow, I440FX_SHADOW_SIZE);
     pthread_mutex_destroy(&board->machine.lock);

@@ -17,10 +17,12 @@
     }
 
 STRING(name)
+STRING(cloud_init)
 STRING(kernel)
 STRING(initrd)
 STRING(append)
 STRING(firmware)
+STRING(uefi_variables)
 STRING(serial)
 STRING(debug_port)
 STRING(spice_listen)
@@ -29,6 +31,11 @@ STRING(spice_password_file)
 STRING(screenshot)
 STRING(control)
 STRING(restore)
+
+static int set_uuid(void *opaque, const char *value)
+{
+    return uuid_parse(((struct vm_config *)opaque)->uuid, value);
+}
 
 static int choose(const char *value, const char *const *names, int *chosen)
 {
@@ -72,6 +79,43 @@ static int set_accel(void *opaque, const char *value)
 
     if (!err)
         ((struct vm_config *)opaque)->accel = (enum config_accel)chosen;
+    return err;
+}
+
+static int set_hyperv(void *opaque, const char *value)
+{
+    static const char *const names[] = {"on", "off", NULL};
+    int chosen = 0, err = choose(value, names, &chosen);
+
+    ((struct vm_config *)opaque)->no_hyperv = chosen == 1;
+    return err;
+}
+
+static int set_hpet(void *opaque, const char *value)
+{
+    static const char *const names[] = {"on", "off", NULL};
+    int chosen = 0, err = choose(value, names, &chosen);
+
+    ((struct vm_config *)opaque)->no_hpet = chosen == 1;
+    return err;
+}
+
+static int set_rtc(void *opaque, const char *value)
+{
+    static const char *const names[] = {"utc", "localtime", NULL};
+    int chosen = 0, err = choose(value, names, &chosen);
+
+    ((struct vm_config *)opaque)->rtc_local = chosen == 1;
+    return err;
+}
+
+static int set_watchdog(void *opaque, const char *value)
+{
+    static const char *const names[] = {"reset", "poweroff", "destroy", "pause", "none", NULL};
+    int chosen = 0, err = choose(value, names, &chosen);
+
+    if (!err)
+        ((struct vm_config *)opaque)->watchdog = WATCHDOG_RESET + (enum config_watchdog)chosen;
     return err;
 }
 
@@ -293,15 +337,24 @@ ACTION(on_crash)
 
 static const struct option_def run_options[] = {
     {"name", "NAME", "the machine's name", set_name},
+    {"uuid", "UUID", "its identity in SMBIOS (default: made from the name)", set_uuid},
     {"memory", "SIZE", "guest memory, 64M to 1024G (default 2G)", set_memory},
     {"cpus", "N", "virtual CPUs, 1 to 16 (default 2)", set_cpus},
     {"accel", "auto|kvm|nested", "this host's KVM, or a software host (default auto)", set_accel},
+    {"hyperv", "on|off", "what Windows knows of Hyper-V, beside KVM's own (default on)", set_hyperv},
+    {"hpet", "on|off", "the high precision event timer (default on)", set_hpet},
+    {"rtc", "utc|localtime", "what the real-time clock shows (default utc; Windows wants localtime)", set_rtc},
+    {"watchdog", "reset|poweroff|destroy|pause|none", "a watchdog timer, and what follows when nobody feeds it",
+     set_watchdog},
     {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
-    {"kernel", "FILE", "boot this Linux kernel directly", set_kernel},
+    {"cloud-init", "FILE|FOLDER", "user-data, or a folder with it: a seed for cloud images", set_cloud_init},
+    {"kernel", "FILE", "boot this kernel directly: bzImage, ELF for PVH or Multiboot", set_kernel},
     {"initrd", "FILE", "its initial RAM disk", set_initrd},
     {"append", "TEXT", "its command line", set_append},
-    {"firmware", "FILE", "BIOS image instead of Debian's SeaBIOS", set_firmware},
+    {"firmware", "uefi|FILE", "Debian's OVMF, or an image, instead of Debian's SeaBIOS", set_firmware},
+    {"uefi-vars", "FILE", "where UEFI keeps its variables (default ~/.local/share/minivm/NAME.vars.fd)",
+     set_uefi_variables},
     {"video", "qxl|vga|none", "the display device (default qxl)", set_video},
     {"qxl", "ram=..,vram=..,vgamem=..", "sizes of the display device's memory, and its revision", set_qxl},
     {"net", "user|tap=IF|none", "the network (default user)", set_net},
@@ -349,6 +402,12 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--initrd needs --kernel");
     if (config->append && !config->kernel)
         return fail(-EINVAL, "--append needs --kernel");
+    if (config->watchdog == WATCHDOG_DESTROY && config->on_crash != ACTION_DESTROY)
+        return fail(-EINVAL, "--watchdog destroy ends the machine as a crash does, and --on-crash says otherwise");
+    if (config->firmware && config->kernel)
+        return fail(-EINVAL, "--kernel boots without firmware; drop --firmware");
+    if (config->uefi_variables && !config->firmware)
+        return fail(-EINVAL, "--uefi-vars needs --firmware uefi");
     if (config->screenshot && config->video == VIDEO_NONE)
         return fail(-EINVAL, "--screenshot needs a display; drop --video none");
     if (config->forward_count && config->net != NET_USER)
@@ -379,6 +438,8 @@ static void fill_defaults(struct vm_config *config)
     }
     if (!config->name)
         config->name = "minivm";
+    if (memcmp(config->uuid, (uint8_t[UUID_SIZE]){0}, UUID_SIZE) == 0)
+        uuid_from_name(config->uuid, config->name);
     if (!config->serial)
         config->serial = config->headless ? "stdio" : "none";
 }
@@ -391,6 +452,8 @@ int config_parse(struct vm_config *config, int argc, char **argv)
         err = check_combination(config);
     if (!err)
         fill_defaults(config);
+    if (!err && config->firmware)
+        err = uefi_find(&config->uefi, config->firmware, config->uefi_variables, config->name);
     return err;
 }
 

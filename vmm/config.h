@@ -9,6 +9,8 @@
 
 #include "backend/disk.h"
 #include "backend/net.h"
+#include "vmm/uefi.h"
+#include "vmm/uuid.h"
 
 #define CONFIG_MAX_DISKS 8
 #define CONFIG_MAX_FORWARDS 16
@@ -29,20 +31,31 @@ enum run_status {
 enum config_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_NESTED };
 enum config_video { VIDEO_QXL, VIDEO_VGA, VIDEO_NONE };
 enum config_net { NET_USER, NET_TAP, NET_NONE };
+enum config_watchdog {
+    WATCHDOG_ABSENT, WATCHDOG_RESET, WATCHDOG_POWEROFF, WATCHDOG_DESTROY, WATCHDOG_PAUSE, WATCHDOG_NONE
+};
 enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
 
 struct vm_config {
     const char *name; /* NULL: after the first disk */
+    uint8_t uuid[UUID_SIZE]; /* all 0: after the name */
     uint64_t memory;  /* bytes */
     unsigned cpus;
     enum config_accel accel;
+    bool no_hyperv, no_hpet;
+    enum config_watchdog watchdog; /* what happens when it expires; ABSENT: there is none */
+    bool rtc_local; /* the real-time clock shows local time */
 
     struct disk_options disks[CONFIG_MAX_DISKS];
     unsigned disk_count;
     bool snapshot;
 
+    const char *cloud_init; /* user-data, or a folder with it; NULL: no seed */
+
     const char *kernel, *initrd, *append;
     const char *firmware; /* NULL: SeaBIOS as Debian installs it */
+    const char *uefi_variables; /* as asked for, or NULL */
+    struct uefi_files uefi;     /* found for the firmware */
 
     enum config_video video;
     struct {

@@ -49,6 +49,7 @@ enum machine_request {
     MACHINE_RESET,    /* the guest asked for a reset (0xcf9, 0x64, triple fault...) */
     MACHINE_POWEROFF, /* ACPI S5 */
     MACHINE_CRASH,    /* the guest says it panicked */
+    MACHINE_PAUSE,    /* its watchdog wants it to stand still */
 };
 
 struct machine {
@@ -59,6 +60,8 @@ struct machine {
     pthread_mutex_t lock; /* the device lock; recursive */
     /* Global system interrupt n: 0-15 as on a PC (PIC and IOAPIC), 16-23 IOAPIC only. Any thread. */
     struct irq (*gsi)(struct machine *machine, unsigned n);
+    /* Whether the interval timer drives IRQ 0, or something else does. NULL: there is none. Device lock held. */
+    void (*pit_interrupts)(struct machine *machine, bool on);
     /* Any thread; the main loop acts on it soon after. */
     void (*request)(struct machine *machine, enum machine_request what);
     /* MSI: fire one now, or have an eventfd fire it (irqfd) until removed. Any thread. */

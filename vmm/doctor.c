@@ -108,6 +108,16 @@ static void check_firmware(struct finding *f)
              found ? "" : "; apt-get install seabios");
 }
 
+static void check_uefi(struct finding *f)
+{
+    struct uefi_files files = {0};
+    int err = uefi_find(&files, "uefi", NULL, "minivm");
+
+    f->verdict = err ? POOR : GOOD;
+    snprintf(f->text, sizeof(f->text), "%s", err ? "OVMF is missing, and with it --firmware uefi; apt-get install ovmf"
+                                                 : files.code);
+}
+
 static void check_memory(struct finding *f)
 {
     char text[64] = "";
@@ -140,7 +150,8 @@ static const struct {
 } checks[] = {
     {"cpu", check_cpu},           {"kvm", check_kvm},
     {"qemu", check_qemu},         {"software host", check_host},
-    {"firmware", check_firmware}, {"memory", check_memory},
+    {"firmware", check_firmware}, {"uefi", check_uefi},
+    {"memory", check_memory},
     {"accel", check_accel},
 };
 

@@ -72,6 +72,11 @@ DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
                     Name(_HID, EisaId("PNP0F13"))
                     Name(_CRS, ResourceTemplate() { IRQNoFlags() { 12 } })
                 }
+                Device(PANC) { /* devices/platform/pvpanic.h */
+                    Name(_HID, "QEMU0001")
+                    Name(_CRS, ResourceTemplate() { IO(Decode16, 0x505, 0x505, 1, 1) })
+                    Name(_STA, 0x0f)
+                }
                 Device(COM1) {
                     Name(_HID, EisaId("PNP0501"))
                     Name(_UID, 1)
@@ -81,6 +86,17 @@ DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
                     })
                 }
             }
+        }
+
+        Device(HPET) {
+            Name(_HID, EisaId("PNP0103"))
+            OperationRegion(REGS, SystemMemory, 0xfed00000, 0x400)
+            Field(REGS, DWordAcc, NoLock, Preserve) { CAPS, 32 }
+            Method(_STA, 0, NotSerialized) { /* where there is none, all bits read as ones */
+                If (CAPS == 0xffffffff) { Return (0) }
+                Return (0x0f)
+            }
+            Name(_CRS, ResourceTemplate() { Memory32Fixed(ReadOnly, 0xfed00000, 0x400) })
         }
 
         /* Bit 7 of a PIRQ register: not routed. */

@@ -48,14 +48,31 @@ static int open_device(struct kvm *kvm)
     return 0;
 }
 
+static int fetch_list(struct kvm *kvm, unsigned long request, struct kvm_cpuid2 **list)
+{
+    *list = calloc(1, sizeof(**list) + CPUID_ENTRIES * sizeof((*list)->entries[0]));
+    if (!*list)
+        return -ENOMEM;
+    (*list)->nent = CPUID_ENTRIES;
+    return ioctl(kvm->fd, request, *list) ? -errno : 0;
+}
+
+void kvm_hide_hyperv(struct kvm *kvm)
+{
+    free(kvm->hyperv);
+    kvm->hyperv = NULL;
+}
+
 static int fetch_cpuid(struct kvm *kvm)
 {
-    kvm->cpuid = calloc(1, sizeof(*kvm->cpuid) + CPUID_ENTRIES * sizeof(kvm->cpuid->entries[0]));
-    if (!kvm->cpuid)
-        return -ENOMEM;
-    kvm->cpuid->nent = CPUID_ENTRIES;
-    if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid))
-        return fail(-errno, "/dev/kvm does not tell its CPU features: %s", strerror(errno));
+    int err = fetch_list(kvm, KVM_GET_SUPPORTED_CPUID, &kvm->cpuid);
+
+    if (err)
+        return fail(err, "/dev/kvm does not tell its CPU features: %s", strerror(-err));
+    /* Kernels before 5.11 tell it per vCPU only: Windows does without there. */
+    if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYS_HYPERV_CPUID) <= 0 ||
+        fetch_list(kvm, KVM_GET_SUPPORTED_HV_CPUID, &kvm->hyperv))
+        kvm_hide_hyperv(kvm);
     return 0;
 }
 
@@ -90,11 +107,13 @@ static int init_routing(struct kvm *kvm)
 static int create_chips(struct kvm *kvm)
 {
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+    struct kvm_reinject_control discard = {.pit_reinject = 0}; /* ticks that a guest was too slow for */
     unsigned i;
     int err;
 
     if (ioctl(kvm->vm, KVM_CREATE_IRQCHIP, 0) || ioctl(kvm->vm, KVM_CREATE_PIT2, &pit))
         return -errno;
+    ioctl(kvm->vm, KVM_REINJECT_CONTROL, &discard); /* without it they are made up: no harm but load */
     err = init_routing(kvm);
     for (i = 0; !err && i < ARRAY_SIZE(kvm->chips); i++) {
         kvm->chips[i].chip_id = i;
@@ -145,6 +164,7 @@ void kvm_destroy(struct kvm *kvm)
     if (kvm->fd >= 0)
         close(kvm->fd);
     free(kvm->cpuid);
+    free(kvm->hyperv);
     free(kvm->routing);
     pthread_mutex_destroy(&kvm->lock);
 }
@@ -156,6 +176,16 @@ void kvm_reset(struct kvm *kvm)
     for (i = 0; i < ARRAY_SIZE(kvm->chips); i++)
         ioctl(kvm->vm, KVM_SET_IRQCHIP, &kvm->chips[i]);
     ioctl(kvm->vm, KVM_SET_PIT2, &kvm->pit);
+}
+
+void kvm_set_pit_interrupts(struct kvm *kvm, bool on)
+{
+    struct kvm_pit_state2 pit;
+
+    if (ioctl(kvm->vm, KVM_GET_PIT2, &pit))
+        return;
+    pit.flags = on ? pit.flags & ~(uint32_t)KVM_PIT_FLAGS_HPET_LEGACY : pit.flags | KVM_PIT_FLAGS_HPET_LEGACY;
+    ioctl(kvm->vm, KVM_SET_PIT2, &pit);
 }
 
 /* --- saved state --- */

@@ -23,7 +23,8 @@
 struct kvm {
     int fd, vm;
     size_t run_size; /* of struct kvm_run's mapping */
-    struct kvm_cpuid2 *cpuid; /* what the host supports */
+    struct kvm_cpuid2 *cpuid;  /* what the host supports */
+    struct kvm_cpuid2 *hyperv; /* and for guests that know Hyper-V; NULL: nothing, or kvm_hide_hyperv() */
     pthread_mutex_t lock;     /* guards the routes */
     struct kvm_irq_routing *routing;
     bool route_used[KVM_MSI_ROUTES];
@@ -35,6 +36,8 @@ struct kvm {
 /* Errors come with fail_text(). */
 int kvm_create(struct kvm *kvm);
 void kvm_destroy(struct kvm *kvm);
+/* Before vCPUs are made: no Hyper-V leaves for the guest. */
+void kvm_hide_hyperv(struct kvm *kvm);
 /* Interrupt controllers and timer as at power-on; vCPUs stopped. */
 void kvm_reset(struct kvm *kvm);
 /* Interrupt controllers, timer and the paravirtual clock; load: saved `elapsed` nanoseconds ago. 0 or -errno. */
@@ -43,6 +46,9 @@ int kvm_load(struct kvm *kvm, struct reader *r, uint64_t elapsed);
 
 extern const struct memory_backend kvm_memory_backend; /* opaque: struct kvm */
 extern const struct bus_backend kvm_bus_backend;       /* opaque: struct kvm; kvm->pio tells ports from memory */
+
+/* Whether the interval timer drives IRQ 0; off while an HPET replaces it. */
+void kvm_set_pit_interrupts(struct kvm *kvm, bool on);
 
 void kvm_set_line(struct kvm *kvm, unsigned gsi, bool level);
 void kvm_send_msi(struct kvm *kvm, uint64_t addr, uint32_t data);

@@ -1,34 +1,24 @@
 /*
- * linux_boot.h - a Linux kernel booted without firmware (Documentation/arch/x86/boot.rst, protocol 2.06 and newer).
+ * linux_boot.h - a bzImage (Documentation/arch/x86/boot.rst, protocol 2.06 and newer). Part of direct_boot.h.
  *
- * The bzImage's protected-mode part goes to where its header says, boot_params, command line and initrd around it; the
- * CPU starts at the 32-bit entry.
+ * The protected-mode part goes to where its header says, boot_params and initrd around it; the CPU starts at the 32-bit
+ * entry.
  */
 #ifndef VMM_LINUX_BOOT_H
 #define VMM_LINUX_BOOT_H
 
-#include "vmm/memory.h"
-#include "vmm/vcpu.h"
+#include "vmm/direct_boot.h"
 
-#define E820_MAX 16
+#include <asm/bootparam.h>
 
-enum e820_type { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3 };
+struct linux_kernel {
+    struct setup_header header;
+    size_t setup_size; /* where the protected-mode part begins */
+};
 
-struct e820_entry {
-    uint64_t base, size;
-    uint32_t type;
-} __attribute__((packed));
-
-struct linux_image; /* the files, open and checked */
-
-/* Errors come with fail_text(). initrd and append may be NULL; all three strings must outlive the image. */
-int linux_image_open(struct linux_image **image, const char *kernel, const char *initrd, const char *append);
-void linux_image_close(struct linux_image *image);
-/*
- * Write everything into guest memory and say where to start. low_top: the end of RAM below 4 GiB that the kernel may
- * use (multiple of 4096); rsdp: where the ACPI root pointer is.
- */
-int linux_image_load(const struct linux_image *image, struct memory *memory, const struct e820_entry *e820,
-                     unsigned e820_count, uint64_t low_top, gpa_t rsdp, struct vcpu_entry *entry);
+/* Errors come with fail_text(). */
+int linux_check(struct linux_kernel *kernel, const struct boot_files *files);
+int linux_load(const struct linux_kernel *kernel, const struct boot_files *files, const struct boot_machine *machine,
+               struct vcpu_entry *entry);
 
 #endif

@@ -38,7 +38,7 @@ struct nested {
     const struct vm_config *config;
     struct loop loop;
     struct nested_shares shares;
-    struct disk_hold *holds[CONFIG_MAX_DISKS];
+    struct disk_hold *holds[CONFIG_MAX_DISKS + 1]; /* the disks, and UEFI's variables */
     struct ear ears[LISTENERS_MAX];
     unsigned ear_count;
     int spice_port;
@@ -177,6 +177,12 @@ static int take_locks(struct nested *n)
 
     for (i = 0; i < c->disk_count && !err; i++)
         err = disk_hold_create(&n->holds[i], &c->disks[i]);
+    if (!err && c->uefi.present)
+        err = uefi_make_store(&c->uefi);
+    if (!err && c->uefi.present)
+        err = disk_hold_create(&n->holds[CONFIG_MAX_DISKS],
+                               &(struct disk_options){
+                                   .path = c->uefi.variables, .format = "raw", .snapshot = c->snapshot});
     return err;
 }
 
@@ -280,6 +286,10 @@ static void say_arguments(struct nested *n, struct words *w, int argc, char **ar
         say(w, "r--spice");
         say(w, "r%d", n->spice_port);
     }
+    if (n->config->uefi.present) { /* the home inside is another */
+        say(w, "r--uefi-vars");
+        say(w, "r%s", n->config->uefi.variables);
+    }
     if (serial_apart(n->config)) {
         say(w, "r--serial");
         say(w, "runix:%s", NESTED_SERIAL);
@@ -368,9 +378,9 @@ static int start(struct nested *n, int argc, char **argv)
     int err = refuse(n->config);
 
     if (!err)
-        err = nested_shares_collect(&n->shares, n->config);
-    if (!err)
         err = take_locks(n);
+    if (!err)
+        err = nested_shares_collect(&n->shares, n->config);
     if (!err)
         err = listen_spice(n);
     if (!err)
@@ -399,7 +409,7 @@ static void finish(struct nested *n)
     mux_destroy(n->mux);
     nested_bridge_destroy(n->bridge);
     nested_host_stop(&n->host);
-    for (i = 0; i < n->config->disk_count; i++)
+    for (i = 0; i < ARRAY_SIZE(n->holds); i++)
         disk_hold_destroy(n->holds[i]);
     loop_fini(&n->loop);
 }

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "vmm/cloud_init.h"
 #include "vmm/cpio.h"
 #include "vmm/nested.h"
 #include "vmm/nested_private.h"
@@ -107,6 +108,17 @@ static int add_firmware(struct cpio *cpio)
     return err;
 }
 
+static int add_cloud_init(struct cpio *cpio, const char *source)
+{
+    char path[PATH_MAX];
+    int err = 0, part;
+
+    for (part = 0; source && part < CLOUD_PARTS && !err; part++)
+        if (cloud_init_file(source, part, path))
+            err = add_copy(cpio, "cloud-init's file", path, 0600);
+    return err;
+}
+
 static int add_files(struct cpio *cpio, const struct vm_config *config)
 {
     int err = cpio_add_file(cpio, ".minivm/minivm", "/proc/self/exe", 0755);
@@ -120,7 +132,9 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
     if (!err)
         err = add_copy(cpio, "initrd", config->initrd, 0644);
     if (!err)
-        err = add_copy(cpio, "firmware", config->firmware, 0644);
+        err = add_copy(cpio, "firmware", config->firmware ? config->uefi.code : NULL, 0644);
+    if (!err)
+        err = add_cloud_init(cpio, config->cloud_init);
     if (!err)
         err = add_copy(cpio, "password file", config->spice_password_file, 0600);
     return err ? err : cpio_end(cpio);

@@ -129,6 +129,8 @@ int nested_shares_collect(struct nested_shares *shares, const struct vm_config *
         err = add_output(shares, config->serial);
     if (!err)
         err = add_output(shares, config->debug_port);
+    if (!err && config->uefi.present)
+        err = add_file(shares, config->uefi.variables, !config->snapshot);
     if (!err && config->screenshot)
         err = add_file(shares, config->screenshot, true);
     /* Where its commands write files. */

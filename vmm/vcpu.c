@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define HYPERV_INVALID_CALL 2 /* HV_STATUS_INVALID_HYPERCALL_CODE */
+
 struct vcpu {
     struct vcpus *set;
     unsigned index;
@@ -39,7 +41,7 @@ struct vcpus {
 
 /* --- reset --- */
 
-/* Flat segments, paging off, interrupts off: what Linux' 32-bit boot protocol wants. */
+/* Flat segments, paging off, interrupts off: what Linux' 32-bit boot protocol, PVH and Multiboot want. */
 static void enter_protected_mode(struct vcpu *cpu, const struct vcpu_entry *entry)
 {
     const struct kvm_segment code = {.limit = 0xffffffff, .selector = 0x10, .type = 11, .present = 1,
@@ -47,10 +49,12 @@ static void enter_protected_mode(struct vcpu *cpu, const struct vcpu_entry *entr
     const struct kvm_segment data = {.limit = 0xffffffff, .selector = 0x18, .type = 3, .present = 1,
                                      .db = 1, .s = 1, .g = 1};
     struct kvm_sregs sregs = cpu->initial.sregs;
-    struct kvm_regs regs = {.rip = entry->eip, .rsi = entry->esi, .rflags = 2};
+    struct kvm_regs regs = {
+        .rip = entry->eip, .rax = entry->eax, .rbx = entry->ebx, .rsi = entry->esi, .rflags = 2};
 
     sregs.cs = code;
     sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+    sregs.tr.limit = 0x67;
     sregs.gdt.base = entry->gdt;
     sregs.gdt.limit = 4 * 8 - 1;
     sregs.cr0 = 0x11; /* PE, ET */
@@ -150,6 +154,10 @@ static bool handle_exit(struct vcpu *cpu)
                                   : run->system_event.type == KVM_SYSTEM_EVENT_RESET  ? MACHINE_RESET
                                                                                       : MACHINE_CRASH);
         return false;
+    case KVM_EXIT_HYPERV: /* a call that no leaf has offered */
+        if (run->hyperv.type == KVM_EXIT_HYPERV_HCALL)
+            run->hyperv.u.hcall.result = HYPERV_INVALID_CALL;
+        return true;
     case KVM_EXIT_FAIL_ENTRY:
         report_crash(cpu, "KVM cannot enter the guest", run->fail_entry.hardware_entry_failure_reason);
         return false;
@@ -316,7 +324,7 @@ static int create_vcpu(struct vcpus *set, struct vcpu *cpu)
         cpu->run = NULL;
         return -errno;
     }
-    cpuid = cpuid_create(kvm->cpuid, cpu->index, set->count);
+    cpuid = cpuid_create(kvm->cpuid, kvm->hyperv, cpu->index, set->count);
     if (!cpuid)
         return -ENOMEM;
     err = ioctl(cpu->fd, KVM_SET_CPUID2, cpuid) ? -errno : 0;

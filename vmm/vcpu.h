@@ -15,7 +15,8 @@ struct vcpus;
 /* Where the first CPU starts; the others wait for INIT and SIPI. */
 struct vcpu_entry {
     bool direct;           /* false: at the reset vector */
-    uint32_t eip, esi;     /* direct: flat 32-bit protected mode, paging off (Linux' 32-bit boot protocol) */
+    uint32_t eip;          /* direct: flat 32-bit protected mode, paging off (Linux' boot protocol, PVH, Multiboot) */
+    uint32_t eax, ebx, esi;
     gpa_t gdt;             /* direct: 4 descriptors: null, null, code at 0x10, data at 0x18 */
 };
 

@@ -578,7 +578,7 @@ struct device *rtc_create(struct machine *machine, const struct rtc_config *conf
         return NULL;
     }
     device_init(&rtc->base, &rtc_ops, machine);
-    rtc->irq = machine->gsi(machine, 8);
+    rtc->irq = config->irq.set ? config->irq : machine->gsi(machine, 8);
     rtc->offset = zone_offset(config->local_time);
     rtc->seen_second = now_second(rtc);
     store_config(rtc, config);

@@ -18,6 +18,7 @@ struct rtc_config {
     unsigned cpus;              /* 1..256 */
     bool local_time;       /* the clock shows local time, as Windows wants it, instead of UTC */
     enum rtc_boot boot[3]; /* in order */
+    struct irq irq;        /* its line; none given: IRQ 8 */
 };
 
 struct device *rtc_create(struct machine *machine, const struct rtc_config *config);

@@ -2,6 +2,8 @@
 # them. build-demo itself knows whether its disk is up to date.
 KERNEL_DIR ?= build/kernel
 TINY := build/guest/tiny.cpio.gz
+EFI := build/guest/efi.raw
+XEN := build/guest/xen.gz
 DEMO := build/demo/demo.qcow2
 
 .PHONY: demo tiny
@@ -15,6 +17,14 @@ $(KERNEL_DIR)/vmlinuz: guest/image/fetch-kernel
 $(TINY): $(addprefix guest/image/,build-tiny tiny-init copy-modules) $(KERNEL_DIR)/vmlinuz
 	@echo "  TINY  $@"
 	$(Q)guest/image/build-tiny $(KERNEL_DIR) $@
+
+$(EFI): guest/image/build-efi $(TINY)
+	@echo "  EFI   $@"
+	$(Q)guest/image/build-efi $(KERNEL_DIR) $(TINY) $@
+
+$(XEN): guest/image/fetch-xen
+	@echo "  XEN   $@"
+	$(Q)guest/image/fetch-xen $@
 
 .PHONY: deps
 deps:

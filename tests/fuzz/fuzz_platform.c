@@ -1,13 +1,16 @@
 /*
- * Port accesses of any width to every part of the PC platform, mixed with input, serial data, jumps of the clock, DMA
+ * Register accesses of any width to every part of the PC platform, mixed with input, serial data, jumps of the clock, DMA
  * commands, resets, and saves that must load again. Each step takes six bytes.
  */
 #include "devices/platform/debugport.h"
 #include "devices/platform/fw_cfg.h"
+#include "devices/platform/hpet.h"
 #include "devices/platform/i440fx.h"
+#include "devices/platform/i6300esb.h"
 #include "devices/platform/i8042.h"
 #include "devices/platform/piix3.h"
 #include "devices/platform/piix4_pm.h"
+#include "devices/platform/pvpanic.h"
 #include "devices/platform/rtc.h"
 #include "devices/platform/uart16550.h"
 #include "tests/lib/fake_machine.h"
@@ -18,13 +21,16 @@
 #define STEP      6
 #define MAX_STEPS 400
 
+#define WATCHDOG     PCI_DEVFN(31, 0)
+#define WATCHDOG_BAR 0xe1f00000u /* where fake_pci_setup() puts it */
+
 static const uint16_t ports[] = {
     0x60,  0x64,  0x70,  0x71,  0x80,  0x8f,  0x92,  0xb2,  0xb3,  0x2f8, 0x3f8,
     0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x402, 0x510, 0x511, 0x514, 0x518,
-    0x600, 0x602, 0x604, 0x608, 0x700, 0x702, 0xcf8, 0xcf9, 0xcfc, 0xcfe, 0xafe0,
+    0x505, 0x600, 0x602, 0x604, 0x608, 0x700, 0x702, 0xcf8, 0xcf9, 0xcfc, 0xcfe, 0xafe0,
 };
 
-static const uint8_t functions[] = {PCI_DEVFN(0, 0), PCI_DEVFN(1, 0), PCI_DEVFN(1, 3)};
+static const uint8_t functions[] = {PCI_DEVFN(0, 0), PCI_DEVFN(1, 0), PCI_DEVFN(1, 3), WATCHDOG};
 
 static size_t back_write(struct chardev *c UNUSED, const uint8_t *data UNUSED, size_t size)
 {
@@ -50,9 +56,14 @@ static void build(void *opaque UNUSED, uint8_t *data, size_t size)
     memset(data, 0x55, size);
 }
 
+static void expired(void *opaque UNUSED)
+{
+}
+
 static void create(struct fixture *f)
 {
-    static const struct rtc_config rtc = {.ram_low = MIB(64), .cpus = 1};
+    static const struct i6300esb_config watchdog = {expired, NULL};
+    struct rtc_config rtc = {.ram_low = MIB(64), .cpus = 1};
     struct machine *machine = &f->machine.base;
     struct fw_cfg *fw_cfg;
 
@@ -69,12 +80,16 @@ static void create(struct fixture *f)
     fw_cfg_add_file(fw_cfg, "etc/plain", "0123456789", 10);
     fw_cfg_add_built_file(fw_cfg, "etc/built", 100, build, NULL);
     fw_cfg_add_writable_file(fw_cfg, "etc/writable", 16);
+    rtc.irq = hpet_rtc_irq(hpet_create(machine));
     rtc_create(machine, &rtc);
+    pvpanic_create(machine);
+    i6300esb_create(machine, WATCHDOG, &watchdog);
     i8042_create(machine, &f->input);
     uart16550_create(machine, UART_COM1, UART_COM1_IRQ, &f->back);
     uart16550_create(machine, UART_COM2, UART_COM2_IRQ, NULL);
     debugport_create(machine, NULL);
     fake_machine_reset(&f->machine);
+    fake_pci_setup(&f->machine, WATCHDOG);
 }
 
 static void destroy(struct fixture *f)
@@ -134,6 +149,7 @@ static void do_step(struct fixture *f, const uint8_t *step)
     uint16_t port = ports[step[1] % ARRAY_SIZE(ports)];
     uint32_t value = load_le32(step + 2);
     unsigned width = 1u << (step[0] >> 6) % 3;
+    uint64_t mmio = step[1] & 0x80 ? WATCHDOG_BAR + (step[1] & 15) : HPET_ADDRESS + step[1] * 4u;
 
     switch (step[0] & 31) {
     case 0:
@@ -167,7 +183,13 @@ static void do_step(struct fixture *f, const uint8_t *step)
         dma(f, step + 2);
         break;
     case 10 ... 15:
-        fake_pci_write(&f->machine, functions[step[1] % 3], step[2], value >> 8, width);
+        fake_pci_write(&f->machine, functions[step[1] % ARRAY_SIZE(functions)], step[2], value >> 8, width);
+        break;
+    case 21:
+        fake_mmio_read(&f->machine, mmio, width);
+        break;
+    case 22 ... 23:
+        fake_mmio_write(&f->machine, mmio, value, width);
         break;
     case 16 ... 20:
         fake_in(&f->machine, port, width);

@@ -36,7 +36,7 @@ struct fake_machine {
     struct fake_msi msis[FAKE_MSIS]; /* those not taken yet */
     unsigned msi_count;
     struct fake_route routes[FAKE_ROUTES];
-    unsigned requests[3]; /* by enum machine_request */
+    unsigned requests[4]; /* by enum machine_request */
 };
 
 /* With irqfd, MSI-X vectors that are enabled go by eventfd as they do with KVM, else by msi_send(). */

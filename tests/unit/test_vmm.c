@@ -467,6 +467,12 @@ static void test_config_refusals(void **state UNUSED)
         {"a --disk b,colour=red", "unknown part 'colour'"},
         {"a --qxl ram=3M", "power of two"},
         {"a --forward tcp::1-:2 --net none", "needs --net user"},
+        {"a --uuid 1234", "not a UUID"},
+        {"a --rtc gmt", "utc, localtime"},
+        {"a --watchdog bark", "reset, poweroff, destroy, pause, none"},
+        {"a --watchdog destroy --on-crash restart", "--on-crash"},
+        {"a --uefi-vars b", "needs --firmware"},
+        {"--kernel a --firmware uefi", "without firmware"},
     };
     static struct vm_config c;
     char line[128];
