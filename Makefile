@@ -19,7 +19,7 @@ mandir ?= $(prefix)/share/man
 
 CORE_DIRS := base backend spice/protocol spice/codec canvas
 SERVER_DIRS := spice/server
-DEVICE_DIRS := devices/platform devices/disk devices/net devices/char devices/virtio devices/qxl
+DEVICE_DIRS := devices/platform devices/disk devices/ide devices/net devices/char devices/virtio devices/qxl
 VMM_DIRS := vmm
 CLIENT_DIRS := client
 ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)
