@@ -1,7 +1,7 @@
 /*
  * config.h - what a user asked for: the command line of `minivm run` as data.
  *
- * Strings belong to argv, but for those of disks, which are copies. config_parse() checks each value by itself, and at
+ * Strings belong to argv, but for those of disks (not CD-ROMs), which are copies. config_parse() checks each value by itself, and at
  * the end what must fit together.
  */
 #ifndef VMM_CONFIG_H
@@ -11,6 +11,10 @@
 #include "backend/net.h"
 
 #define CONFIG_MAX_DISKS 8
+#define CONFIG_MAX_CDROMS 2
+#define CONFIG_MAX_IDE 4 /* disks with bus=ide and CD-ROM drives together */
+#define CONFIG_MAX_BOOT 3
+#define CONFIG_MAX_SERIAL 20 /* bytes */
 #define CONFIG_MAX_FORWARDS 16
 #define CONFIG_MAX_CPUS 16
 #define CONFIG_MIN_MEMORY MIB(64)
@@ -29,7 +33,15 @@ enum run_status {
 enum config_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_NESTED };
 enum config_video { VIDEO_QXL, VIDEO_VGA, VIDEO_NONE };
 enum config_net { NET_USER, NET_TAP, NET_NONE };
+enum config_bus { BUS_VIRTIO, BUS_IDE };
+enum config_boot { BOOT_DISK, BOOT_CDROM, BOOT_NETWORK };
 enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
+
+/* How a disk is attached. */
+struct config_drive {
+    enum config_bus bus;
+    const char *serial; /* NULL: the device's own */
+};
 
 struct vm_config {
     const char *name; /* NULL: after the first disk */
@@ -38,7 +50,12 @@ struct vm_config {
     enum config_accel accel;
 
     struct disk_options disks[CONFIG_MAX_DISKS];
+    struct config_drive drives[CONFIG_MAX_DISKS]; /* of the same disks */
     unsigned disk_count;
+    struct disk_options cdroms[CONFIG_MAX_CDROMS]; /* path NULL: an empty drive */
+    unsigned cdrom_count;
+    enum config_boot boot[CONFIG_MAX_BOOT]; /* what firmware tries, in order */
+    unsigned boot_count;
     bool snapshot;
 
     const char *kernel, *initrd, *append;
@@ -73,5 +90,6 @@ void config_init(struct vm_config *config);
 /* argv[0] is "run". 0; OPTIONS_HELP after help was printed; -EINVAL with fail_text(). */
 int config_parse(struct vm_config *config, int argc, char **argv);
 void config_fini(struct vm_config *config);
+bool config_boots_from(const struct vm_config *config, enum config_boot what);
 
 #endif

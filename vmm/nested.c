@@ -27,7 +27,7 @@ struct nested {
     const struct vm_config *config;
     struct loop loop;
     struct nested_shares shares;
-    struct disk_hold *holds[CONFIG_MAX_DISKS];
+    struct disk_hold *holds[CONFIG_MAX_DISKS], *cdrom_holds[CONFIG_MAX_CDROMS];
     struct nested_listener *listeners[LISTENERS_MAX];
     unsigned listener_count;
     int spice_port;
@@ -166,6 +166,8 @@ static int take_locks(struct nested *n)
 
     for (i = 0; i < c->disk_count && !err; i++)
         err = disk_hold_create(&n->holds[i], &c->disks[i]);
+    for (i = 0; i < c->cdrom_count && !err; i++)
+        err = c->cdroms[i].path ? disk_hold_create(&n->cdrom_holds[i], &c->cdroms[i]) : 0;
     return err;
 }
 
@@ -368,6 +370,8 @@ static void finish(struct nested *n)
     nested_host_stop(&n->host);
     for (i = 0; i < n->config->disk_count; i++)
         disk_hold_destroy(n->holds[i]);
+    for (i = 0; i < n->config->cdrom_count; i++)
+        disk_hold_destroy(n->cdrom_holds[i]);
     loop_fini(&n->loop);
 }
 

@@ -172,7 +172,9 @@ void ide_bmdma_load(struct ide_bmdma *bm, struct reader *r)
     bm->last = reader_u8(r) & 1;
     bm->table = reader_u32(r) & ~3u;
     bm->next = reader_u32(r);
-    bm->count = MIN(reader_u32(r), PRD_MAX);
+    bm->count = reader_u32(r);
     bm->addr = reader_u32(r);
-    bm->left = MIN(reader_u32(r), 0x10000);
+    bm->left = reader_u32(r);
+    bm->count = MIN(bm->count, PRD_MAX);
+    bm->left = MIN(bm->left, 0x10000);
 }
