@@ -699,7 +699,8 @@ static void close_medium(void *arg)
 
 int board_change_cdrom(struct board *board, unsigned n, const char *path, bool force)
 {
-    const struct disk_options iso = {.path = path, .format = "raw", .read_only = true, .no_lock = board->config->relayed};
+    const struct disk_options iso = {
+        .path = path, .format = "raw", .read_only = true, .no_lock = board->config->relayed};
     struct disk *new = NULL, *old = NULL;
     int err = 0;
 

@@ -211,8 +211,7 @@ static void trim(struct ide_drive *drive, unsigned how UNUSED)
     if (!(drive->taskfile.features[0] & 1) || !blocks || blocks > IDE_TRIM_BLOCKS)
         ata_abort(drive, ATA_ABRT);
     else
-        ide_transfer(drive, &(struct ide_transfer){
-                                .dma = true, .after = IDE_AFTER_TRIM, .end = blocks * DISK_SECTOR});
+        ide_transfer(drive, &(struct ide_transfer){.dma = true, .after = IDE_AFTER_TRIM, .end = blocks * DISK_SECTOR});
 }
 
 static void read_native_max(struct ide_drive *drive, unsigned how)
@@ -265,10 +264,9 @@ static void identify_packet(struct ide_drive *drive, unsigned how UNUSED)
 
 static void packet(struct ide_drive *drive, unsigned how UNUSED)
 {
-    ide_transfer(drive, &(struct ide_transfer){.quiet = true,
-                                               .after = IDE_AFTER_PACKET,
-                                               .drq_size = ATAPI_PACKET_SIZE,
-                                               .end = ATAPI_PACKET_SIZE});
+    ide_transfer(
+        drive, &(struct ide_transfer){
+                   .quiet = true, .after = IDE_AFTER_PACKET, .drq_size = ATAPI_PACKET_SIZE, .end = ATAPI_PACKET_SIZE});
 }
 
 static void set_features(struct ide_drive *drive, unsigned how UNUSED)

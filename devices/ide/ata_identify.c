@@ -19,25 +19,24 @@ struct word {
 
 /* Those that never change. */
 static const struct word of_both[] = {
-    {48, 0x4000},
-    {53, 0x0007},                                     /* words 54-58, 64-70 and 88 mean something */
+    {48, 0x4000}, {53, 0x0007},                       /* words 54-58, 64-70 and 88 mean something */
     {64, 0x0003},                                     /* PIO modes 3 and 4 */
-    {65, 120},     {66, 120}, {67, 120}, {68, 120},   /* ns a cycle */
+    {65, 120},    {66, 120},    {67, 120}, {68, 120}, /* ns a cycle */
     {93, 0x6001},                                     /* 80-conductor cable, drive 0 */
 };
 
 static const struct word of_disk[] = {
     {0, 0x0040},
     {47, 0x8000 | IDE_MAX_MULTIPLE},
-    {49, 0x0f00},  /* IORDY, LBA, DMA */
+    {49, 0x0f00}, /* IORDY, LBA, DMA */
     {50, 0x4000},
     {51, 0x0200},
-    {80, 0x00f0},  /* ATA-4 to ATA-7... */
+    {80, 0x00f0}, /* ATA-4 to ATA-7... */
     {81, 0x0016},
-    {82, 0x0068},  /* look-ahead, write cache, power management */
-    {83, 0x7400},  /* FLUSH CACHE, EXT too; 48 bits */
-    {84, 0x4040},  /* WRITE DMA FUA EXT */
-    {85, 0x0048},  /* enabled of those, but for the write cache */
+    {82, 0x0068}, /* look-ahead, write cache, power management */
+    {83, 0x7400}, /* FLUSH CACHE, EXT too; 48 bits */
+    {84, 0x4040}, /* WRITE DMA FUA EXT */
+    {85, 0x0048}, /* enabled of those, but for the write cache */
     {86, 0x3400},
     {87, 0x4040},
     {105, IDE_TRIM_BLOCKS},
@@ -47,16 +46,9 @@ static const struct word of_disk[] = {
 };
 
 static const struct word of_cdrom[] = {
-    {0, 0x85c0},   /* packet device, CD-ROM, removable, DRQ within 50 us, 12 bytes */
-    {49, 0x0f00},
-    {50, 0x4000},
-    {71, 30},      {72, 30},
-    {80, 0x001e},
-    {82, 0x0210},  /* PACKET, DEVICE RESET */
-    {83, 0x4000},
-    {84, 0x4000},
-    {85, 0x0210},
-    {87, 0x4000},
+    {0, 0x85c0}, /* packet device, CD-ROM, removable, DRQ within 50 us, 12 bytes */
+    {49, 0x0f00}, {50, 0x4000}, {71, 30},     {72, 30},     {80, 0x001e}, {82, 0x0210}, /* PACKET, DEVICE RESET */
+    {83, 0x4000}, {84, 0x4000}, {85, 0x0210}, {87, 0x4000},
 };
 
 static void put(struct ide_drive *drive, unsigned at, uint64_t value, unsigned words)

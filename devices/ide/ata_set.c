@@ -8,13 +8,10 @@
 enum feature { UNKNOWN, IGNORED, CACHE_ON, CACHE_OFF, TRANSFER_MODE };
 
 static const uint8_t features[256] = {
-    [0x02] = CACHE_ON,
-    [0x03] = TRANSFER_MODE,
-    [0x55] = IGNORED, /* read look-ahead off */
-    [0x66] = IGNORED, /* keep all this over a soft reset: it is kept anyway */
-    [0x82] = CACHE_OFF,
-    [0xaa] = IGNORED, /* read look-ahead on */
-    [0xcc] = IGNORED, /* go back to defaults at a soft reset */
+    [0x02] = CACHE_ON,  [0x03] = TRANSFER_MODE, [0x55] = IGNORED, /* read look-ahead off */
+    [0x66] = IGNORED,                     /* keep all this over a soft reset: it is kept anyway */
+    [0x82] = CACHE_OFF, [0xaa] = IGNORED, /* read look-ahead on */
+    [0xcc] = IGNORED,                     /* go back to defaults at a soft reset */
 };
 
 #define MODE_PIO_MAX   0x0c /* flow control, mode 4 */

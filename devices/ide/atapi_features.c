@@ -31,14 +31,18 @@ static const struct feature {
     uint8_t version_persistent, current, size;
     uint8_t data[8];
 } features[] = {
-    {0x0000, 0x03 & 2, ALWAYS, 8, {0, PROFILE_DVD, 0, 0, 0, PROFILE_CD}},  /* profile list; which is current comes later */
-    {0x0001, 0x0a, ALWAYS, 8, {0, 0, 0, 2, 1}},                            /* core: ATAPI, device busy event */
-    {0x0003, 0x06, ALWAYS, 4, {0x29}},                                     /* removable: tray, eject, lock */
-    {0x0010, 0x00, WITH_CD | WITH_DVD, 8, {0, 0, 8, 0, 0, 1}},             /* random readable, blocks of 2048 */
-    {0x001e, 0x08, WITH_CD, 4, {0}},                                       /* CD read */
-    {0x001f, 0x00, WITH_DVD, 4, {0}},                                      /* DVD read */
-    {0x0100, 0x02, ALWAYS, 0, {0}},                                        /* power management */
-    {0x0105, 0x02, ALWAYS, 0, {0}},                                        /* time-out */
+    {0x0000,
+     0x03 & 2,
+     ALWAYS,
+     8,
+     {0, PROFILE_DVD, 0, 0, 0, PROFILE_CD}},                   /* profile list; which is current comes later */
+    {0x0001, 0x0a, ALWAYS, 8, {0, 0, 0, 2, 1}},                /* core: ATAPI, device busy event */
+    {0x0003, 0x06, ALWAYS, 4, {0x29}},                         /* removable: tray, eject, lock */
+    {0x0010, 0x00, WITH_CD | WITH_DVD, 8, {0, 0, 8, 0, 0, 1}}, /* random readable, blocks of 2048 */
+    {0x001e, 0x08, WITH_CD, 4, {0}},                           /* CD read */
+    {0x001f, 0x00, WITH_DVD, 4, {0}},                          /* DVD read */
+    {0x0100, 0x02, ALWAYS, 0, {0}},                            /* power management */
+    {0x0105, 0x02, ALWAYS, 0, {0}},                            /* time-out */
 };
 
 static bool is_current(const struct feature *f, unsigned now)

@@ -13,11 +13,9 @@
 
 void atapi_inquiry(struct ide_drive *drive, const uint8_t *packet)
 {
-    static const uint8_t answer[36] = {
-        0x05, 0x80, 0x00, 0x21, 31, /* CD-ROM, removable, no version, ATAPI */
-        [8] = 'M', 'I', 'N', 'I', 'V', 'M', ' ', ' ',
-        'C', 'D', '-', 'R', 'O', 'M', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ',
-        '1', '.', '0', ' '};
+    static const uint8_t answer[36] = {0x05,      0x80, 0x00, 0x21, 31, /* CD-ROM, removable, no version, ATAPI */
+                                       [8] = 'M', 'I',  'N',  'I',  'V', 'M', ' ', ' ', 'C', 'D', '-', 'R', 'O', 'M',
+                                       ' ',       ' ',  ' ',  ' ',  ' ', ' ', ' ', ' ', ' ', ' ', '1', '.', '0', ' '};
 
     if (packet[1] & 3) { /* vital product data, command support: not before SPC */
         atapi_fail(drive, BAD_FIELD);
@@ -46,14 +44,22 @@ void atapi_mechanism_status(struct ide_drive *drive, const uint8_t *packet)
 static const uint8_t error_page[] = {GPMODE_R_W_ERROR_PAGE, 6, 0, 5};
 static const uint8_t audio_page[] = {GPMODE_AUDIO_CTL_PAGE, 14, 4};
 static const uint8_t capabilities_page[] = {
-    GPMODE_CAPABILITIES_PAGE, 20,
-    0x0f, 0x00,               /* reads CD-R, CD-RW, method 2, DVD-ROM; writes nothing */
-    0x70, 0x00,               /* mode 2, forms 1 and 2, sessions; no audio */
-    0x29, 0x00,               /* a tray, can be locked and ejected */
-    SPEED >> 8, SPEED & 0xff, /* at most */
-    0, 0,                     /* volume levels */
-    IDE_BUFFER >> 18, 0,      /* buffer, KiB */
-    SPEED >> 8, SPEED & 0xff, /* now */
+    GPMODE_CAPABILITIES_PAGE,
+    20,
+    0x0f,
+    0x00, /* reads CD-R, CD-RW, method 2, DVD-ROM; writes nothing */
+    0x70,
+    0x00, /* mode 2, forms 1 and 2, sessions; no audio */
+    0x29,
+    0x00, /* a tray, can be locked and ejected */
+    SPEED >> 8,
+    SPEED & 0xff, /* at most */
+    0,
+    0, /* volume levels */
+    IDE_BUFFER >> 18,
+    0, /* buffer, KiB */
+    SPEED >> 8,
+    SPEED & 0xff, /* now */
 };
 #define CAPABILITIES_LOCK 6
 #define IS_LOCKED         0x02
@@ -190,7 +196,8 @@ void atapi_read_toc(struct ide_drive *drive, const uint8_t *packet)
 void atapi_read_disc_info(struct ide_drive *drive, const uint8_t *packet)
 {
     /* Complete, the last session too; one session, track 1 to 1; for unrestricted use; CD-ROM; no more lead-in or -out. */
-    static const uint8_t answer[34] = {0, 32, 0x0e, 1, 1, 1, 1, 0x20, [16] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    static const uint8_t answer[34] = {
+        0, 32, 0x0e, 1, 1, 1, 1, 0x20, [16] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
     if (packet[1] & 7) {
         atapi_fail(drive, BAD_FIELD);

@@ -65,7 +65,7 @@ static void bmdma_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
     if (reg == BM_COMMAND) {
         write_command(channel, (uint8_t)value);
     } else if (reg == BM_STATUS) {
-        bm->status &= (uint8_t)~(value & (BM_ERROR | BM_INTERRUPT));
+        bm->status &= (uint8_t) ~(value & (BM_ERROR | BM_INTERRUPT));
         bm->status = (uint8_t)((bm->status & ~BM_DRIVES) | (value & BM_DRIVES));
     } else if (reg >= BM_TABLE) {
         unsigned shift = 8 * (reg - BM_TABLE);
@@ -135,7 +135,8 @@ int64_t ide_bmdma_transfer(struct ide_channel *channel, uint8_t *data, uint32_t 
     }
     if (!err)
         return moved;
-    log_once(LOG_WARN, "ide: a descriptor table of the guest's leads out of its memory, has no end, or goes the wrong way");
+    log_once(LOG_WARN,
+             "ide: a descriptor table of the guest's leads out of its memory, has no end, or goes the wrong way");
     bm->status = (uint8_t)((bm->status & ~BM_ACTIVE) | BM_ERROR);
     return -EIO;
 }

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define NOT_PRESENT    0x02, 0x3a, 0x01
-#define WAS_RESET      0x06, 0x29, 0x00
-#define MAY_HAVE_CHANGED 0x06, 0x28, 0x00
+#define NOT_PRESENT       0x02, 0x3a, 0x01
+#define WAS_RESET         0x06, 0x29, 0x00
+#define MAY_HAVE_CHANGED  0x06, 0x28, 0x00
 #define REMOVAL_PREVENTED 0x05, 0x53, 0x02
-#define BAD_FIELD      0x05, 0x24, 0x00
+#define BAD_FIELD         0x05, 0x24, 0x00
 
 #define SENSE_SIZE 18
 
@@ -153,8 +153,8 @@ int ide_cdrom_state(struct ide *ide, unsigned unit, struct ide_cdrom_state *stat
     if (!drive)
         return -EINVAL;
     machine_lock(ide->pci.base.machine);
-    *state = (struct ide_cdrom_state){
-        .loaded = drive->disk, .open = drive->cdrom.tray_open, .locked = drive->cdrom.locked};
+    *state =
+        (struct ide_cdrom_state){.loaded = drive->disk, .open = drive->cdrom.tray_open, .locked = drive->cdrom.locked};
     machine_unlock(ide->pci.base.machine);
     return 0;
 }

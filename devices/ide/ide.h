@@ -12,15 +12,16 @@
 #include "backend/disk.h"
 #include "vmm/device.h"
 
-#define IDE_UNITS 4 /* 0 and 1: primary master and slave; 2 and 3: secondary */
-#define IDE_DEVFN 0x09 /* 00:01.1 */
+#define IDE_UNITS      4    /* 0 and 1: primary master and slave; 2 and 3: secondary */
+#define IDE_DEVFN      0x09 /* 00:01.1 */
 #define IDE_SERIAL_MAX 20
 
 enum ide_kind { IDE_NONE, IDE_DISK, IDE_CDROM };
 
 struct ide_unit_options {
     enum ide_kind kind;
-    struct disk *disk;  /* the caller's; closed (in its loop) after the device is destroyed. NULL: an empty CD-ROM drive */
+    struct disk
+        *disk; /* the caller's; closed (in its loop) after the device is destroyed. NULL: an empty CD-ROM drive */
     const char *serial; /* at most IDE_SERIAL_MAX bytes are seen; NULL: made from the unit's number */
 };
 

@@ -55,10 +55,10 @@ struct ide_drive;
 struct ide_model {
     uint8_t signature[2]; /* cylinder low and high after a reset */
     uint8_t reset_status;
-    uint16_t block;                                                 /* bytes, of the medium */
-    void (*drq)(struct ide_drive *drive);                           /* a DRQ block is about to be offered */
-    void (*ended)(struct ide_drive *drive);                         /* all data is through */
-    void (*fault)(struct ide_drive *drive, enum ide_fault fault);   /* a transfer failed, at transfer.lba */
+    uint16_t block;                                               /* bytes, of the medium */
+    void (*drq)(struct ide_drive *drive);                         /* a DRQ block is about to be offered */
+    void (*ended)(struct ide_drive *drive);                       /* all data is through */
+    void (*fault)(struct ide_drive *drive, enum ide_fault fault); /* a transfer failed, at transfer.lba */
     void (*reset)(struct ide_drive *drive, bool hard);
 };
 
@@ -70,19 +70,19 @@ struct ide_taskfile {
 /* The data of the command that runs. A unit is what the host gets of one block of the medium. */
 struct ide_transfer {
     bool to_host, dma;
-    bool medium; /* the data is the medium's; else it is all in the buffer */
-    bool silent; /* nothing goes to the host (verify) */
-    bool quiet;  /* the next DRQ block comes without an interrupt */
-    bool single; /* block by block, to find the one that cannot be read */
-    bool sync;   /* flush afterwards */
-    bool ext;    /* a 48-bit command */
-    uint8_t after; /* enum ide_after */
-    uint8_t parts; /* READ CD: what of a raw block is wanted; 0: the data as it is */
-    uint64_t lba;        /* next on the medium */
-    uint32_t left;       /* blocks from there on */
-    uint32_t chunk;      /* those of them that the buffer is for */
-    uint32_t unit;       /* bytes */
-    uint32_t drq_size;   /* bytes of a DRQ block, even but where the buffer ends */
+    bool medium;               /* the data is the medium's; else it is all in the buffer */
+    bool silent;               /* nothing goes to the host (verify) */
+    bool quiet;                /* the next DRQ block comes without an interrupt */
+    bool single;               /* block by block, to find the one that cannot be read */
+    bool sync;                 /* flush afterwards */
+    bool ext;                  /* a 48-bit command */
+    uint8_t after;             /* enum ide_after */
+    uint8_t parts;             /* READ CD: what of a raw block is wanted; 0: the data as it is */
+    uint64_t lba;              /* next on the medium */
+    uint32_t left;             /* blocks from there on */
+    uint32_t chunk;            /* those of them that the buffer is for */
+    uint32_t unit;             /* bytes */
+    uint32_t drq_size;         /* bytes of a DRQ block, even but where the buffer ends */
     uint32_t at, drq_end, end; /* in the buffer: next byte, end of this DRQ block, of what is in it */
 };
 
@@ -95,8 +95,8 @@ enum cdrom_change { CDROM_STEADY, CDROM_GONE, CDROM_CHANGED, CDROM_CHANGES };
 
 struct cdrom {
     bool tray_open, locked, eject_request, removal, new_medium;
-    bool was_reset;      /* a unit attention to tell */
-    uint8_t change;      /* enum cdrom_change: what the guest is told next */
+    bool was_reset;         /* a unit attention to tell */
+    uint8_t change;         /* enum cdrom_change: what the guest is told next */
     uint8_t key, asc, ascq; /* sense data */
 };
 

@@ -26,12 +26,8 @@ void ide_io_submit(struct ide_drive *drive, enum disk_op op, uint64_t offset, ui
 {
     assert(!drive->in_flight);
     drive->iov = (struct iovec){data, bytes};
-    drive->request = (struct disk_request){.op = op,
-                                           .offset = offset,
-                                           .bytes = bytes,
-                                           .iov = &drive->iov,
-                                           .iov_count = data ? 1 : 0,
-                                           .done = done};
+    drive->request = (struct disk_request){
+        .op = op, .offset = offset, .bytes = bytes, .iov = &drive->iov, .iov_count = data ? 1 : 0, .done = done};
     drive->phase = IDE_MEDIUM;
     drive->in_flight = true;
     loop_call(drive->ide->loop, submit, drive);

@@ -419,13 +419,13 @@ static void hostile_tables(void **state UNUSED)
         uint32_t table, addr, flags_size;
         bool to_memory, master;
     } rows[] = {
-        {IDE_TEST_TABLE, 0xe0000000, 0x80000000, true, true},        /* registers or nothing */
+        {IDE_TEST_TABLE, 0xe0000000, 0x80000000, true, true},          /* registers or nothing */
         {IDE_TEST_TABLE, IDE_TEST_RAM - 1024, 0x80001000, true, true}, /* across the end of memory */
         {IDE_TEST_TABLE, 0xfffffffe, 0x80000000, true, true},
-        {0xfffffffc, IDE_TEST_DATA, 0x80001000, true, true},         /* the table itself */
+        {0xfffffffc, IDE_TEST_DATA, 0x80001000, true, true}, /* the table itself */
         {IDE_TEST_RAM - 4, IDE_TEST_DATA, 0x80001000, true, true},
-        {IDE_TEST_TABLE, IDE_TEST_DATA, 0x80001000, false, true},    /* direction */
-        {IDE_TEST_TABLE, IDE_TEST_DATA, 0x80001000, true, false},    /* PCI says no */
+        {IDE_TEST_TABLE, IDE_TEST_DATA, 0x80001000, false, true}, /* direction */
+        {IDE_TEST_TABLE, IDE_TEST_DATA, 0x80001000, true, false}, /* PCI says no */
     };
     struct ide_rig *rig = one_disk();
     unsigned i;
@@ -593,12 +593,24 @@ static void two_drives(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pci_function),   cmocka_unit_test(absent_drives),   cmocka_unit_test(resets),
-        cmocka_unit_test(identify),       cmocka_unit_test(simple_commands), cmocka_unit_test(pio_reads),
-        cmocka_unit_test(pio_interrupts), cmocka_unit_test(wide_data_port),  cmocka_unit_test(pio_writes),
-        cmocka_unit_test(dma),            cmocka_unit_test(dma_status),      cmocka_unit_test(dma_pieces),
-        cmocka_unit_test(hostile_tables), cmocka_unit_test(endless_tables),  cmocka_unit_test(out_of_range),
-        cmocka_unit_test(bad_sector),     cmocka_unit_test(trim),            cmocka_unit_test(two_drives),
+        cmocka_unit_test(pci_function),
+        cmocka_unit_test(absent_drives),
+        cmocka_unit_test(resets),
+        cmocka_unit_test(identify),
+        cmocka_unit_test(simple_commands),
+        cmocka_unit_test(pio_reads),
+        cmocka_unit_test(pio_interrupts),
+        cmocka_unit_test(wide_data_port),
+        cmocka_unit_test(pio_writes),
+        cmocka_unit_test(dma),
+        cmocka_unit_test(dma_status),
+        cmocka_unit_test(dma_pieces),
+        cmocka_unit_test(hostile_tables),
+        cmocka_unit_test(endless_tables),
+        cmocka_unit_test(out_of_range),
+        cmocka_unit_test(bad_sector),
+        cmocka_unit_test(trim),
+        cmocka_unit_test(two_drives),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

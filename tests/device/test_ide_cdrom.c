@@ -24,7 +24,8 @@
 
 static struct ide_rig *new_drive(uint64_t size)
 {
-    struct ide_rig *rig = ide_rig_create(&(struct ide_rig_options){.kinds = {[CD] = IDE_CDROM}, .sizes = {[CD] = size}});
+    struct ide_rig *rig =
+        ide_rig_create(&(struct ide_rig_options){.kinds = {[CD] = IDE_CDROM}, .sizes = {[CD] = size}});
 
     ide_select(rig, CD);
     return rig;
@@ -100,7 +101,8 @@ static void capacity_and_reads(void **state UNUSED)
 {
     static const uint8_t capacity[12] = {0x25}, read_10[12] = {0x28, [5] = 100, [8] = 7};
     static const uint8_t read_12[12] = {0xa8, [4] = 1, [5] = 43, [9] = 1}, nothing[12] = {0x28, [5] = 100};
-    static const uint8_t beyond[12] = {0x28, [4] = 1, [5] = 43, [8] = 2}, far[12] = {0xa8, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1};
+    static const uint8_t beyond[12] = {0x28, [4] = 1, [5] = 43, [8] = 2},
+                         far[12] = {0xa8, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1};
     struct ide_rig *rig = start();
     uint8_t data[7 * 2048];
 
@@ -144,10 +146,13 @@ static void long_reads(void **state UNUSED)
 
 static void raw_reads(void **state UNUSED)
 {
-    static const uint8_t raw[12] = {0xbe, [5] = 150, [8] = 2, [9] = 0xf8}, plain[12] = {0xbe, [5] = 9, [8] = 3, [9] = 0x10};
-    static const uint8_t msf[12] = {0xb9, 0, 0, 0, 4, 0, 0, 4, 2, 0x10}, mode2[12] = {0xbe, 3 << 2, [8] = 1, [9] = 0x10};
+    static const uint8_t raw[12] = {0xbe, [5] = 150, [8] = 2, [9] = 0xf8},
+                         plain[12] = {0xbe, [5] = 9, [8] = 3, [9] = 0x10};
+    static const uint8_t msf[12] = {0xb9, 0, 0, 0, 4, 0, 0, 4, 2, 0x10},
+                         mode2[12] = {0xbe, 3 << 2, [8] = 1, [9] = 0x10};
     static const uint8_t header[12] = {0xbe, [5] = 150, [8] = 1, [9] = 0x20}, c2[12] = {0xbe, [8] = 1, [9] = 0x12};
-    static const uint8_t sync_and_address[16] = {0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 4, 0, 1};
+    static const uint8_t sync_and_address[16] = {0,    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                 0xff, 0xff, 0xff, 0,    0,    4,    0,    1};
     struct ide_rig *rig = start();
     uint8_t data[3 * 2352];
 
@@ -203,7 +208,8 @@ static void inquiries(void **state UNUSED)
 
 static void contents(void **state UNUSED)
 {
-    static const uint8_t toc[12] = {0x43, [8] = 64}, msf[12] = {0x43, 2, [8] = 64}, sessions[12] = {0x43, [2] = 1, [8] = 12};
+    static const uint8_t toc[12] = {0x43, [8] = 64}, msf[12] = {0x43, 2, [8] = 64},
+                         sessions[12] = {0x43, [2] = 1, [8] = 12};
     static const uint8_t raw[12] = {0x43, [2] = 2, [8] = 64}, old_raw[12] = {0x43, [8] = 64, [9] = 0x80};
     static const uint8_t lead_out[12] = {0x43, [6] = 0xaa, [8] = 64}, second[12] = {0x43, [6] = 2, [8] = 64};
     static const uint8_t disc[12] = {0x51, [8] = 34}, track[12] = {0x52, 1, [5] = 1, [8] = 36};
@@ -233,7 +239,8 @@ static void contents(void **state UNUSED)
 
 static void features(void **state UNUSED)
 {
-    static const uint8_t all[12] = {0x46, [7] = 1}, one[12] = {0x46, 2, [3] = 0x1e, [8] = 64}, current[12] = {0x46, 1, [7] = 1};
+    static const uint8_t all[12] = {0x46, [7] = 1}, one[12] = {0x46, 2, [3] = 0x1e, [8] = 64},
+                         current[12] = {0x46, 1, [7] = 1};
     static const uint8_t dvd[12] = {0xad, [8] = 8};
     struct ide_rig *rig = start();
     uint8_t data[256];
@@ -388,10 +395,12 @@ static void bad_block(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(signature),  cmocka_unit_test(capacity_and_reads), cmocka_unit_test(long_reads),
-        cmocka_unit_test(raw_reads),  cmocka_unit_test(inquiries),          cmocka_unit_test(contents),
-        cmocka_unit_test(features),   cmocka_unit_test(tray),               cmocka_unit_test(medium_change),
-        cmocka_unit_test(empty_drive), cmocka_unit_test(change_in_flight),  cmocka_unit_test(bad_block),
+        cmocka_unit_test(signature),        cmocka_unit_test(capacity_and_reads),
+        cmocka_unit_test(long_reads),       cmocka_unit_test(raw_reads),
+        cmocka_unit_test(inquiries),        cmocka_unit_test(contents),
+        cmocka_unit_test(features),         cmocka_unit_test(tray),
+        cmocka_unit_test(medium_change),    cmocka_unit_test(empty_drive),
+        cmocka_unit_test(change_in_flight), cmocka_unit_test(bad_block),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -311,11 +311,16 @@ static void bad_state(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(soft_reset_in_flight),   cmocka_unit_test(machine_reset_in_flight),
-        cmocka_unit_test(device_reset_in_flight), cmocka_unit_test(destroy_in_flight),
-        cmocka_unit_test(stopped_dma),            cmocka_unit_test(moved_in_pio_read),
-        cmocka_unit_test(moved_in_pio_write),     cmocka_unit_test(moved_in_dma),
-        cmocka_unit_test(moved_in_packet),        cmocka_unit_test(bad_state),
+        cmocka_unit_test(soft_reset_in_flight),
+        cmocka_unit_test(machine_reset_in_flight),
+        cmocka_unit_test(device_reset_in_flight),
+        cmocka_unit_test(destroy_in_flight),
+        cmocka_unit_test(stopped_dma),
+        cmocka_unit_test(moved_in_pio_read),
+        cmocka_unit_test(moved_in_pio_write),
+        cmocka_unit_test(moved_in_dma),
+        cmocka_unit_test(moved_in_packet),
+        cmocka_unit_test(bad_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

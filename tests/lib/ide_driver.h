@@ -22,8 +22,8 @@ struct gate {
     struct ide_rig *rig;
     struct disk_request inner; /* a drive has one request at a time */
     struct disk_request *request;
-    uint64_t bad_from, bad_to; /* bytes: reads and writes that touch them fail; empty: none */
-    bool hold, held;           /* atomic */
+    uint64_t bad_from, bad_to;  /* bytes: reads and writes that touch them fail; empty: none */
+    bool hold, held;            /* atomic */
     unsigned flushes, discards; /* atomic */
 };
 
@@ -33,7 +33,7 @@ struct ide_rig {
     struct gate gates[IDE_UNITS];
     char paths[IDE_UNITS][256];
     struct ide *ide;
-    bool slave;     /* which drive commands go to */
+    bool slave; /* which drive commands go to */
     unsigned channel;
     uint16_t bmdma;
 };

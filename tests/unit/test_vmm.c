@@ -448,6 +448,33 @@ static void test_config(void **state UNUSED)
     config_fini(&c);
 }
 
+static void test_config_drives(void **state UNUSED)
+{
+    static struct vm_config c;
+    char line[] = "--disk a,bus=ide,serial=X-1 b --cdrom dir/c.iso --cdrom none --boot network,cdrom --relayed";
+    char plain[] = "--cdrom dir/c.iso";
+
+    assert_int_equal(run_line(&c, line), 0);
+    assert_int_equal(c.drives[0].bus, BUS_IDE);
+    assert_string_equal(c.drives[0].serial, "X-1");
+    assert_int_equal(c.drives[1].bus, BUS_VIRTIO);
+    assert_null(c.drives[1].serial);
+    assert_int_equal(c.cdrom_count, 2);
+    assert_string_equal(c.cdroms[0].path, "dir/c.iso");
+    assert_true(c.cdroms[0].read_only && c.cdroms[0].no_lock);
+    assert_null(c.cdroms[1].path);
+    assert_int_equal(c.boot_count, 2);
+    assert_int_equal(c.boot[0], BOOT_NETWORK);
+    assert_int_equal(c.boot[1], BOOT_CDROM);
+    assert_false(config_boots_from(&c, BOOT_DISK));
+    config_fini(&c);
+    assert_int_equal(run_line(&c, plain), 0);
+    assert_string_equal(c.name, "c.iso");
+    assert_int_equal(c.boot[0], BOOT_DISK);
+    assert_int_equal(c.boot[1], BOOT_CDROM);
+    config_fini(&c);
+}
+
 static void test_config_refusals(void **state UNUSED)
 {
     static const struct {
@@ -467,6 +494,18 @@ static void test_config_refusals(void **state UNUSED)
         {"a --disk b,colour=red", "unknown part 'colour'"},
         {"a --qxl ram=3M", "power of two"},
         {"a --forward tcp::1-:2 --net none", "needs --net user"},
+        {"a --boot cdrom", "--cdrom"},
+        {"a --boot floppy", "disk, cdrom, network"},
+        {"a --boot disk,disk", "twice"},
+        {"a --boot disk=1", "takes no value"},
+        {"--boot network --net none", "--net none"},
+        {"--kernel k --boot network", "without it"},
+        {"--disk a,bus=scsi", "virtio, ide"},
+        {"--disk a,serial=123456789012345678901", "1 to 20"},
+        {"--disk a,serial=", "1 to 20"},
+        {"--disk a,bus=ide,readonly", "cannot be read-only"},
+        {"--cdrom a --cdrom b --cdrom c", "2 CD-ROM drives"},
+        {"--disk a,bus=ide --disk b,bus=ide --disk c,bus=ide --cdrom d --cdrom e", "4 IDE"},
     };
     static struct vm_config c;
     char line[128];
@@ -496,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_acpi_tables_add_up),
         cmocka_unit_test(test_expect),
         cmocka_unit_test(test_config),
+        cmocka_unit_test(test_config_drives),
         cmocka_unit_test(test_config_refusals),
     };
 
