@@ -70,7 +70,8 @@ def check_drives(m):
     bad = [l for l in log.splitlines() if re.match(r'<[0-4]>', l) and re.search(r'ata|sd[a-z]|sr0|scsi|piix', l, re.I)]
     require(not bad, 'the kernel complains: ' + '\n'.join(bad))
     require(re.search(r'ata\d.*MINIVM HARDDISK.*\n', log) and re.search(r'ata\d.*ATAPI: MINIVM CD-ROM', log), log)
-    require('MWDMA2' in log, 'no DMA: ' + log)
+    for drive in 'dev1.0', 'dev2.0':
+        require('MDMA2' in m.output('cat /sys/class/ata_device/%s/dma_mode' % drive).replace(' ', ''), drive + ': no DMA')
     require('SERIAL-OF-SDA' in m.output('cat /sys/block/sda/device/vpd_pg80'), 'another serial number')
 
 
@@ -101,11 +102,12 @@ def check_writes(m):
 
 
 def check_eject(m):
-    m.output('dd if=/dev/sr0 of=/dev/null bs=2048 count=1 2>/dev/null')
-    m.output('eject /dev/sr0')
-    status, text = m.shell('dd if=/dev/sr0 of=/dev/null bs=2048 count=1')
+    """The kernel ejects after the last user, and loads for the next one."""
+    use, cdrom = 'dd if=/dev/sr0 of=/dev/null bs=2048 count=1', '/proc/sys/dev/cdrom/'
+    m.output('cd %s; echo 1 >autoeject; %s; echo 0 >autoeject; echo 0 >autoclose' % (cdrom, use))
+    status, text = m.shell(use)
     require(status != 0 and 'medium' in text.lower(), 'after an eject: %s' % text)
-    m.output('eject -t /dev/sr0; sleep 1; dd if=/dev/sr0 of=/dev/null bs=2048 count=1 2>/dev/null')
+    m.output('echo 1 >%sautoclose; %s; cd /' % (cdrom, use))
 
 
 def check_end(m):
@@ -142,7 +144,7 @@ def test_linux(tap, folder, cd):
             check_sums(m, cd, sdb)
         with tap('an IDE disk and a virtio disk written alike read alike'):
             check_writes(m)
-        with tap('eject opens the tray, and closes it'):
+        with tap('the tray opens and closes'):
             check_eject(m)
         with tap('no errors until the end'):
             check_end(m)
