@@ -284,6 +284,33 @@ static void test_pci_bars_size_and_move(void **state UNUSED)
     fake_machine_fini(&m);
 }
 
+/* A ROM that was made for a relative of the device: firmware finds this one's ids in it, and a right sum. */
+static void test_pci_rom(void **state UNUSED)
+{
+    static const uint8_t start[] = {0x55, 0xaa, 1, [0x18] = 0x40, [0x40] = 'P', 'C', 'I', 'R', 0xf4, 0x1a, 0x41, 0x10};
+    char path[] = "/tmp/minivm-rom-XXXXXX";
+    uint8_t rom[512] = {0}, sum = 0;
+    struct fake_machine m;
+    struct test_device d;
+    int fd = mkstemp(path), i;
+
+    memcpy(rom, start, sizeof(start));
+    for (i = 0; i < 511; i++)
+        rom[511] -= rom[i];
+    assert_int_equal(write(fd, rom, sizeof(rom)), sizeof(rom));
+    close(fd);
+    assert_int_equal(fake_machine_init(&m, MIB(1), false), 0);
+    add_test_device(&m, &d);
+    assert_int_equal(pci_add_rom(&d.pci, path), 0);
+    unlink(path);
+    assert_int_equal(load_le32(d.pci.rom->host + 0x44), 0x56781234);
+    for (i = 0; i < 512; i++)
+        sum += d.pci.rom->host[i];
+    assert_int_equal(sum, 0);
+    remove_test_device(&m, &d);
+    fake_machine_fini(&m);
+}
+
 static void test_pci_intx_is_counted(void **state UNUSED)
 {
     const unsigned fn = PCI_DEVFN(5, 0), link = (5 - 1) & 3;
@@ -530,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_bus_newest_region_wins_where_an_access_starts),
         cmocka_unit_test(test_bus_notifiers),
         cmocka_unit_test(test_pci_bars_size_and_move),
+        cmocka_unit_test(test_pci_rom),
         cmocka_unit_test(test_pci_intx_is_counted),
         cmocka_unit_test(test_pci_msix),
         cmocka_unit_test(test_acpi_tables_add_up),
