@@ -19,7 +19,7 @@ mandir ?= $(prefix)/share/man
 
 CORE_DIRS := base backend spice/protocol spice/codec canvas
 SERVER_DIRS := spice/server
-DEVICE_DIRS := devices/platform devices/disk devices/net devices/char devices/virtio devices/qxl
+DEVICE_DIRS := devices/platform devices/disk devices/ide devices/net devices/char devices/virtio devices/qxl
 VMM_DIRS := vmm
 CLIENT_DIRS := client
 ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)
@@ -106,7 +106,8 @@ PAYLOAD_TESTS := $(wildcard tests/payload/run)
 E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
 # CPU: they come first, and the others run beside them.
-BOOT_TESTS := tests/e2e/test_guest.py tests/e2e/test_platform.py tests/e2e/test_desktop.py tests/e2e/test_life.py
+BOOT_TESTS := tests/e2e/test_guest.py tests/e2e/test_platform.py tests/e2e/test_desktop.py tests/e2e/test_life.py \
+	tests/e2e/test_ide.py
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 SANITIZED_TESTS = $(foreach s,$(subst $(comma),-,$(SANITIZERS)),$(patsubst build/%,build/$(s)/%,$(UNIT_BIN) $(DEVICE_BIN)))
 
@@ -134,10 +135,10 @@ tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FAKE_SERVER) $(FUZZ_NEED
 	$(Q)tests/run --jobs 2 --timeout 1800 $(BOOT_TESTS) $(UNIT_BIN) $(DEVICE_BIN) $(PAYLOAD_TESTS) $(FUZZ_TESTS) \
 		$(filter-out $(BOOT_TESTS),$(E2E_TESTS)) $(SANITIZED_TESTS)
 
-# And what takes long: every fuzz target for a while, and the payload guests on QEMU too.
+# And what takes long: every fuzz target for a while, the payload guests on QEMU too, more of what boots from a CD.
 check-all: check
 	$(Q)$(MAKE) --no-print-directory fuzz TIME=60
-	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu"
+	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/e2e/test_ide.py --long"
 
 # minivm beside QEMU, qemu-img and libspice-server, all in one run; docs/performance.md says what is measured how.
 bench: all bench-bin reference $(TINY)

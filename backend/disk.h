@@ -1,5 +1,5 @@
 /*
- * disk.h - the seam between a disk device (virtio-blk, later IDE and USB storage) and an image.
+ * disk.h - the seam between a disk device (virtio-blk, IDE, later USB storage) and an image.
  *
  * Thread: every call and every completion is made in the thread of the loop given at open ("the disk's loop").
  * Requests are asynchronous and complete exactly once, in any order, never inside the call that submitted them.

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "devices/ide/ide.h"
 #include "devices/platform/debugport.h"
 #include "devices/platform/fw_cfg.h"
 #include "devices/platform/hpet.h"
@@ -57,6 +58,11 @@
 #define SLOT_SEED 30
 #define SLOT_WATCHDOG 31
 
+/* CD-ROM drives are the secondary channel's, as software expects; IDE disks take what is free. */
+#define IDE_CDROM_UNIT 2
+#define BOOT_ORDER_MAX 1024
+#define CDROM_MIN      2048 /* bytes */
+
 struct board {
     struct machine machine;
     const struct vm_config *config;
@@ -83,7 +89,9 @@ struct board {
     struct net *net;
     struct loop disk_loop; /* the disks' thread */
     bool disk_thread;
-    struct disk *disks[CONFIG_MAX_DISKS + 1]; /* and cloud-init's seed */
+    struct disk *disks[CONFIG_MAX_DISKS], *cdroms[CONFIG_MAX_CDROMS], *seed; /* NULL: none, no medium, no cloud-init */
+    struct ide *ide;                      /* NULL: nothing is attached to it */
+    unsigned ide_units[CONFIG_MAX_DISKS]; /* of the disks that are */
 
     struct save *save; /* its file waits for the disks to be closed */
     struct direct_boot *kernel; /* NULL: firmware boots */
@@ -401,17 +409,52 @@ static void firmware_e820(struct board *board)
     add_e820(board, KVM_IDENTITY_ADDRESS, KVM_TSS_ADDRESS + 3 * 4096, E820_RESERVED);
 }
 
-static int add_boot_order(struct board *board)
+/* Lines as SeaBIOS looks for them (src/boot.c). */
+static void print_boot_ide(FILE *order, unsigned unit)
 {
-    char order[CONFIG_MAX_DISKS * 48];
-    size_t n = 0;
+    fprintf(order, "/pci@i0cf8/*@1,1/drive@%x/disk@%x\n", unit / 2, unit % 2);
+}
+
+static void print_boot_disks(const struct board *board, FILE *order)
+{
     unsigned i;
 
-    for (i = 0; i < board->config->disk_count; i++)
-        n += (size_t)snprintf(order + n, sizeof(order) - n, "/pci@i0cf8/*@%x/disk@0,0\n", SLOT_DISKS + i);
-    /* Nothing else is tried: no network, no "press any key". */
-    n += (size_t)snprintf(order + n, sizeof(order) - n, "HALT");
-    return fw_cfg_add_file(board->fw_cfg, "bootorder", order, n + 1);
+    for (i = 0; i < board->config->disk_count; i++) {
+        if (board->config->drives[i].bus == BUS_IDE)
+            print_boot_ide(order, board->ide_units[i]);
+        else
+            fprintf(order, "/pci@i0cf8/*@%x/disk@0,0\n", SLOT_DISKS + i);
+    }
+}
+
+static void print_boot(const struct board *board, FILE *order, enum config_boot what)
+{
+    unsigned i;
+
+    if (what == BOOT_DISK)
+        print_boot_disks(board, order);
+    else if (what == BOOT_NETWORK)
+        fprintf(order, "/pci@i0cf8/*@%x/ethernet-phy@0\n", SLOT_NET);
+    else
+        for (i = 0; i < board->config->cdrom_count; i++)
+            print_boot_ide(order, IDE_CDROM_UNIT + i);
+}
+
+static int add_boot_order(struct board *board)
+{
+    char lines[BOOT_ORDER_MAX];
+    FILE *order = fmemopen(lines, sizeof(lines), "w");
+    unsigned i;
+    long size;
+
+    if (!order)
+        return -ENOMEM;
+    for (i = 0; i < board->config->boot_count; i++)
+        print_boot(board, order, board->config->boot[i]);
+    fprintf(order, "HALT"); /* nothing else is tried, and there is no "press any key" */
+    size = ftell(order);
+    fclose(order);
+    return fw_cfg_add_file(board->fw_cfg, "bootorder", lines, (size_t)size + 1);
 }
 
 static int fill_fw_cfg(struct board *board)
@@ -552,6 +595,14 @@ static int create_display(struct board *board)
     }
 }
 
+static int find_boot_rom(const struct vm_config *config, const char **rom)
+{
+    *rom = config_boots_from(config, BOOT_NETWORK) ? BOARD_NETWORK_ROM : NULL;
+    if (*rom && access(*rom, R_OK) != 0)
+        return fail(-errno, "--boot network needs '%s'; install the package 'ipxe-qemu'", *rom);
+    return 0;
+}
+
 static int create_net(struct board *board)
 {
     const struct vm_config *c = board->config;
@@ -563,19 +614,21 @@ static int create_net(struct board *board)
     err = c->net == NET_TAP ? net_tap_create(&board->net, board->machine.loop, c->tap)
                             : net_user_create(&board->net, board->machine.loop, c->forwards, c->forward_count);
     net.net = board->net;
+    if (!err)
+        err = find_boot_rom(c, &net.rom);
     return err ? err : virtio_net_create(&board->machine, PCI_DEVFN(SLOT_NET, 0), &net);
 }
 
 struct disk_opening {
     struct board *board;
-    const struct disk_options *options;
     struct disk **disk;
+    const struct disk_options *options;
     int err;
     char text[512];
 };
 
 /* In the disks' thread: an image belongs to the loop that opens it. */
-static void open_disk(void *arg)
+static void open_in_loop(void *arg)
 {
     struct disk_opening *opening = arg;
 
@@ -584,17 +637,43 @@ static void open_disk(void *arg)
         snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
 }
 
-static int create_disk(struct board *board, struct disk **disk, const struct disk_options *options, unsigned slot,
-                       const char *serial)
+static int open_disk(struct board *board, struct disk **disk, const struct disk_options *options)
 {
-    struct disk_opening opening = {.board = board, .options = options, .disk = disk};
-    struct virtio_blk_options blk = {.loop = &board->disk_loop, .serial = serial};
+    struct disk_opening opening = {.board = board, .disk = disk, .options = options};
 
-    loop_call_wait(&board->disk_loop, open_disk, &opening);
-    if (opening.err)
-        return fail(opening.err, "%s", opening.text);
-    blk.disk = *disk;
-    return virtio_blk_create(&board->machine, PCI_DEVFN(slot, 0), &blk);
+    loop_call_wait(&board->disk_loop, open_in_loop, &opening);
+    return opening.err ? fail(opening.err, "%s", opening.text) : 0;
+}
+
+static int check_medium(const struct disk *disk, const char *path)
+{
+    return disk->size >= CDROM_MIN ? 0 : fail(-EINVAL, "CD '%s' has not even one block of %d bytes", path, CDROM_MIN);
+}
+
+static void attach_to_ide(struct board *board, unsigned n, struct ide_options *ide)
+{
+    unsigned unit = 0;
+
+    while (ide->units[unit].kind != IDE_NONE)
+        unit++;
+    board->ide_units[n] = unit;
+    ide->units[unit] = (struct ide_unit_options){IDE_DISK, board->disks[n], board->config->drives[n].serial};
+}
+
+static int create_disk(struct board *board, unsigned n, struct ide_options *ide)
+{
+    const struct config_drive *drive = &board->config->drives[n];
+    struct virtio_blk_options blk = {.loop = &board->disk_loop, .serial = drive->serial};
+    int err = open_disk(board, &board->disks[n], &board->config->disks[n]);
+
+    if (err)
+        return err;
+    if (drive->bus == BUS_IDE) {
+        attach_to_ide(board, n, ide);
+        return 0;
+    }
+    blk.disk = board->disks[n];
+    return virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_DISKS + n, 0), &blk);
 }
 
 /* A disk of memory, which the image layer opens by the name that this process has for it. */
@@ -602,6 +681,7 @@ static int create_seed(struct board *board)
 {
     const struct vm_config *c = board->config;
     struct disk_options options = {.format = "raw", .read_only = true, .no_lock = true, .cache = DISK_CACHE_WRITEBACK};
+    struct virtio_blk_options blk = {.loop = &board->disk_loop, .serial = "cidata"};
     int fd = cloud_init_create(c->cloud_init, c->name, c->uuid), err;
     char path[32];
 
@@ -609,26 +689,46 @@ static int create_seed(struct board *board)
         return fd;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     options.path = path;
-    err = create_disk(board, &board->disks[CONFIG_MAX_DISKS], &options, SLOT_SEED, "cidata");
+    err = open_disk(board, &board->seed, &options);
     close(fd);
+    blk.disk = board->seed;
+    return err ? err : virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_SEED, 0), &blk);
+}
+
+static int create_cdrom(struct board *board, unsigned n, struct ide_options *ide)
+{
+    const struct disk_options *iso = &board->config->cdroms[n];
+    int err = iso->path ? open_disk(board, &board->cdroms[n], iso) : 0;
+
+    if (!err && board->cdroms[n])
+        err = check_medium(board->cdroms[n], iso->path);
+    ide->units[IDE_CDROM_UNIT + n] = (struct ide_unit_options){.kind = IDE_CDROM, .disk = board->cdroms[n]};
     return err;
 }
 
+/* The IDE function is there only if something is attached to it: to look for drives takes guests a while. */
 static int create_disks(struct board *board)
 {
+    const struct vm_config *c = board->config;
+    struct ide_options ide = {.loop = &board->disk_loop};
     unsigned i;
     int err;
 
-    if (!board->config->disk_count && !board->config->cloud_init)
+    if (!c->disk_count && !c->cdrom_count && !c->cloud_init)
         return 0;
     err = loop_init(&board->disk_loop);
     if (!err)
         err = loop_start(&board->disk_loop, "disk");
     board->disk_thread = !err;
-    for (i = 0; i < board->config->disk_count && !err; i++)
-        err = create_disk(board, &board->disks[i], &board->config->disks[i], SLOT_DISKS + i, NULL);
-    if (!err && board->config->cloud_init)
+    for (i = 0; i < c->cdrom_count && !err; i++)
+        err = create_cdrom(board, i, &ide);
+    for (i = 0; i < c->disk_count && !err; i++)
+        err = create_disk(board, i, &ide);
+    if (!err && c->cloud_init)
         err = create_seed(board);
+    for (i = 0; i < IDE_UNITS && !err; i++)
+        if (ide.units[i].kind != IDE_NONE)
+            return ide_create(&board->ide, &board->machine, &ide);
     return err;
 }
 
@@ -804,6 +904,35 @@ struct chardev *board_serial(struct board *board)
     return board->serial;
 }
 
+static void close_medium(void *arg)
+{
+    disk_close(arg);
+}
+
+int board_change_cdrom(struct board *board, unsigned n, const char *path, bool force)
+{
+    const struct disk_options iso = {
+        .path = path, .format = "raw", .read_only = true, .no_lock = board->config->relayed};
+    struct disk *new = NULL, *old = NULL;
+    int err = 0;
+
+    if (n >= board->config->cdrom_count)
+        return fail(-ENODEV, "the machine has no CD-ROM drive %u; start it with --cdrom none", n);
+    if (path)
+        err = open_disk(board, &new, &iso);
+    if (new)
+        err = check_medium(new, path);
+    if (!err)
+        err = ide_cdrom_change(board->ide, IDE_CDROM_UNIT + n, new, force, &old);
+    if (!err)
+        board->cdroms[n] = new;
+    else
+        old = new;
+    if (old)
+        loop_call_wait(&board->disk_loop, close_medium, old);
+    return err;
+}
+
 struct disk_closing {
     struct board *board;
     int err;
@@ -819,6 +948,12 @@ static void close_disks(void *arg)
 
         closing->err = closing->err ? closing->err : err;
     }
+    /* These are read-only: they have nothing to lose. */
+    for (i = 0; i < ARRAY_SIZE(closing->board->cdroms); i++)
+        if (closing->board->cdroms[i])
+            disk_close(closing->board->cdroms[i]);
+    if (closing->board->seed)
+        disk_close(closing->board->seed);
 }
 
 static int destroy_disks(struct board *board)

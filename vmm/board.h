@@ -14,6 +14,9 @@
 
 struct board;
 
+/* iPXE, as the package ipxe-qemu installs it, for --boot network. */
+#define BOARD_NETWORK_ROM "/usr/lib/ipxe/qemu/pxe-virtio.rom"
+
 /*
  * What the guest asks for (machine_request) arrives through `request` in the main loop's thread, once per run of the
  * vCPUs. Errors come with fail_text().
@@ -40,6 +43,12 @@ int board_save(struct board *board, const char *path);
 int board_restore(struct board *board, const char *path);
 
 void board_power_button(struct board *board);
+
+/*
+ * Put another image into CD-ROM drive n (in the order of the command line), or, path NULL, open its tray with nothing on
+ * it. -EBUSY while the guest locks the drive, unless forced; errors come with fail_text(), and change nothing.
+ */
+int board_change_cdrom(struct board *board, unsigned n, const char *path, bool force);
 
 struct input *board_input(struct board *board);
 struct display *board_display(struct board *board); /* NULL: none */

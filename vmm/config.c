@@ -126,10 +126,39 @@ static void set_copy(const char **field, const char *value)
     *field = value ? strdup(value) : NULL;
 }
 
+/* A disk as it is parsed. */
+struct new_disk {
+    struct disk_options *disk;
+    struct config_drive *drive;
+};
+
+/* What drives of old can hold, and a shell needs not quote. */
+static int set_disk_serial(struct config_drive *drive, const char *serial)
+{
+    const char *p;
+
+    for (p = serial; *p > ' ' && *p < 0x7f; p++)
+        ;
+    if (*p || p == serial || p - serial > CONFIG_MAX_SERIAL)
+        return fail(-EINVAL, "serial=%s: not 1 to %d letters, digits or signs", serial, CONFIG_MAX_SERIAL);
+    set_copy(&drive->serial, serial);
+    return 0;
+}
+
+static int set_disk_bus(struct config_drive *drive, const char *bus)
+{
+    static const char *const buses[] = {"virtio", "ide", NULL};
+    int chosen = 0, err = choose(bus, buses, &chosen);
+
+    drive->bus = (enum config_bus)chosen;
+    return err ? fail_prefix(err, "bus") : 0;
+}
+
 static int disk_suboption(void *opaque, const char *key, const char *value)
 {
     static const char *const caches[] = {"none", "writeback", "unsafe", NULL};
-    struct disk_options *disk = opaque;
+    struct new_disk *new_disk = opaque;
+    struct disk_options *disk = new_disk->disk;
     int chosen = 0, err;
 
     if (strcmp(key, "") == 0 || strcmp(key, "path") == 0) {
@@ -142,6 +171,10 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         disk->snapshot = !value || strcmp(value, "on") == 0;
     } else if (strcmp(key, "backing") == 0 && value && strcmp(value, "any") == 0) {
         disk->no_backing_check = true;
+    } else if (strcmp(key, "bus") == 0 && value) {
+        return set_disk_bus(new_disk->drive, value);
+    } else if (strcmp(key, "serial") == 0 && value) {
+        return set_disk_serial(new_disk->drive, value);
     } else if (strcmp(key, "cache") == 0 && value) {
         err = choose(value, caches, &chosen);
         if (err)
@@ -149,41 +182,77 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         disk->cache = chosen;
     } else {
         return fail(-EINVAL, "unknown part '%s'; a disk is PATH[,format=raw|qcow2][,readonly=on][,snapshot=on]"
-                             "[,cache=none|writeback|unsafe][,backing=any]",
+                             "[,cache=none|writeback|unsafe][,backing=any][,bus=virtio|ide][,serial=TEXT]",
                     key);
     }
     return 0;
 }
 
-static int new_disk(struct vm_config *config, struct disk_options **disk)
+static int begin_disk(struct vm_config *config, struct new_disk *new)
 {
     if (config->disk_count == CONFIG_MAX_DISKS)
         return fail(-EINVAL, "more than %d disks", CONFIG_MAX_DISKS);
-    *disk = &config->disks[config->disk_count++];
-    **disk = (struct disk_options){0};
+    new->drive = &config->drives[config->disk_count];
+    new->disk = &config->disks[config->disk_count++];
+    *new->drive = (struct config_drive){0};
+    *new->disk = (struct disk_options){0};
     return 0;
 }
 
 static int add_disk(void *opaque, const char *value)
 {
-    struct disk_options *disk = NULL;
-    int err = new_disk(opaque, &disk);
+    struct new_disk new = {0};
+    int err = begin_disk(opaque, &new);
 
     if (!err)
-        err = parse_suboptions(value, disk_suboption, disk);
-    if (!err && !disk->path)
+        err = parse_suboptions(value, disk_suboption, &new);
+    if (!err && !new.disk->path)
         err = fail(-EINVAL, "'%s' names no file; a disk is PATH[,OPTION=VALUE...]", value);
     return err;
 }
 
 static int add_disk_path(void *opaque, const char *path)
 {
-    struct disk_options *disk = NULL;
-    int err = new_disk(opaque, &disk);
+    struct new_disk new = {0};
+    int err = begin_disk(opaque, &new);
 
     if (!err)
-        disk->path = strdup(path);
+        new.disk->path = strdup(path);
     return err;
+}
+
+static int add_cdrom(void *opaque, const char *value)
+{
+    struct vm_config *config = opaque;
+
+    if (config->cdrom_count == CONFIG_MAX_CDROMS)
+        return fail(-EINVAL, "more than %d CD-ROM drives", CONFIG_MAX_CDROMS);
+    config->cdroms[config->cdrom_count++] = (struct disk_options){
+        .path = strcmp(value, "none") == 0 ? NULL : value, .format = "raw", .read_only = true};
+    return 0;
+}
+
+static int boot_suboption(void *opaque, const char *key, const char *value)
+{
+    static const char *const names[] = {"disk", "cdrom", "network", NULL};
+    struct vm_config *config = opaque;
+    const char *word = *key ? key : value; /* the first comes as a value, the others as keys */
+    int chosen = 0, err = *key && value ? fail(-EINVAL, "'%s' takes no value", key) : choose(word, names, &chosen);
+    unsigned i;
+
+    if (err)
+        return err;
+    for (i = 0; i < config->boot_count; i++)
+        if (config->boot[i] == (enum config_boot)chosen)
+            return fail(-EINVAL, "'%s' comes twice", word);
+    config->boot[config->boot_count++] = (enum config_boot)chosen;
+    return 0;
+}
+
+static int set_boot(void *opaque, const char *value)
+{
+    ((struct vm_config *)opaque)->boot_count = 0;
+    return *value ? parse_suboptions(value, boot_suboption, opaque) : boot_suboption(opaque, "", value);
 }
 
 static int set_snapshot(void *opaque, const char *value UNUSED)
@@ -346,7 +415,9 @@ static const struct option_def run_options[] = {
     {"rtc", "utc|localtime", "what the real-time clock shows (default utc; Windows wants localtime)", set_rtc},
     {"watchdog", "reset|poweroff|destroy|pause|none", "a watchdog timer, and what follows when nobody feeds it",
      set_watchdog},
-    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
+    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any, bus=, serial=", add_disk},
+    {"cdrom", "ISO|none", "a CD-ROM drive with this image in it, or empty; repeatable", add_cdrom},
+    {"boot", "disk|cdrom|network[,...]", "what firmware tries, in order (default disk,cdrom)", set_boot},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
     {"cloud-init", "FILE|FOLDER", "user-data, or a folder with it: a seed for cloud images", set_cloud_init},
     {"kernel", "FILE", "boot this kernel directly: bzImage, ELF for PVH or Multiboot", set_kernel},
@@ -380,7 +451,7 @@ static const struct option_def run_options[] = {
 
 static const struct option_table run_table = {
     .usage = "minivm run [DISK...] [--spice PORT] [OPTION...]\n\n"
-             "Boots a machine from a disk image (raw or qcow2) or a Linux kernel. READY is printed when it\n"
+             "Boots a machine from a disk image (raw or qcow2), a CD or a Linux kernel. READY is printed when it\n"
              "may be watched. Exit status: 0 expectation met or guest powered off, 1 could not start or\n"
              "failed, 2 usage, 3 time-out, 4 guest crashed or ended too early, 5 fault of the host.",
     .options = run_options,
@@ -394,10 +465,52 @@ void config_init(struct vm_config *config)
         .memory = GIB(2), .cpus = 2, .spice_port = -1, .on_reboot = ACTION_RESTART};
 }
 
+bool config_boots_from(const struct vm_config *config, enum config_boot what)
+{
+    unsigned i;
+
+    for (i = 0; i < config->boot_count; i++)
+        if (config->boot[i] == what)
+            return true;
+    return false;
+}
+
+static unsigned ide_units(const struct vm_config *config)
+{
+    unsigned i, units = config->cdrom_count;
+
+    for (i = 0; i < config->disk_count; i++)
+        units += config->drives[i].bus == BUS_IDE;
+    return units;
+}
+
+static int check_boot(const struct vm_config *config)
+{
+    unsigned i;
+
+    if (!config->disk_count && !config->cdrom_count && !config->kernel && !config_boots_from(config, BOOT_NETWORK))
+        return fail(-EINVAL, "nothing to boot: name a disk image, a CD with --cdrom, or a kernel with --kernel");
+    if (config->boot_count && config->kernel)
+        return fail(-EINVAL, "--boot is for firmware; --kernel boots without it");
+    if (config_boots_from(config, BOOT_CDROM) && !config->cdrom_count)
+        return fail(-EINVAL, "--boot cdrom needs a CD: name its image with --cdrom");
+    if (config_boots_from(config, BOOT_NETWORK) && config->net == NET_NONE)
+        return fail(-EINVAL, "--boot network needs a network; drop --net none");
+    for (i = 0; i < config->disk_count; i++)
+        if (config->drives[i].bus == BUS_IDE && config->disks[i].read_only)
+            return fail(-EINVAL, "disk '%s': an IDE disk cannot be read-only; use snapshot=on or bus=virtio",
+                        config->disks[i].path);
+    if (ide_units(config) > CONFIG_MAX_IDE)
+        return fail(-EINVAL, "more than %d IDE disks and CD-ROM drives together; use bus=virtio", CONFIG_MAX_IDE);
+    return 0;
+}
+
 static int check_combination(const struct vm_config *config)
 {
-    if (!config->disk_count && !config->kernel)
-        return fail(-EINVAL, "nothing to boot: name a disk image, or a kernel with --kernel");
+    int err = check_boot(config);
+
+    if (err)
+        return err;
     if (config->initrd && !config->kernel)
         return fail(-EINVAL, "--initrd needs --kernel");
     if (config->append && !config->kernel)
@@ -421,6 +534,13 @@ static int check_combination(const struct vm_config *config)
     return 0;
 }
 
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
 static void fill_defaults(struct vm_config *config)
 {
     unsigned i;
@@ -428,14 +548,18 @@ static void fill_defaults(struct vm_config *config)
     if (config->snapshot)
         for (i = 0; i < config->disk_count; i++)
             config->disks[i].snapshot = true;
-    if (config->relayed)
-        for (i = 0; i < config->disk_count; i++)
-            config->disks[i].no_lock = true;
-    if (!config->name && config->disk_count) {
-        const char *slash = strrchr(config->disks[0].path, '/');
-
-        config->name = slash ? slash + 1 : config->disks[0].path;
+    for (i = 0; i < config->disk_count; i++)
+        config->disks[i].no_lock = config->relayed;
+    for (i = 0; i < config->cdrom_count; i++)
+        config->cdroms[i].no_lock = config->relayed;
+    if (!config->boot_count) {
+        config->boot[config->boot_count++] = BOOT_DISK;
+        config->boot[config->boot_count++] = BOOT_CDROM;
     }
+    if (!config->name && config->disk_count)
+        config->name = file_name(config->disks[0].path);
+    else if (!config->name && config->cdrom_count && config->cdroms[0].path)
+        config->name = file_name(config->cdroms[0].path);
     if (!config->name)
         config->name = "minivm";
     if (memcmp(config->uuid, (uint8_t[UUID_SIZE]){0}, UUID_SIZE) == 0)
@@ -464,5 +588,6 @@ void config_fini(struct vm_config *config)
     for (i = 0; i < config->disk_count; i++) {
         free((void *)config->disks[i].path);
         free((void *)config->disks[i].format);
+        free((void *)config->drives[i].serial);
     }
 }

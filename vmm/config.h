@@ -1,7 +1,7 @@
 /*
  * config.h - what a user asked for: the command line of `minivm run` as data.
  *
- * Strings belong to argv, but for those of disks, which are copies. config_parse() checks each value by itself, and at
+ * Strings belong to argv, but for those of disks (not CD-ROMs), which are copies. config_parse() checks each value by itself, and at
  * the end what must fit together.
  */
 #ifndef VMM_CONFIG_H
@@ -13,6 +13,10 @@
 #include "vmm/uuid.h"
 
 #define CONFIG_MAX_DISKS 8
+#define CONFIG_MAX_CDROMS 2
+#define CONFIG_MAX_IDE 4 /* disks with bus=ide and CD-ROM drives together */
+#define CONFIG_MAX_BOOT 3
+#define CONFIG_MAX_SERIAL 20 /* bytes */
 #define CONFIG_MAX_FORWARDS 16
 #define CONFIG_MAX_CPUS 16
 #define CONFIG_MIN_MEMORY MIB(64)
@@ -34,7 +38,15 @@ enum config_net { NET_USER, NET_TAP, NET_NONE };
 enum config_watchdog {
     WATCHDOG_ABSENT, WATCHDOG_RESET, WATCHDOG_POWEROFF, WATCHDOG_DESTROY, WATCHDOG_PAUSE, WATCHDOG_NONE
 };
+enum config_bus { BUS_VIRTIO, BUS_IDE };
+enum config_boot { BOOT_DISK, BOOT_CDROM, BOOT_NETWORK };
 enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
+
+/* How a disk is attached. */
+struct config_drive {
+    enum config_bus bus;
+    const char *serial; /* NULL: the device's own */
+};
 
 struct vm_config {
     const char *name; /* NULL: after the first disk */
@@ -47,7 +59,12 @@ struct vm_config {
     bool rtc_local; /* the real-time clock shows local time */
 
     struct disk_options disks[CONFIG_MAX_DISKS];
+    struct config_drive drives[CONFIG_MAX_DISKS]; /* of the same disks */
     unsigned disk_count;
+    struct disk_options cdroms[CONFIG_MAX_CDROMS]; /* path NULL: an empty drive */
+    unsigned cdrom_count;
+    enum config_boot boot[CONFIG_MAX_BOOT]; /* what firmware tries, in order */
+    unsigned boot_count;
     bool snapshot;
 
     const char *cloud_init; /* user-data, or a folder with it; NULL: no seed */
@@ -88,5 +105,6 @@ void config_init(struct vm_config *config);
 /* argv[0] is "run". 0; OPTIONS_HELP after help was printed; -EINVAL with fail_text(). */
 int config_parse(struct vm_config *config, int argc, char **argv);
 void config_fini(struct vm_config *config);
+bool config_boots_from(const struct vm_config *config, enum config_boot what);
 
 #endif

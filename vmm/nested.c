@@ -38,7 +38,7 @@ struct nested {
     const struct vm_config *config;
     struct loop loop;
     struct nested_shares shares;
-    struct disk_hold *holds[CONFIG_MAX_DISKS + 1]; /* the disks, and UEFI's variables */
+    struct disk_hold *holds[CONFIG_MAX_DISKS], *cdrom_holds[CONFIG_MAX_CDROMS], *variables_hold; /* UEFI's */
     struct ear ears[LISTENERS_MAX];
     unsigned ear_count;
     int spice_port;
@@ -177,10 +177,12 @@ static int take_locks(struct nested *n)
 
     for (i = 0; i < c->disk_count && !err; i++)
         err = disk_hold_create(&n->holds[i], &c->disks[i]);
+    for (i = 0; i < c->cdrom_count && !err; i++)
+        err = c->cdroms[i].path ? disk_hold_create(&n->cdrom_holds[i], &c->cdroms[i]) : 0;
     if (!err && c->uefi.present)
         err = uefi_make_store(&c->uefi);
     if (!err && c->uefi.present)
-        err = disk_hold_create(&n->holds[CONFIG_MAX_DISKS],
+        err = disk_hold_create(&n->variables_hold,
                                &(struct disk_options){
                                    .path = c->uefi.variables, .format = "raw", .snapshot = c->snapshot});
     return err;
@@ -411,6 +413,9 @@ static void finish(struct nested *n)
     nested_host_stop(&n->host);
     for (i = 0; i < ARRAY_SIZE(n->holds); i++)
         disk_hold_destroy(n->holds[i]);
+    for (i = 0; i < n->config->cdrom_count; i++)
+        disk_hold_destroy(n->cdrom_holds[i]);
+    disk_hold_destroy(n->variables_hold);
     loop_fini(&n->loop);
 }
 

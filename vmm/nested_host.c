@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "vmm/board.h"
 #include "vmm/cloud_init.h"
 #include "vmm/cpio.h"
 #include "vmm/nested.h"
@@ -127,6 +128,8 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
         err = dl_iterate_phdr(add_library, cpio);
     if (!err)
         err = add_firmware(cpio);
+    if (!err && config_boots_from(config, BOOT_NETWORK))
+        err = add_copy(cpio, "option ROM", BOARD_NETWORK_ROM, 0644);
     if (!err)
         err = add_copy(cpio, "kernel", config->kernel, 0644);
     if (!err)

@@ -125,6 +125,8 @@ int nested_shares_collect(struct nested_shares *shares, const struct vm_config *
     shares->count = 0;
     for (i = 0; i < config->disk_count && !err; i++)
         err = add_disk(shares, &config->disks[i]);
+    for (i = 0; i < config->cdrom_count && !err; i++)
+        err = config->cdroms[i].path ? add_disk(shares, &config->cdroms[i]) : 0;
     if (!err)
         err = add_output(shares, config->serial);
     if (!err)

@@ -11,6 +11,8 @@
 
 #define PCI_LINKS 4
 #define PCI_ROM_MAX MIB(16)
+#define ROM_SPARE 6    /* in its header: a byte without a meaning, */
+#define ROM_PCIR  0x18 /* where its PCI data structure is */
 #define ADDRESS_ENABLE 0x80000000u
 #define COMMAND_WRITABLE                                                                           \
     (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |               \
@@ -274,6 +276,22 @@ void pci_add_ram_bar(struct pci_device *pci, unsigned n, enum pci_bar_type type,
     pci->bars[n].ram = ram;
 }
 
+/*
+ * Firmware runs a ROM only for the ids in its header (PCI firmware specification, 5.1.2), and some ROMs serve more devices
+ * than the one there: they are made this device's. Byte 6 is nobody's, and keeps the sum of all bytes.
+ */
+static void adopt_rom(const struct pci_device *pci, uint8_t *rom, size_t size)
+{
+    size_t at = load_le16(rom + ROM_PCIR), i;
+
+    if (load_le16(rom) != 0xaa55 || at + 8 > size || memcmp(rom + at, "PCIR", 4) != 0)
+        return;
+    for (i = 0; i < 4; i++) {
+        rom[ROM_SPARE] += rom[at + 4 + i] - pci->config[i];
+        rom[at + 4 + i] = pci->config[i];
+    }
+}
+
 int pci_add_rom(struct pci_device *pci, const char *path)
 {
     struct file file;
@@ -293,6 +311,8 @@ int pci_add_rom(struct pci_device *pci, const char *path)
         err = ram_init(pci->rom, "option rom", size, RAM_READ_ONLY);
     if (!err)
         err = file_read(&file, pci->rom->host, file.size, 0);
+    if (!err)
+        adopt_rom(pci, pci->rom->host, pci->rom->size);
     file_close(&file);
     store_le32(pci->writable + PCI_ROM_ADDRESS, (uint32_t)~(size - 1) | PCI_ROM_ADDRESS_ENABLE);
     return err;

@@ -81,7 +81,7 @@ int pci_load(struct pci_device *pci, struct reader *r);
 /* size is rounded up to a power of two, at least 16 (IO) or 4096 (memory). */
 void pci_add_bar(struct pci_device *pci, unsigned n, enum pci_bar_type type, struct region *region);
 void pci_add_ram_bar(struct pci_device *pci, unsigned n, enum pci_bar_type type, struct ram *ram);
-/* Reads the file; its PCI ids should be the device's. 0 or -errno with fail_text(). */
+/* Reads the file, and gives it the device's PCI ids if it has others. 0 or -errno with fail_text(). */
 int pci_add_rom(struct pci_device *pci, const char *path);
 /* Room for a capability of `size` bytes (header included); returns its offset. */
 uint8_t pci_add_capability(struct pci_device *pci, uint8_t id, uint8_t size);

@@ -7,6 +7,9 @@
 
 #define PIIX3_DEVFN PCI_DEVFN(1, 0)
 #define PIIX3_PIRQ 0x60
+#define PIIX3_IDE_DEVFN PCI_DEVFN(1, 1)
+#define PIIX3_IDETIM 0x40 /* and 0x42 */
+#define PIIX3_IDETIM_DECODE 0x8000u
 #define PIIX4_PM_DEVFN PCI_DEVFN(1, 3)
 #define PIIX4_PM_BASE 0x40
 #define PIIX4_PM_ENABLE 0x80
@@ -85,6 +88,7 @@ void pci_setup(struct machine *machine, uint32_t mem_start)
             set_up_function(machine, devfn, &next);
     for (link = 0; link < ARRAY_SIZE(link_irq); link++)
         config_write(machine, PIIX3_DEVFN, PIIX3_PIRQ + link, link_irq[link], 1);
+    config_write(machine, PIIX3_IDE_DEVFN, PIIX3_IDETIM, PIIX3_IDETIM_DECODE << 16 | PIIX3_IDETIM_DECODE, 4);
     config_write(machine, PIIX4_PM_DEVFN, PIIX4_PM_BASE, PCI_SETUP_PM_BASE | 1, 4);
     config_write(machine, PIIX4_PM_DEVFN, PIIX4_PM_ENABLE, 1, 1);
 }

@@ -1,6 +1,6 @@
 /*
  * pci_setup.h - what a PC's firmware does to PCI before an operating system starts, for machines booted without one:
- * places the BARs, routes the interrupts, opens the power management ports.
+ * places the BARs, routes the interrupts, opens the ports of IDE and power management.
  */
 #ifndef VMM_PCI_SETUP_H
 #define VMM_PCI_SETUP_H

@@ -32,6 +32,7 @@ enum {
     MEMORY_ABOVE_16M = 0x34, /* 64 KiB units */
     CENTURY_PS2 = 0x37,
     BOOT_THIRD = 0x38,
+    DISK_TRANSLATION = 0x39, /* two bits for each IDE disk */
     BOOT_FIRST = 0x3d,
     MEMORY_ABOVE_4G = 0x5b, /* 64 KiB units, three bytes */
     CPUS = 0x5f,            /* less one */
@@ -491,6 +492,7 @@ static void store_config(struct rtc *rtc, const struct rtc_config *config)
     cmos[CPUS] = (uint8_t)(config->cpus - 1);
     cmos[BOOT_FIRST] = (uint8_t)(config->boot[1] << 4 | config->boot[0]);
     cmos[BOOT_THIRD] = (uint8_t)(config->boot[2] << 4 | 1); /* 1: no check of floppy signatures */
+    cmos[DISK_TRANSLATION] = 0x55; /* LBA-assisted: all of a disk is within reach of old loaders' CHS calls */
     cmos[REG_A] = A_DIVIDER_RUN | 6;
     cmos[REG_B] = B_24H;
     cmos[REG_D] = D_VALID;

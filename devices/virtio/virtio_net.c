@@ -255,5 +255,5 @@ int virtio_net_create(struct machine *machine, uint8_t devfn,
         n->net->front_ops = &front_ops;
         n->net->front = n;
     }
-    return 0;
+    return options->rom ? pci_add_rom(&n->virtio.pci, options->rom) : 0;
 }

@@ -11,6 +11,7 @@
 struct virtio_net_options {
     struct net *net; /* the caller's; destroyed after the device. NULL: the cable is out */
     uint8_t mac[6];
+    const char *rom; /* file of an option ROM that boots from the network; NULL: none */
 };
 
 int virtio_net_create(struct machine *machine, uint8_t devfn,

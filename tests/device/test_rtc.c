@@ -321,6 +321,7 @@ static void holds_the_configuration(void **state)
     assert_int_equal(get(f, 0x5b) | get(f, 0x5c) << 8 | get(f, 0x5d) << 16, 5 * 1024 * 16);
     assert_int_equal(get(f, 0x5f), 3);
     assert_int_equal(get(f, 0x3d), 0x23);
+    assert_int_equal(get(f, 0x39), 0x55);
     assert_int_equal(get(f, 0x38) & 0xf0, 0x40);
 }
 

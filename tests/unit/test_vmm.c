@@ -284,6 +284,33 @@ static void test_pci_bars_size_and_move(void **state UNUSED)
     fake_machine_fini(&m);
 }
 
+/* A ROM that was made for a relative of the device: firmware finds this one's ids in it, and a right sum. */
+static void test_pci_rom(void **state UNUSED)
+{
+    static const uint8_t start[] = {0x55, 0xaa, 1, [0x18] = 0x40, [0x40] = 'P', 'C', 'I', 'R', 0xf4, 0x1a, 0x41, 0x10};
+    char path[] = "/tmp/minivm-rom-XXXXXX";
+    uint8_t rom[512] = {0}, sum = 0;
+    struct fake_machine m;
+    struct test_device d;
+    int fd = mkstemp(path), i;
+
+    memcpy(rom, start, sizeof(start));
+    for (i = 0; i < 511; i++)
+        rom[511] -= rom[i];
+    assert_int_equal(write(fd, rom, sizeof(rom)), sizeof(rom));
+    close(fd);
+    assert_int_equal(fake_machine_init(&m, MIB(1), false), 0);
+    add_test_device(&m, &d);
+    assert_int_equal(pci_add_rom(&d.pci, path), 0);
+    unlink(path);
+    assert_int_equal(load_le32(d.pci.rom->host + 0x44), 0x56781234);
+    for (i = 0; i < 512; i++)
+        sum += d.pci.rom->host[i];
+    assert_int_equal(sum, 0);
+    remove_test_device(&m, &d);
+    fake_machine_fini(&m);
+}
+
 static void test_pci_intx_is_counted(void **state UNUSED)
 {
     const unsigned fn = PCI_DEVFN(5, 0), link = (5 - 1) & 3;
@@ -448,6 +475,33 @@ static void test_config(void **state UNUSED)
     config_fini(&c);
 }
 
+static void test_config_drives(void **state UNUSED)
+{
+    static struct vm_config c;
+    char line[] = "--disk a,bus=ide,serial=X-1 b --cdrom dir/c.iso --cdrom none --boot network,cdrom --relayed";
+    char plain[] = "--cdrom dir/c.iso";
+
+    assert_int_equal(run_line(&c, line), 0);
+    assert_int_equal(c.drives[0].bus, BUS_IDE);
+    assert_string_equal(c.drives[0].serial, "X-1");
+    assert_int_equal(c.drives[1].bus, BUS_VIRTIO);
+    assert_null(c.drives[1].serial);
+    assert_int_equal(c.cdrom_count, 2);
+    assert_string_equal(c.cdroms[0].path, "dir/c.iso");
+    assert_true(c.cdroms[0].read_only && c.cdroms[0].no_lock);
+    assert_null(c.cdroms[1].path);
+    assert_int_equal(c.boot_count, 2);
+    assert_int_equal(c.boot[0], BOOT_NETWORK);
+    assert_int_equal(c.boot[1], BOOT_CDROM);
+    assert_false(config_boots_from(&c, BOOT_DISK));
+    config_fini(&c);
+    assert_int_equal(run_line(&c, plain), 0);
+    assert_string_equal(c.name, "c.iso");
+    assert_int_equal(c.boot[0], BOOT_DISK);
+    assert_int_equal(c.boot[1], BOOT_CDROM);
+    config_fini(&c);
+}
+
 static void test_config_refusals(void **state UNUSED)
 {
     static const struct {
@@ -473,6 +527,18 @@ static void test_config_refusals(void **state UNUSED)
         {"a --watchdog destroy --on-crash restart", "--on-crash"},
         {"a --uefi-vars b", "needs --firmware"},
         {"--kernel a --firmware uefi", "without firmware"},
+        {"a --boot cdrom", "--cdrom"},
+        {"a --boot floppy", "disk, cdrom, network"},
+        {"a --boot disk,disk", "twice"},
+        {"a --boot disk=1", "takes no value"},
+        {"--boot network --net none", "--net none"},
+        {"--kernel k --boot network", "without it"},
+        {"--disk a,bus=scsi", "virtio, ide"},
+        {"--disk a,serial=123456789012345678901", "1 to 20"},
+        {"--disk a,serial=", "1 to 20"},
+        {"--disk a,bus=ide,readonly", "cannot be read-only"},
+        {"--cdrom a --cdrom b --cdrom c", "2 CD-ROM drives"},
+        {"--disk a,bus=ide --disk b,bus=ide --disk c,bus=ide --cdrom d --cdrom e", "4 IDE"},
     };
     static struct vm_config c;
     char line[128];
@@ -497,11 +563,13 @@ int main(void)
         cmocka_unit_test(test_bus_newest_region_wins_where_an_access_starts),
         cmocka_unit_test(test_bus_notifiers),
         cmocka_unit_test(test_pci_bars_size_and_move),
+        cmocka_unit_test(test_pci_rom),
         cmocka_unit_test(test_pci_intx_is_counted),
         cmocka_unit_test(test_pci_msix),
         cmocka_unit_test(test_acpi_tables_add_up),
         cmocka_unit_test(test_expect),
         cmocka_unit_test(test_config),
+        cmocka_unit_test(test_config_drives),
         cmocka_unit_test(test_config_refusals),
     };
 
