@@ -13,6 +13,8 @@
 #include "vmm/device.h"
 
 struct board;
+struct virtio_balloon;
+struct virtio_net;
 
 /*
  * What the guest asks for (machine_request) arrives through `request` in the main loop's thread, once per run of the
@@ -34,5 +36,7 @@ void board_power_button(struct board *board);
 struct input *board_input(struct board *board);
 struct display *board_display(struct board *board); /* NULL: none */
 struct chardev *board_serial(struct board *board);
+struct virtio_net *board_net(struct board *board);         /* NULL: none */
+struct virtio_balloon *board_balloon(struct board *board); /* NULL: none */
 
 #endif

@@ -43,7 +43,10 @@ struct input {
 
 /* --- the outside --- */
 
-static void net_send(struct net *net, const struct iovec *iov, unsigned count)
+static const struct virtio_net_hdr no_header;
+
+static void net_send(struct net *net, unsigned queue, const struct virtio_net_hdr *header,
+                     const struct iovec *iov, unsigned count)
 {
     static uint8_t frame[NET_MAX_FRAME];
     size_t size = 0;
@@ -55,13 +58,12 @@ static void net_send(struct net *net, const struct iovec *iov, unsigned count)
         memcpy(frame + size, iov[i].iov_base, iov[i].iov_len);
         size += iov[i].iov_len;
     }
-    if (size < 14)
+    if (size < 14 || (header->flags && (size_t)header->csum_start + header->csum_offset + 2 > size))
         abort();
-    if (net->front_ops->can_receive(net->front))
-        net->front_ops->receive(net->front, frame, size);
+    net->front_ops->receive(net->front, queue, header, frame, size);
 }
 
-static void net_accept_input(struct net *net UNUSED)
+static void net_accept_input(struct net *net UNUSED, unsigned queue UNUSED)
 {
 }
 
@@ -246,8 +248,7 @@ static void frame_arrives(struct fixture *f, unsigned n UNUSED, struct input *in
     size_t size = 14 + take(in, 2) % (sizeof(frame) - 14);
 
     memcpy(frame, in->p, MIN(in->size, size));
-    if (f->net.front_ops->can_receive(f->net.front))
-        f->net.front_ops->receive(f->net.front, frame, size);
+    f->net.front_ops->receive(f->net.front, size & 1, &no_header, frame, size);
 }
 
 static void reset(struct fixture *f, unsigned n UNUSED, struct input *in UNUSED)
@@ -292,13 +293,13 @@ static void (*const steps[])(struct fixture *f, unsigned n, struct input *in) = 
 static void create(struct fixture *f)
 {
     struct machine *machine = &f->m.base;
-    struct virtio_net_options net = {&f->net, {2, 0, 0, 0, 0, 1}};
+    struct virtio_net_options net = {&f->net, {2, 0, 0, 0, 0, 1}, NULL};
     struct virtio_blk_options blk = {&f->disk, &f->disk_loop, "fuzz"};
 
     f->net.ops = &net_ops;
     f->disk = (struct disk){&disk_ops, DISK_SIZE, false};
     if (fake_machine_init(&f->m, RAM_SIZE, true) || loop_init(&f->disk_loop) ||
-        virtio_rng_create(machine, slots[RNG], 0) || virtio_net_create(machine, slots[NET], &net) ||
+        virtio_rng_create(machine, slots[RNG], 0) || virtio_net_create(machine, slots[NET], &net, NULL) ||
         virtio_blk_create(machine, slots[BLK], &blk))
         abort();
 }
