@@ -70,9 +70,9 @@ int net_parse_mac(uint8_t mac[6], const char *text)
     unsigned part[6], i;
     int end = 0;
 
-    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &part[0], &part[1], &part[2], &part[3], &part[4],
+    if (strspn(text, "0123456789abcdefABCDEF:") != 17 || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &part[0], &part[1], &part[2], &part[3], &part[4],
                &part[5], &end) != 6 ||
-        strlen(text) != 17 || end != 17)
+        text[17] || end != 17)
         return fail(-EINVAL, "'%s' is not an address such as 52:54:00:12:34:56", text);
     if (part[0] & 1)
         return fail(-EINVAL, "'%s' is the address of a group; its first byte must be even", text);

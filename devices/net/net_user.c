@@ -45,6 +45,7 @@ static ssize_t send_packet(const void *frame, size_t size, void *opaque)
 {
     struct net_user *user = opaque;
 
+    user_forward_received(user, frame, size);
     if (user->queued || !deliver(user, frame, size))
         enqueue(user, frame, size);
     return (ssize_t)size;
@@ -135,6 +136,8 @@ static void user_send(struct net *net, unsigned queue UNUSED, const struct virti
         log_once(LOG_WARN, "net: the guest sent to a loopback address; such frames are dropped");
         return;
     }
+    if (user_forward_answers(user, user->frame, size))
+        return;
     slirp_input(user->slirp, user->frame, (int)size);
     user->stale = true;
 }
@@ -170,6 +173,7 @@ static void user_destroy(struct net *net)
     if (user->slirp)
         slirp_cleanup(user->slirp);
     user_events_fini(user);
+    user_forward_fini(user);
     while (user->queued)
         drop_first(user);
     free(user);
@@ -213,24 +217,6 @@ static int start_slirp(struct net_user *user, const struct net_user_options *opt
     return user->slirp ? 0 : fail(-EINVAL, "--net user: libslirp cannot start");
 }
 
-static int add_forward(struct net_user *user, const struct net_forward *f)
-{
-    struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons(f->host_port)};
-    struct sockaddr_in guest = {.sin_family = AF_INET, .sin_port = htons(f->guest_port)};
-    const char *address = f->host[0] ? f->host : "127.0.0.1";
-    int err;
-
-    if (inet_pton(AF_INET, address, &host.sin_addr) != 1)
-        return fail(-EINVAL, "--forward: '%s' is not an IPv4 address", address);
-    if (slirp_add_hostxfwd(user->slirp, (struct sockaddr *)&host, sizeof(host),
-                           (struct sockaddr *)&guest, sizeof(guest),
-                           f->udp ? SLIRP_HOSTFWD_UDP : 0) == 0)
-        return 0;
-    err = errno ? -errno : -EINVAL;
-    return fail(err, "--forward: cannot listen on %s port %u of %s: %s; choose another port",
-                f->udp ? "UDP" : "TCP", f->host_port, address, strerror(-err));
-}
-
 int net_user_create(struct net **net, struct loop *loop, const struct net_user_options *options)
 {
     struct net_user *user = calloc(1, sizeof(*user));
@@ -251,7 +237,7 @@ int net_user_create(struct net **net, struct loop *loop, const struct net_user_o
     if (!err)
         err = start_slirp(user, options);
     for (i = 0; !err && i < options->forward_count; i++)
-        err = add_forward(user, &options->forwards[i]);
+        err = user_forward_add(user, &options->forwards[i]);
     if (err) {
         user_destroy(&user->net);
         return err;

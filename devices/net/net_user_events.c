@@ -91,21 +91,12 @@ static int from_poll(short events)
     return slirp;
 }
 
-static void set_armed(struct net_user *user, int fd, short events)
-{
-    if (fd < MAX_ARMED)
-        user->armed[fd] = (uint8_t)events;
-}
-
 /* Level-triggered, once: a descriptor that nobody serves any more cannot keep the loop awake. */
 static void watch(struct net_user *user, const struct pollfd *fd)
 {
-    /* EPOLLIN and its kin have the values of POLLIN and its kin, and fit into a byte. */
+    /* EPOLLIN and its kin have the values of POLLIN and its kin. */
     struct epoll_event event = {.events = (uint32_t)fd->events | EPOLLONESHOT, .data.fd = fd->fd};
 
-    if (fd->fd < MAX_ARMED && user->armed[fd->fd] == fd->events)
-        return;
-    set_armed(user, fd->fd, fd->events);
     if (epoll_ctl(user->epoll, EPOLL_CTL_MOD, fd->fd, &event) != 0)
         epoll_ctl(user->epoll, EPOLL_CTL_ADD, fd->fd, &event);
 }
@@ -128,11 +119,10 @@ static int get_revents(int index, void *opaque)
     return index >= 0 && (unsigned)index < user->fd_count ? from_poll(user->fds[index].revents) : 0;
 }
 
-static void register_fd(int fd, void *opaque)
+static void register_fd(int fd UNUSED, void *opaque)
 {
     struct net_user *user = opaque;
 
-    set_armed(user, fd, 0); /* a number that was another's */
     user->stale = true;
 }
 
@@ -140,7 +130,6 @@ static void unregister_fd(int fd, void *opaque)
 {
     struct net_user *user = opaque;
 
-    set_armed(user, fd, 0);
     epoll_ctl(user->epoll, EPOLL_CTL_DEL, fd, NULL);
     user->stale = true;
 }
@@ -176,14 +165,10 @@ static void descriptors_ready(uv_poll_t *handle, int status UNUSED, int events U
 {
     struct net_user *user = handle->data;
     struct epoll_event ready[64];
-    int n, i;
 
     /* Taken out, so that the epoll itself is quiet until they are armed again. */
-    do {
-        n = epoll_wait(user->epoll, ready, ARRAY_SIZE(ready), 0);
-        for (i = 0; i < n; i++)
-            set_armed(user, ready[i].data.fd, 0);
-    } while (n == ARRAY_SIZE(ready));
+    while (epoll_wait(user->epoll, ready, ARRAY_SIZE(ready), 0) == ARRAY_SIZE(ready))
+        ;
     serve(user);
 }
 

@@ -8,8 +8,7 @@
 #include <slirp/libslirp.h>
 #include <sys/queue.h>
 
-#define MAX_DESCRIPTORS 4096  /* sockets looked at; more wait */
-#define MAX_ARMED       65536 /* descriptors below this are known to be armed or not */
+#define MAX_DESCRIPTORS 4096 /* sockets looked at; more wait */
 
 struct queued_frame {
     STAILQ_ENTRY(queued_frame) link;
@@ -28,12 +27,13 @@ struct net_user {
     struct pollfd fds[MAX_DESCRIPTORS];
     unsigned fd_count;
     int epoll;
-    uint8_t armed[MAX_ARMED]; /* the events that a descriptor is armed for there */
     bool stale; /* fds must be asked for again before the loop sleeps */
     /* libuv frees these late, so they live on the heap. */
     uv_poll_t *poll;
     uv_timer_t *timer;
     uv_prepare_t *prepare;
+    struct user_forward *forwards; /* of UDP */
+    unsigned forward_count;
     uint8_t frame[NET_MAX_FRAME];
 };
 
@@ -41,5 +41,13 @@ struct net_user {
 extern const SlirpCb user_event_callbacks; /* all but send_packet and guest_error */
 int user_events_init(struct net_user *user);
 void user_events_fini(struct net_user *user); /* after libslirp has ended */
+
+/* net_user_forward.c */
+int user_forward_add(struct net_user *user, const struct net_forward *forward);
+void user_forward_fini(struct net_user *user);
+/* A frame goes to the guest. */
+void user_forward_received(struct net_user *user, const uint8_t *frame, size_t size);
+/* Whether the guest's frame was an answer to this computer, and has been sent. */
+bool user_forward_answers(struct net_user *user, const uint8_t *frame, size_t size);
 
 #endif
