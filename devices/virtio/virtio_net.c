@@ -13,7 +13,7 @@
 static_assert(2 * NET_MAX_QUEUES + 1 <= VIRTIO_MAX_QUEUES, "queues");
 
 /* 5.1.6.1: the last field, num_buffers, is there in modern headers and where buffers are merged. */
-static size_t header_size(const struct virtio_net *n)
+size_t net_header_size(const struct virtio_net *n)
 {
     bool merged = virtio_has(&n->virtio, VIRTIO_NET_F_MRG_RXBUF) || virtio_is_modern(&n->virtio);
 
@@ -95,7 +95,7 @@ void virtio_net_set_link(struct virtio_net *n, bool up)
 }
 
 /* What a frame leaves to do; all bits if that is nothing known. */
-static unsigned offloads_of(const struct virtio_net_hdr *h)
+unsigned net_offloads_of(const struct virtio_net_hdr *h)
 {
     unsigned offloads = h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? NET_CSUM : 0;
 
@@ -117,134 +117,14 @@ static unsigned offloads_of(const struct virtio_net_hdr *h)
     }
 }
 
-/* --- to the guest --- */
-
-static struct virtio_queue *rx_queue(struct virtio_net *n, unsigned pair)
-{
-    return &n->virtio.queues[2 * pair];
-}
-
-/* Part of header and frame, seen as one row of bytes. */
-static size_t put(const struct virtq_buffer *b, const void *header, size_t header_bytes,
-                  const uint8_t *frame, size_t frame_bytes, size_t from)
-{
-    const struct iovec *iov = b->iov + b->out_count;
-    size_t done = 0;
-
-    if (from < header_bytes)
-        done = iov_write(iov, b->in_count, 0, (const uint8_t *)header + from, header_bytes - from);
-    if (from + done >= header_bytes)
-        done += iov_write(iov, b->in_count, done, frame + (from + done - header_bytes),
-                          header_bytes + frame_bytes - from - done);
-    return done;
-}
-
-enum fill {
-    FILL_DONE,
-    FILL_WAIT, /* there are too few buffers now */
-    FILL_DROP, /* and there will never be enough for this frame */
-};
-
-/* Fill buffers with the frame, `used` in all. They are shown to the driver all at once. */
-static enum fill fill_buffers(struct virtio_net *n, struct virtqueue *vq,
-                              const struct virtio_net_hdr *net_header, const uint8_t *frame,
-                              size_t size, unsigned *used)
-{
-    struct virtio_net_hdr_mrg_rxbuf header = {.hdr = *net_header, .num_buffers = 1};
-    struct virtq_buffer *b = &n->rx_buffer;
-    size_t header_bytes = header_size(n), done = 0;
-    bool merge = virtio_has(&n->virtio, VIRTIO_NET_F_MRG_RXBUF), empty = false;
-    uint8_t *count_place = NULL;
-
-    if (!(n->offloads & NET_CSUM))
-        header.hdr.flags = 0;
-    for (*used = 0; done < header_bytes + size; ++*used) {
-        const struct iovec *first = &b->iov[0];
-        size_t part;
-
-        if (*used && (!merge || *used == vq->size))
-            break;
-        empty = virtq_pop(vq, b) <= 0;
-        if (empty)
-            break;
-        first += b->out_count;
-        if (*used == 0 && b->in_count && first->iov_len >= sizeof(header))
-            count_place =
-                (uint8_t *)first->iov_base + offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers);
-        part = put(b, &header, header_bytes, frame, size, done);
-        virtq_fill(vq, *used, b->head, (uint32_t)part);
-        done += part;
-    }
-    if (done < header_bytes + size) {
-        virtq_unpop(vq, *used);
-        return empty && !vq->broken ? FILL_WAIT : FILL_DROP;
-    }
-    if (*used > 1 && !count_place) {
-        log_once(LOG_WARN, "virtio-net: the guest's receive buffers are smaller than a header");
-        virtio_break(&n->virtio);
-        return FILL_DROP;
-    }
-    if (*used > 1)
-        store_le16(count_place, (uint16_t)*used);
-    return FILL_DONE;
-}
-
-/* Too few buffers: true if more have come meanwhile, else the driver's next notification wakes the network. */
-static bool more_buffers(struct virtio_net *n, struct virtio_queue *q)
-{
-    unsigned before = virtq_available(&q->vq);
-
-    virtq_enable_notification(&q->vq, true);
-    if (virtq_available(&q->vq) > before)
-        return true;
-    n->starved |= 1u << q->index / 2;
-    return false;
-}
-
-static bool receive_locked(struct virtio_net *n, struct virtio_queue *q,
-                           const struct virtio_net_hdr *header, const uint8_t *frame, size_t size)
-{
-    unsigned used;
-    enum fill result;
-
-    if (!q->live || n->virtio.broken || !__atomic_load_n(&n->link_up, __ATOMIC_RELAXED) ||
-        (offloads_of(header) & ~n->offloads) || !net_filter_passes(&n->filter, frame, size))
-        return true; /* dropped */
-    do
-        result = fill_buffers(n, &q->vq, header, frame, size, &used);
-    while (result == FILL_WAIT && more_buffers(n, q));
-    if (q->vq.broken)
-        virtio_break(&n->virtio);
-    if (result != FILL_DONE || n->virtio.broken)
-        return result != FILL_WAIT;
-    virtq_publish(&q->vq, used);
-    virtio_interrupt(q);
-    return true;
-}
-
-static bool receive(void *front, unsigned pair, const struct virtio_net_hdr *header,
-                    const uint8_t *frame, size_t size)
-{
-    struct virtio_net *n = front;
-    bool taken;
-
-    if (size < MIN_FRAME || size > NET_MAX_FRAME)
-        return true;
-    virtio_enter(&n->virtio);
-    taken =
-        receive_locked(n, rx_queue(n, pair < n->used_pairs ? pair : 0), header, frame, size);
-    virtio_leave(&n->virtio);
-    return taken;
-}
-
-static const struct net_front_ops front_ops = {.receive = receive};
+static const struct net_front_ops front_ops = {.receive = net_receive};
 
 /* --- from the guest --- */
 
 /* The header is the guest's word: only what the network can, and only inside the frame. */
 static bool header_is_good(const struct virtio_net *n, const struct virtio_net_hdr *h, size_t size)
 {
-    if (offloads_of(h) & ~n->net->send_offloads)
+    if (net_offloads_of(h) & ~n->net->send_offloads)
         return false;
     if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
         (size_t)h->csum_start + h->csum_offset + sizeof(uint16_t) > size)
@@ -254,7 +134,7 @@ static bool header_is_good(const struct virtio_net *n, const struct virtio_net_h
 
 static void send_frame(struct virtio_net *n, unsigned pair, const struct virtq_buffer *b)
 {
-    size_t skip = header_size(n);
+    size_t skip = net_header_size(n);
     size_t size = b->out_bytes > skip ? b->out_bytes - skip : 0;
     struct virtio_net_hdr header;
 

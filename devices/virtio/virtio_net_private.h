@@ -1,4 +1,4 @@
-/* What virtio_net.c and virtio_net_control.c share. */
+/* What virtio_net.c, virtio_net_receive.c and virtio_net_control.c share. */
 #ifndef DEVICES_VIRTIO_VIRTIO_NET_PRIVATE_H
 #define DEVICES_VIRTIO_VIRTIO_NET_PRIVATE_H
 
@@ -39,6 +39,10 @@ static inline unsigned net_control_queue(const struct virtio_net *n)
     return 2 * (virtio_has(&n->virtio, VIRTIO_NET_F_MQ) ? n->pairs : 1);
 }
 
+/* Bytes of the header before each frame. */
+size_t net_header_size(const struct virtio_net *n);
+/* NET_*: what a frame leaves to do; all bits if that is nothing known. */
+unsigned net_offloads_of(const struct virtio_net_hdr *header);
 /* The driver's features that stand for NET_* bits of what it receives. */
 unsigned net_guest_offloads(uint64_t features);
 /* In the loop: begin with what the driver negotiated, or what it asks for later. */
@@ -46,6 +50,10 @@ void net_set_offloads(struct virtio_net *n, unsigned offloads);
 void net_set_pairs(struct virtio_net *n, unsigned pairs);
 /* Write link and announcement to the configuration. */
 void net_set_status(struct virtio_net *n, bool announce);
+
+/* virtio_net_receive.c: struct net_front_ops */
+bool net_receive(void *front, unsigned pair, const struct virtio_net_hdr *header,
+                 const uint8_t *frame, size_t size);
 
 /* virtio_net_control.c */
 void net_run_control(struct virtio_net *n, struct virtio_queue *q);
