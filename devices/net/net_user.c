@@ -17,8 +17,12 @@
 
 #define MAX_QUEUED 512 /* frames that wait for the guest; more are dropped, and sent again by TCP */
 
-/* libslirp ends TCP itself, so segments may be as large as it can handle: fewer frames for the same bytes. */
-#define MTU 65520
+/*
+ * libslirp ends TCP itself, so segments may be large: fewer frames for the same bytes. It has no window scaling, and a
+ * window of 64 KiB should hold a few: with the largest possible ones a receiver stalls. This one fits into four pages of
+ * the guest's, header included.
+ */
+#define MTU 16000
 
 /* --- frames --- */
 
