@@ -274,7 +274,12 @@ static int set_net(void *opaque, const char *value)
 
 static int set_balloon(void *opaque, const char *value)
 {
-    return set_switch(&((struct vm_config *)opaque)->no_balloon, "balloon", value, false);
+    bool on;
+
+    if (!parse_on_off(value, &on))
+        return fail(-EINVAL, "'%s' is neither on nor off", value);
+    ((struct vm_config *)opaque)->no_balloon = !on;
+    return 0;
 }
 
 static int add_forward(void *opaque, const char *value)

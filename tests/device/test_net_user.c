@@ -22,6 +22,11 @@
 
 enum { IP = 14, L4 = IP + 20, UDP_DATA = L4 + 8, TCP_DATA = L4 + 20 };
 
+/* Behind 14 bytes of Ethernet nothing is aligned. */
+typedef struct ip packed_ip __attribute__((aligned(1)));
+typedef struct ip6_hdr packed_ip6 __attribute__((aligned(1)));
+typedef struct tcphdr packed_tcp __attribute__((aligned(1)));
+
 struct fixture {
     struct loop loop;
     struct net *net;
@@ -70,7 +75,7 @@ static bool sum_is_right(const uint8_t *frame, size_t size)
 
 static void put_ip(uint8_t *frame, const uint8_t *to, uint8_t protocol, uint32_t destination, size_t size)
 {
-    struct ip *ip = (struct ip *)(frame + IP);
+    packed_ip *ip = (packed_ip *)(frame + IP);
 
     memcpy(frame, to, 6);
     memcpy(frame + 6, mac, 6);
@@ -378,7 +383,7 @@ static void loopback6_is_closed(void **state UNUSED)
     assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &length), 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     for (i = 0; i < ARRAY_SIZE(addresses); i++) {
-        struct ip6_hdr *ip = (struct ip6_hdr *)(frame + IP);
+        packed_ip6 *ip = (packed_ip6 *)(frame + IP);
         struct virtio_net_hdr header = {
             .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = IP + 40, .csum_offset = 6};
 
@@ -416,7 +421,7 @@ static void send_tcp(struct fixture *f, struct tcp *t, uint8_t flags, const uint
 {
     static uint8_t frame[NET_MAX_FRAME];
     size_t size = TCP_DATA + bytes;
-    struct tcphdr *tcp = (struct tcphdr *)(frame + L4);
+    packed_tcp *tcp = (packed_tcp *)(frame + L4);
     struct virtio_net_hdr header;
 
     put_ip(frame, f->peer, IPPROTO_TCP, t->peer_ip, size);
@@ -445,7 +450,7 @@ static void tcp_in_large_pieces(void **state UNUSED)
 {
     struct fixture *f = start(false, (struct net_user_options){0});
     struct tcp t = {.seq = 1000};
-    const struct tcphdr *got = (const struct tcphdr *)(f->frame + L4);
+    const packed_tcp *got = (const packed_tcp *)(f->frame + L4);
     static uint8_t data[60000], heard[60000];
     size_t done = 0, i;
     int fd = connect_to(f, SOCK_STREAM);
