@@ -135,6 +135,7 @@ static void read_stats(struct virtio_balloon *balloon, const struct virtq_buffer
     struct virtio_balloon_stat stats[2 * BALLOON_STATS]; /* newer drivers tell more */
     size_t n = iov_read(b->iov, b->out_count, 0, stats, sizeof(stats)) / sizeof(stats[0]), i;
 
+    __atomic_store_n(&balloon->refresh, false, __ATOMIC_RELEASE); /* who asked before gets these */
     for (i = 0; i < n; i++)
         if (stats[i].tag < BALLOON_STATS)
             __atomic_store_n(&balloon->value[stats[i].tag], stats[i].val, __ATOMIC_RELAXED);
