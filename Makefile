@@ -141,9 +141,10 @@ check-all: check
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/e2e/test_ide.py --long"
 
 # minivm beside QEMU, qemu-img and libspice-server, all in one run; docs/performance.md says what is measured how.
-bench: all bench-bin reference $(TINY)
+bench: all bench-bin reference $(TINY) $(IN_GUEST)
 	$(Q)tests/bench/start $(MINIVM)
 	$(Q)tests/bench/hosted
+	$(Q)tests/bench/guest_io $(IN_GUEST)
 	$(Q)$(BUILD)/tests/bench/bench_disk
 	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode
 

@@ -18,6 +18,7 @@
 #include "devices/platform/uart16550.h"
 #include "devices/qxl/qxl.h"
 #include "devices/disk/lock.h"
+#include "devices/virtio/virtio_balloon.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
@@ -55,6 +56,7 @@
 #define SLOT_NET 3
 #define SLOT_RNG 4
 #define SLOT_DISKS 5
+#define SLOT_BALLOON 29 /* the last: what comes later has room before them */
 #define SLOT_SEED 30
 #define SLOT_WATCHDOG 31
 
@@ -86,7 +88,11 @@ struct board {
     struct input input;
     struct display *display;
     struct chardev *serial, *debug;
+    struct loop io_loop; /* the thread of the network and the balloon */
+    bool io_thread;
     struct net *net;
+    struct virtio_net *net_card;
+    struct virtio_balloon *balloon;
     struct loop disk_loop; /* the disks' thread */
     bool disk_thread;
     struct disk *disks[CONFIG_MAX_DISKS], *cdroms[CONFIG_MAX_CDROMS], *seed; /* NULL: none, no medium, no cloud-init */
@@ -603,20 +609,64 @@ static int find_boot_rom(const struct vm_config *config, const char **rom)
     return 0;
 }
 
+struct net_opening {
+    struct board *board;
+    int err;
+    char text[512];
+};
+
+/* In its thread. */
+static void open_net(void *arg)
+{
+    struct net_opening *opening = arg;
+    struct board *board = opening->board;
+    const struct vm_config *c = board->config;
+    struct net_user_options user = c->net_user;
+
+    user.forwards = c->forwards;
+    user.forward_count = c->forward_count;
+    opening->err = c->net == NET_TAP ? net_tap_create(&board->net, &board->io_loop, c->tap, c->net_queues)
+                                     : net_user_create(&board->net, &board->io_loop, &user);
+    if (opening->err)
+        snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
+}
+
 static int create_net(struct board *board)
 {
-    const struct vm_config *c = board->config;
-    struct virtio_net_options net = {.mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56}};
+    struct net_opening opening = {.board = board};
+    struct virtio_net_options net = {.loop = &board->io_loop};
     int err;
 
-    if (c->net == NET_NONE)
+    if (board->config->net == NET_NONE)
         return 0;
-    err = c->net == NET_TAP ? net_tap_create(&board->net, board->machine.loop, c->tap)
-                            : net_user_create(&board->net, board->machine.loop, c->forwards, c->forward_count);
+    loop_call_wait(&board->io_loop, open_net, &opening);
+    if (opening.err)
+        return fail(opening.err, "%s", opening.text);
     net.net = board->net;
+    memcpy(net.mac, board->config->mac, sizeof(net.mac));
+    err = find_boot_rom(board->config, &net.rom);
+    return err ? err : virtio_net_create(&board->machine, PCI_DEVFN(SLOT_NET, 0), &net, &board->net_card);
+}
+
+static int create_balloon(struct board *board)
+{
+    const struct virtio_balloon_options options = {board->config->memory, &board->io_loop};
+
+    if (board->config->no_balloon)
+        return 0;
+    return virtio_balloon_create(&board->machine, PCI_DEVFN(SLOT_BALLOON, 0), &options, &board->balloon);
+}
+
+static int create_io(struct board *board)
+{
+    int err = loop_init(&board->io_loop);
+
     if (!err)
-        err = find_boot_rom(c, &net.rom);
-    return err ? err : virtio_net_create(&board->machine, PCI_DEVFN(SLOT_NET, 0), &net);
+        err = loop_start(&board->io_loop, "io");
+    board->io_thread = !err;
+    if (!err)
+        err = create_net(board);
+    return err ? err : create_balloon(board);
 }
 
 struct disk_opening {
@@ -673,6 +723,7 @@ static int create_disk(struct board *board, unsigned n, struct ide_options *ide)
         return 0;
     }
     blk.disk = board->disks[n];
+    blk.queues = board->config->disks[n].queues ? board->config->disks[n].queues : board->config->cpus;
     return virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_DISKS + n, 0), &blk);
 }
 
@@ -746,7 +797,7 @@ static int create_devices(struct board *board)
     if (!err)
         err = create_display(board);
     if (!err)
-        err = create_net(board);
+        err = create_io(board);
     if (!err)
         err = virtio_rng_create(&board->machine, PCI_DEVFN(SLOT_RNG, 0), 0);
     if (!err)
@@ -933,6 +984,16 @@ int board_change_cdrom(struct board *board, unsigned n, const char *path, bool f
     return err;
 }
 
+struct virtio_net *board_net(struct board *board)
+{
+    return board->net_card;
+}
+
+struct virtio_balloon *board_balloon(struct board *board)
+{
+    return board->balloon;
+}
+
 struct disk_closing {
     struct board *board;
     int err;
@@ -969,6 +1030,21 @@ static int destroy_disks(struct board *board)
     return closing.err;
 }
 
+static void close_net(void *arg)
+{
+    net_destroy(((struct board *)arg)->net);
+}
+
+static void destroy_io(struct board *board)
+{
+    if (!board->io_thread)
+        return;
+    loop_call_wait(&board->io_loop, close_net, board);
+    loop_stop(&board->io_loop);
+    loop_join(&board->io_loop);
+    loop_fini(&board->io_loop);
+}
+
 static void destroy_devices(struct board *board)
 {
     struct device *device;
@@ -1003,7 +1079,7 @@ int board_destroy(struct board *board)
     destroy_devices(board);
     err = destroy_disks(board);
     err = finish_save(board, err);
-    net_destroy(board->net);
+    destroy_io(board);
     chardev_destroy(board->serial);
     chardev_destroy(board->debug);
     direct_boot_close(board->kernel);

@@ -13,6 +13,8 @@
 #include "vmm/device.h"
 
 struct board;
+struct virtio_balloon;
+struct virtio_net;
 
 /* iPXE, as the package ipxe-qemu installs it, for --boot network. */
 #define BOARD_NETWORK_ROM "/usr/lib/ipxe/qemu/pxe-virtio.rom"
@@ -53,5 +55,7 @@ int board_change_cdrom(struct board *board, unsigned n, const char *path, bool f
 struct input *board_input(struct board *board);
 struct display *board_display(struct board *board); /* NULL: none */
 struct chardev *board_serial(struct board *board);
+struct virtio_net *board_net(struct board *board);         /* NULL: none */
+struct virtio_balloon *board_balloon(struct board *board); /* NULL: none */
 
 #endif

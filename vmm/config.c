@@ -175,6 +175,13 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         return set_disk_bus(new_disk->drive, value);
     } else if (strcmp(key, "serial") == 0 && value) {
         return set_disk_serial(new_disk->drive, value);
+    } else if (strcmp(key, "queues") == 0 && value) {
+        uint64_t n;
+
+        err = parse_unsigned(value, 1, CONFIG_MAX_CPUS, &n);
+        if (err)
+            return fail_prefix(err, "queues");
+        disk->queues = (unsigned)n;
     } else if (strcmp(key, "cache") == 0 && value) {
         err = choose(value, caches, &chosen);
         if (err)
@@ -182,7 +189,7 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         disk->cache = chosen;
     } else {
         return fail(-EINVAL, "unknown part '%s'; a disk is PATH[,format=raw|qcow2][,readonly=on][,snapshot=on]"
-                             "[,cache=none|writeback|unsafe][,backing=any][,bus=virtio|ide][,serial=TEXT]",
+                             "[,cache=none|writeback|unsafe][,backing=any][,bus=virtio|ide][,serial=TEXT][,queues=N]",
                     key);
     }
     return 0;
@@ -310,21 +317,84 @@ static int set_qxl(void *opaque, const char *value)
     return parse_suboptions(value, qxl_suboption, opaque);
 }
 
-static int set_net(void *opaque, const char *value)
+static int set_net_kind(struct vm_config *config, const char *key, const char *value)
 {
     static const char *const names[] = {"user", "tap=IF", "none", NULL};
-    struct vm_config *config = opaque;
     int chosen = 0, err;
 
-    if (strncmp(value, "tap=", 4) == 0 && value[4]) {
+    if (strcmp(key, "tap") == 0 && value && value[0]) {
         config->net = NET_TAP;
-        config->tap = value + 4;
+        set_copy(&config->tap, value);
         return 0;
     }
-    err = strcmp(value, "tap=IF") == 0 ? -EINVAL : choose(value, names, &chosen);
-    if (!err)
-        config->net = (enum config_net)chosen;
-    return err;
+    err = choose(key[0] ? key : value, names, &chosen);
+    if (err || chosen == NET_TAP)
+        return fail(-EINVAL, "'%s' is no network; it is user, tap=INTERFACE or none", key[0] ? key : value);
+    config->net = (enum config_net)chosen;
+    return 0;
+}
+
+static int set_switch(bool *on, const char *key, const char *value, bool meaning)
+{
+    bool given = true;
+
+    if (value && !parse_on_off(value, &given))
+        return fail(-EINVAL, "%s: '%s' is neither on nor off", key, value);
+    *on = given == meaning;
+    return 0;
+}
+
+static int set_net_queues(struct vm_config *config, const char *value)
+{
+    uint64_t n;
+    int err = parse_unsigned(value, 1, NET_MAX_QUEUES, &n);
+
+    if (err)
+        return fail_prefix(err, "queues");
+    config->net_queues = (unsigned)n;
+    return 0;
+}
+
+static int net_suboption(void *opaque, const char *key, const char *value)
+{
+    struct vm_config *config = opaque;
+    struct net_user_options *user = &config->net_user;
+    const char **word = strcmp(key, "hostname") == 0   ? &user->hostname
+                        : strcmp(key, "tftp") == 0     ? &user->tftp
+                        : strcmp(key, "bootfile") == 0 ? &user->bootfile
+                                                       : NULL;
+
+    if (strcmp(key, "") == 0 || strcmp(key, "tap") == 0)
+        return set_net_kind(config, key, value);
+    if (strcmp(key, "restrict") == 0)
+        return set_switch(&user->restricted, key, value, true);
+    if (strcmp(key, "ipv6") == 0)
+        return set_switch(&user->no_ipv6, key, value, false);
+    if (strcmp(key, "mac") == 0 && value)
+        return net_parse_mac(config->mac, value);
+    if (strcmp(key, "queues") == 0 && value)
+        return set_net_queues(config, value);
+    if (!word || !value)
+        return fail(-EINVAL,
+                    "unknown part '%s'; a network is user|tap=INTERFACE|none[,mac=ADDRESS][,queues=N]"
+                    "[,restrict=on][,ipv6=off][,hostname=NAME][,tftp=FOLDER][,bootfile=FILE]", key);
+    set_copy(word, value);
+    return 0;
+}
+
+static int set_net(void *opaque, const char *value)
+{
+    return parse_suboptions(value, net_suboption, opaque);
+}
+
+static int set_balloon(void *opaque, const char *value)
+{
+    bool on;
+
+    if (!parse_on_off(value, &on))
+        return fail(-EINVAL, "'%s' is neither on nor off", value);
+    ((struct vm_config *)opaque)->no_balloon = !on;
+    return 0;
 }
 
 static int add_forward(void *opaque, const char *value)
@@ -415,7 +485,7 @@ static const struct option_def run_options[] = {
     {"rtc", "utc|localtime", "what the real-time clock shows (default utc; Windows wants localtime)", set_rtc},
     {"watchdog", "reset|poweroff|destroy|pause|none", "a watchdog timer, and what follows when nobody feeds it",
      set_watchdog},
-    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any, bus=, serial=", add_disk},
+    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any, bus=, serial=, queues=", add_disk},
     {"cdrom", "ISO|none", "a CD-ROM drive with this image in it, or empty; repeatable", add_cdrom},
     {"boot", "disk|cdrom|network[,...]", "what firmware tries, in order (default disk,cdrom)", set_boot},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
@@ -428,8 +498,10 @@ static const struct option_def run_options[] = {
      set_uefi_variables},
     {"video", "qxl|vga|none", "the display device (default qxl)", set_video},
     {"qxl", "ram=..,vram=..,vgamem=..", "sizes of the display device's memory, and its revision", set_qxl},
-    {"net", "user|tap=IF|none", "the network (default user)", set_net},
+    {"net", "user|tap=IF|none[,OPTION=VALUE...]",
+     "the network (default user): mac=, queues= (tap), restrict=on, ipv6=off, hostname=, tftp=, bootfile=", set_net},
     {"forward", "tcp:HOST:PORT-:PORT", "a port of this host that leads into the guest; repeatable", add_forward},
+    {"balloon", "on|off", "take memory back that the guest does not use (default on)", set_balloon},
     {"serial", "stdio|pty|unix:PATH|file:PATH|none", "where the first serial port goes", set_serial},
     {"debug-port", "stdio|file:PATH|none", "where the firmware's messages go", set_debug_port},
     {"spice", "PORT", "SPICE on this port of 127.0.0.1 (0: any free one)", set_spice_port},
@@ -523,6 +595,11 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--uefi-vars needs --firmware uefi");
     if (config->screenshot && config->video == VIDEO_NONE)
         return fail(-EINVAL, "--screenshot needs a display; drop --video none");
+    if (config->net_queues > 1 && config->net != NET_TAP)
+        return fail(-EINVAL, "--net queues= needs a tap; the user network has one pair of queues");
+    if (config->net != NET_USER && (config->net_user.restricted || config->net_user.no_ipv6 ||
+                                    config->net_user.hostname || config->net_user.tftp || config->net_user.bootfile))
+        return fail(-EINVAL, "--net: restrict=, ipv6=, hostname=, tftp= and bootfile= are the user network's");
     if (config->forward_count && config->net != NET_USER)
         return fail(-EINVAL, "--forward needs --net user; with a tap the guest has an address of its own");
     if ((config->spice_listen || config->spice_password_file) && config->spice_port < 0 && !config->spice_unix)
@@ -539,6 +616,14 @@ static const char *file_name(const char *path)
     const char *slash = strrchr(path, '/');
 
     return slash ? slash + 1 : path;
+}
+
+static void fill_net_defaults(struct vm_config *config)
+{
+    static const uint8_t none[6];
+
+    if (memcmp(config->mac, none, sizeof(none)) == 0)
+        net_default_mac(config->mac, config->name);
 }
 
 static void fill_defaults(struct vm_config *config)
@@ -564,6 +649,7 @@ static void fill_defaults(struct vm_config *config)
         config->name = "minivm";
     if (memcmp(config->uuid, (uint8_t[UUID_SIZE]){0}, UUID_SIZE) == 0)
         uuid_from_name(config->uuid, config->name);
+    fill_net_defaults(config);
     if (!config->serial)
         config->serial = config->headless ? "stdio" : "none";
 }
@@ -590,4 +676,8 @@ void config_fini(struct vm_config *config)
         free((void *)config->disks[i].format);
         free((void *)config->drives[i].serial);
     }
+    free((void *)config->tap);
+    free((void *)config->net_user.hostname);
+    free((void *)config->net_user.tftp);
+    free((void *)config->net_user.bootfile);
 }

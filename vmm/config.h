@@ -1,7 +1,7 @@
 /*
  * config.h - what a user asked for: the command line of `minivm run` as data.
  *
- * Strings belong to argv, but for those of disks (not CD-ROMs), which are copies. config_parse() checks each value by itself, and at
+ * Strings belong to argv, but for those of suboptions, which are copies. config_parse() checks each value by itself, and at
  * the end what must fit together.
  */
 #ifndef VMM_CONFIG_H
@@ -74,6 +74,8 @@ struct vm_config {
     const char *uefi_variables; /* as asked for, or NULL */
     struct uefi_files uefi;     /* found for the firmware */
 
+    bool no_balloon;
+
     enum config_video video;
     struct {
         uint64_t ram, vram, vgamem; /* bytes; 0: the default */
@@ -82,6 +84,9 @@ struct vm_config {
 
     enum config_net net;
     const char *tap;
+    uint8_t mac[6];
+    unsigned net_queues;              /* pairs, of a tap */
+    struct net_user_options net_user; /* but for the forwards */
     struct net_forward forwards[CONFIG_MAX_FORWARDS];
     unsigned forward_count;
 

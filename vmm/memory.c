@@ -69,7 +69,7 @@ int ram_init_huge(struct ram *ram, const char *name, size_t size, gpa_t base)
 {
     uint8_t *all = reserve(size + HUGE_PAGE);
     size_t head = all ? (base - (uintptr_t)all) % HUGE_PAGE : 0;
-    int err = ram_init_with(ram, name, size, 0, all ? all + head : NULL);
+    int err = ram_init_with(ram, name, size, RAM_DISCARD, all ? all + head : NULL);
 
     if (err)
         return err;
@@ -250,4 +250,35 @@ int memory_read(struct memory *memory, gpa_t addr, void *data, size_t size)
 int memory_write(struct memory *memory, gpa_t addr, const void *data, size_t size)
 {
     return copy_range(memory, addr, (uint8_t *)data, size, true);
+}
+
+/* The block that this byte of the host's lies in, or NULL. The map's lock is held. */
+static const struct ram *block_of(const struct memory *memory, const uint8_t *host)
+{
+    unsigned i;
+
+    for (i = 0; i < memory->count; i++)
+        if (host >= memory->blocks[i]->host && host < memory->blocks[i]->host + memory->blocks[i]->size)
+            return memory->blocks[i];
+    return NULL;
+}
+
+size_t memory_discard(struct memory *memory, void *host, size_t size)
+{
+    uint8_t *start = (uint8_t *)ALIGN_UP((uintptr_t)host, 4096);
+    uint8_t *end = (uint8_t *)(((uintptr_t)host + size) & ~(uintptr_t)4095);
+    const struct ram *ram;
+    size_t done = 0;
+
+    pthread_rwlock_rdlock(&memory->lock);
+    /* Blocks may be neighbours in the host's memory: each by itself. */
+    while (start < end && (ram = block_of(memory, start))) {
+        size_t n = MIN((size_t)(end - start), (size_t)(ram->host + ram->size - start));
+
+        if ((ram->flags & RAM_DISCARD) && madvise(start, n, MADV_DONTNEED) == 0)
+            done += n;
+        start += n;
+    }
+    pthread_rwlock_unlock(&memory->lock);
+    return done;
 }

@@ -22,6 +22,7 @@ typedef uint64_t gpa_t; /* guest physical address */
 enum {
     RAM_READ_ONLY = 1, /* for the guest: ROM. Guest writes are dropped */
     RAM_LOG_DIRTY = 2, /* keep track of the pages that the guest wrote */
+    RAM_DISCARD = 4,   /* the guest may give pages of it back: memory_discard() */
 };
 
 struct ram {
@@ -49,7 +50,7 @@ void memory_destroy(struct memory *memory);
 
 int ram_init(struct ram *ram, const char *name, size_t size, unsigned flags);
 /*
- * The same for main memory that will lie at `base`. The host may give it huge pages; it is placed so that these are huge
+ * The same for main memory that will lie at `base`; it is RAM_DISCARD. The host may give it huge pages; it is placed so that these are huge
  * pages of the guest too, which KVM can map as such.
  */
 int ram_init_huge(struct ram *ram, const char *name, size_t size, gpa_t base);
@@ -70,5 +71,10 @@ int memory_write(struct memory *memory, gpa_t addr, const void *data, size_t siz
 void *memory_pointer(struct memory *memory, gpa_t addr, size_t size);
 /* Like memory_pointer, also in a RAM_READ_ONLY block. */
 const void *memory_const_pointer(struct memory *memory, gpa_t addr, size_t size);
+/*
+ * Give the whole pages in [host, host + size), which a pointer above led to, back to the host; they read as zeroes
+ * afterwards. Returns how many bytes were given back: what lies in a block that is RAM_DISCARD.
+ */
+size_t memory_discard(struct memory *memory, void *host, size_t size);
 
 #endif

@@ -164,7 +164,8 @@ static int refuse(const struct vm_config *config)
         if (config->forwards[i].udp)
             return fail(
                 -ENOTSUP,
-                "--forward udp:...:%u-... does not work in a software host; forward TCP ports only",
+                "--forward udp:...:%u-... does not work in a software host, whose way in carries "
+                "byte streams, not datagrams; forward a TCP port",
                 config->forwards[i].host_port);
     return 0;
 }

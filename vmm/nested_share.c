@@ -2,6 +2,7 @@
 #include "vmm/nested_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -94,6 +95,18 @@ static int add_file(struct nested_shares *shares, const char *file, bool writabl
     return err ? err : add_real(shares, file, writable);
 }
 
+/* A folder itself, by way of a name in it. */
+static int add_directory(struct nested_shares *shares, const char *folder)
+{
+    char name[PATH_MAX];
+
+    if (!folder)
+        return 0;
+    if (snprintf(name, sizeof(name), "%s/.", folder) >= (int)sizeof(name))
+        return fail(-ENAMETOOLONG, "'%s': the name is too long", folder);
+    return add_named(shares, name, false);
+}
+
 static int add_disk(struct nested_shares *shares, const struct disk_options *disk)
 {
     struct stat st;
@@ -133,6 +146,8 @@ int nested_shares_collect(struct nested_shares *shares, const struct vm_config *
         err = add_output(shares, config->debug_port);
     if (!err && config->uefi.present)
         err = add_file(shares, config->uefi.variables, !config->snapshot);
+    if (!err)
+        err = add_directory(shares, config->net_user.tftp);
     if (!err && config->screenshot)
         err = add_file(shares, config->screenshot, true);
     /* Where its commands write files. */

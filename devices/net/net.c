@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,38 @@ int net_parse_forward(struct net_forward *forward, const char *text)
     if (parse_port(&forward->guest_port, guest + 1, guest + strlen(guest)) != 0)
         return bad_forward(text, "the guest port must be 1 to 65535");
     return 0;
+}
+
+int net_parse_mac(uint8_t mac[6], const char *text)
+{
+    unsigned part[6], i;
+    int end = 0;
+
+    if (strspn(text, "0123456789abcdefABCDEF:") != 17 || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &part[0], &part[1], &part[2], &part[3], &part[4],
+               &part[5], &end) != 6 ||
+        text[17] || end != 17)
+        return fail(-EINVAL, "'%s' is not an address such as 52:54:00:12:34:56", text);
+    if (part[0] & 1)
+        return fail(-EINVAL, "'%s' is the address of a group; its first byte must be even", text);
+    for (i = 0; i < 6; i++)
+        mac[i] = (uint8_t)part[i];
+    return 0;
+}
+
+/* 52:54:00 is what virtual machines have; FNV-1a spreads the rest. */
+void net_default_mac(uint8_t mac[6], const char *name)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *name; name++)
+        hash = (hash ^ (uint8_t)*name) * 16777619u;
+    hash ^= hash >> 24;
+    mac[0] = 0x52;
+    mac[1] = 0x54;
+    mac[2] = 0x00;
+    mac[3] = (uint8_t)(hash >> 16);
+    mac[4] = (uint8_t)(hash >> 8);
+    mac[5] = (uint8_t)hash;
 }
 
 void net_destroy(struct net *net)

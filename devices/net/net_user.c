@@ -1,51 +1,28 @@
 /*
- * A network of the guest's own, in user space (libslirp): 10.0.2.0/24, the guest is 10.0.2.15 by DHCP, the host's
- * resolver answers at 10.0.2.3, and the outside is reached through the host's sockets.
+ * A network of the guest's own, in user space (libslirp): 10.0.2.0/24 and fec0::/64, the guest is 10.0.2.15 by DHCP, the
+ * host's resolver answers at 10.0.2.3 and fec0::3, and the outside is reached through the host's sockets.
  *
- * The guest must not reach what listens on the host's loopback: 10.0.2.2 leads nowhere, and frames for loopback
+ * The guest must not reach what listens on the host's loopback: 10.0.2.2 and fec0::2 lead nowhere, and frames for loopback
  * addresses are dropped, since a host's socket would take them home.
  */
-#include "backend/net.h"
-
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "devices/net/net_user_private.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <poll.h>
-#include <slirp/libslirp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/queue.h>
-#include <unistd.h>
 
-#define MAX_QUEUED      512 /* frames that wait for the guest; more are dropped, and sent again by TCP */
-#define MAX_DESCRIPTORS 4096 /* sockets looked at; more wait */
+#define MAX_QUEUED 512 /* frames that wait for the guest; more are dropped, and sent again by TCP */
 
-struct queued_frame {
-    STAILQ_ENTRY(queued_frame) link;
-    size_t size;
-    uint8_t data[];
-};
-
-struct net_user {
-    struct net net;
-    struct loop *loop;
-    Slirp *slirp;
-    STAILQ_HEAD(, queued_frame) queue;
-    unsigned queued;
-    /* What libslirp waits for. The descriptors lie in an epoll of their own: it tells when to look at them. */
-    struct pollfd fds[MAX_DESCRIPTORS];
-    unsigned fd_count;
-    int epoll;
-    bool stale; /* fds must be asked for again before the loop sleeps */
-    /* libuv frees these late, so they live on the heap. */
-    uv_poll_t *poll;
-    uv_timer_t *timer;
-    uv_prepare_t *prepare;
-    uint8_t frame[NET_MAX_FRAME];
-};
+/*
+ * libslirp ends TCP itself, so segments may be large: fewer frames for the same bytes. It has no window scaling, and a
+ * window of 64 KiB should hold a few: with the largest possible ones a receiver stalls. This one fits into four pages of
+ * the guest's, header included.
+ */
+#define MTU 16000
 
 /* --- frames --- */
 
@@ -53,10 +30,7 @@ static bool deliver(struct net_user *user, const uint8_t *frame, size_t size)
 {
     const struct net_front_ops *front = user->net.front_ops;
 
-    if (!front || !front->can_receive(user->net.front))
-        return false;
-    front->receive(user->net.front, frame, size);
-    return true;
+    return !front || front->receive(user->net.front, 0, &user->header, frame, size);
 }
 
 static void enqueue(struct net_user *user, const uint8_t *frame, size_t size)
@@ -75,7 +49,8 @@ static ssize_t send_packet(const void *frame, size_t size, void *opaque)
 {
     struct net_user *user = opaque;
 
-    if (user->net.front_ops && (user->queued || !deliver(user, frame, size)))
+    user_forward_received(user, frame, size);
+    if (user->queued || !deliver(user, frame, size))
         enqueue(user, frame, size);
     return (ssize_t)size;
 }
@@ -89,7 +64,7 @@ static void drop_first(struct net_user *user)
     free(q);
 }
 
-static void user_accept_input(struct net *net)
+static void user_accept_input(struct net *net, unsigned queue UNUSED)
 {
     struct net_user *user = container_of(net, struct net_user, net);
     struct queued_frame *q;
@@ -99,15 +74,54 @@ static void user_accept_input(struct net *net)
 }
 
 /* 127.0.0.0/8, and 0.0.0.0/8, which Linux takes for the host itself. */
-static bool is_loopback(const uint8_t *frame, size_t size)
+static bool is_loopback4(const uint8_t *destination)
 {
-    enum { ETHERTYPE = 12, DESTINATION = 14 + 16 };
-
-    return size > DESTINATION && load_be16(frame + ETHERTYPE) == 0x0800 &&
-           (frame[DESTINATION] == 127 || frame[DESTINATION] == 0);
+    return destination[0] == 127 || destination[0] == 0;
 }
 
-static void user_send(struct net *net, const struct iovec *iov, unsigned count)
+/* ::1, :: likewise, and IPv4's addresses in the clothes of IPv6: 96 bits of zeroes, or 80 and 16 ones. */
+static bool is_loopback6(const uint8_t *destination)
+{
+    static const uint8_t zeroes[10];
+
+    return memcmp(destination, zeroes, sizeof(zeroes)) == 0 &&
+           (load_be16(destination + 10) == 0 || load_be16(destination + 10) == 0xffff);
+}
+
+static bool is_loopback(const uint8_t *frame, size_t size)
+{
+    enum { ETHERTYPE = 12, DESTINATION4 = 14 + 16, DESTINATION6 = 14 + 24 };
+
+    switch (size >= DESTINATION4 + 4 ? load_be16(frame + ETHERTYPE) : 0) {
+    case 0x0800:
+        return is_loopback4(frame + DESTINATION4);
+    case 0x86dd:
+        return size < DESTINATION6 + 16 || is_loopback6(frame + DESTINATION6);
+    default:
+        return false;
+    }
+}
+
+/* The sum that the guest's stack left to us: of all from csum_start on, with the pseudo header's in its place. */
+static void complete_checksum(uint8_t *frame, size_t size, const struct virtio_net_hdr *header)
+{
+    const uint8_t *p = frame + header->csum_start, *end = frame + size;
+    uint64_t sum = 0;
+
+    for (; end - p >= 4; p += 4)
+        sum += load_le32(p);
+    for (; end - p >= 2; p += 2)
+        sum += load_le16(p);
+    sum += p < end ? *p : 0;
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    sum = sum == 0xffff ? 0xffff : ~sum & 0xffff; /* 0 would mean that UDP has none */
+    store_le16(frame + header->csum_start + header->csum_offset, (uint16_t)sum);
+}
+
+/* The frame is copied out of the guest's memory, which may change, before anything looks at it. */
+static void user_send(struct net *net, unsigned queue UNUSED, const struct virtio_net_hdr *header,
+                      const struct iovec *iov, unsigned count)
 {
     struct net_user *user = container_of(net, struct net_user, net);
     size_t size = 0;
@@ -119,147 +133,25 @@ static void user_send(struct net *net, const struct iovec *iov, unsigned count)
         memcpy(user->frame + size, iov[i].iov_base, n);
         size += n;
     }
+    /* First, since where it is written is the guest's choice. */
+    if (header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+        complete_checksum(user->frame, size, header);
     if (is_loopback(user->frame, size)) {
         log_once(LOG_WARN, "net: the guest sent to a loopback address; such frames are dropped");
         return;
     }
+    if (user_forward_answers(user, user->frame, size))
+        return;
     slirp_input(user->slirp, user->frame, (int)size);
     user->stale = true;
 }
 
-/* --- libslirp's clock and timers --- */
-
-static int64_t clock_get_ns(void *opaque UNUSED)
+/* libslirp's packets never left this computer: a guest that can be told need not sum them up again. */
+static void user_set_offloads(struct net *net, unsigned offloads)
 {
-    return (int64_t)uv_hrtime();
-}
+    struct net_user *user = container_of(net, struct net_user, net);
 
-struct slirp_timer {
-    uv_timer_t uv; /* first */
-    struct net_user *user;
-    SlirpTimerCb fn;
-    void *opaque;
-};
-
-static void slirp_timer_fired(uv_timer_t *uv)
-{
-    struct slirp_timer *timer = container_of(uv, struct slirp_timer, uv);
-
-    timer->user->stale = true;
-    timer->fn(timer->opaque);
-}
-
-static void *timer_new(SlirpTimerCb fn, void *fn_opaque, void *opaque)
-{
-    struct net_user *user = opaque;
-    struct slirp_timer *timer = calloc(1, sizeof(*timer));
-
-    if (!timer)
-        abort(); /* at start only; libslirp takes no NULL */
-    uv_timer_init(&user->loop->uv, &timer->uv);
-    timer->user = user;
-    timer->fn = fn;
-    timer->opaque = fn_opaque;
-    return timer;
-}
-
-static void free_handle(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-static void timer_free(void *timer, void *opaque UNUSED)
-{
-    uv_close(timer, free_handle);
-}
-
-static void timer_mod(void *opaque_timer, int64_t expire_ms, void *opaque UNUSED)
-{
-    struct slirp_timer *timer = opaque_timer;
-    int64_t now = (int64_t)(uv_hrtime() / 1000000);
-
-    uv_update_time(&timer->user->loop->uv);
-    uv_timer_start(&timer->uv, slirp_timer_fired, (uint64_t)MAX(expire_ms - now, 0), 0);
-}
-
-/* --- libslirp's descriptors --- */
-
-static const struct {
-    int slirp;
-    short poll;
-} event_names[] = {
-    {SLIRP_POLL_IN, POLLIN},   {SLIRP_POLL_OUT, POLLOUT}, {SLIRP_POLL_PRI, POLLPRI},
-    {SLIRP_POLL_ERR, POLLERR}, {SLIRP_POLL_HUP, POLLHUP},
-};
-
-static short to_poll(int slirp)
-{
-    short events = 0;
-    unsigned i;
-
-    for (i = 0; i < ARRAY_SIZE(event_names); i++)
-        events |= slirp & event_names[i].slirp ? event_names[i].poll : 0;
-    return events;
-}
-
-static int from_poll(short events)
-{
-    int slirp = 0;
-    unsigned i;
-
-    for (i = 0; i < ARRAY_SIZE(event_names); i++)
-        slirp |= events & event_names[i].poll ? event_names[i].slirp : 0;
-    return slirp;
-}
-
-/* Level-triggered, once: a descriptor that nobody serves any more cannot keep the loop awake. */
-static void watch(struct net_user *user, const struct pollfd *fd)
-{
-    /* EPOLLIN and its kin have the values of POLLIN and its kin. */
-    struct epoll_event event = {.events = (uint32_t)fd->events | EPOLLONESHOT, .data.fd = fd->fd};
-
-    if (epoll_ctl(user->epoll, EPOLL_CTL_MOD, fd->fd, &event) != 0)
-        epoll_ctl(user->epoll, EPOLL_CTL_ADD, fd->fd, &event);
-}
-
-static int add_poll(int fd, int events, void *opaque)
-{
-    struct net_user *user = opaque;
-
-    if (user->fd_count == MAX_DESCRIPTORS)
-        return -1;
-    user->fds[user->fd_count] = (struct pollfd){.fd = fd, .events = to_poll(events)};
-    watch(user, &user->fds[user->fd_count]);
-    return (int)user->fd_count++;
-}
-
-static int get_revents(int index, void *opaque)
-{
-    struct net_user *user = opaque;
-
-    return index >= 0 && (unsigned)index < user->fd_count ? from_poll(user->fds[index].revents) : 0;
-}
-
-static void register_fd(int fd UNUSED, void *opaque)
-{
-    struct net_user *user = opaque;
-
-    user->stale = true;
-}
-
-static void unregister_fd(int fd, void *opaque)
-{
-    struct net_user *user = opaque;
-
-    epoll_ctl(user->epoll, EPOLL_CTL_DEL, fd, NULL);
-    user->stale = true;
-}
-
-static void notify(void *opaque)
-{
-    struct net_user *user = opaque;
-
-    user->stale = true;
+    user->header.flags = offloads & NET_CSUM ? VIRTIO_NET_HDR_F_DATA_VALID : 0;
 }
 
 static void guest_error(const char *message, void *opaque UNUSED)
@@ -267,68 +159,16 @@ static void guest_error(const char *message, void *opaque UNUSED)
     log_once(LOG_WARN, "net: the guest erred: %s", message);
 }
 
-static const SlirpCb callbacks = {
-    .send_packet = send_packet,
-    .guest_error = guest_error,
-    .clock_get_ns = clock_get_ns,
-    .timer_new = timer_new,
-    .timer_free = timer_free,
-    .timer_mod = timer_mod,
-    .register_poll_fd = register_fd,
-    .unregister_poll_fd = unregister_fd,
-    .notify = notify,
-};
-
-/* --- the loop --- */
-
-static void serve(struct net_user *user)
+static SlirpCb all_callbacks(void)
 {
-    int err = poll(user->fds, user->fd_count, 0) < 0;
+    SlirpCb callbacks = user_event_callbacks;
 
-    user->stale = true;
-    slirp_pollfds_poll(user->slirp, err, get_revents, user);
-}
-
-static void descriptors_ready(uv_poll_t *handle, int status UNUSED, int events UNUSED)
-{
-    struct net_user *user = handle->data;
-    struct epoll_event ready[64];
-
-    /* Taken out, so that the epoll itself is quiet until they are armed again. */
-    while (epoll_wait(user->epoll, ready, ARRAY_SIZE(ready), 0) == ARRAY_SIZE(ready))
-        ;
-    serve(user);
-}
-
-static void time_is_up(uv_timer_t *handle)
-{
-    serve(handle->data);
-}
-
-/* Before the loop sleeps: what is libslirp waiting for? */
-static void before_sleep(uv_prepare_t *handle)
-{
-    struct net_user *user = handle->data;
-    uint32_t timeout = UINT32_MAX;
-
-    if (!user->stale)
-        return;
-    user->stale = false;
-    user->fd_count = 0;
-    slirp_pollfds_fill(user->slirp, &timeout, add_poll, user);
-    if (timeout == UINT32_MAX)
-        uv_timer_stop(user->timer);
-    else
-        uv_timer_start(user->timer, time_is_up, timeout, 0);
+    callbacks.send_packet = send_packet;
+    callbacks.guest_error = guest_error;
+    return callbacks;
 }
 
 /* --- life --- */
-
-static void close_handle(void *handle)
-{
-    if (handle)
-        uv_close(handle, free_handle);
-}
 
 static void user_destroy(struct net *net)
 {
@@ -336,11 +176,8 @@ static void user_destroy(struct net *net)
 
     if (user->slirp)
         slirp_cleanup(user->slirp);
-    close_handle(user->poll);
-    close_handle(user->timer);
-    close_handle(user->prepare);
-    if (user->epoll >= 0)
-        close(user->epoll);
+    user_events_fini(user);
+    user_forward_fini(user);
     while (user->queued)
         drop_first(user);
     free(user);
@@ -349,73 +186,42 @@ static void user_destroy(struct net *net)
 static const struct net_ops user_ops = {
     .send = user_send,
     .accept_input = user_accept_input,
+    .set_offloads = user_set_offloads,
     .destroy = user_destroy,
 };
 
-static int start_slirp(struct net_user *user)
+static int start_slirp(struct net_user *user, const struct net_user_options *options)
 {
     static const char *const hostname = "guest";
-    const SlirpConfig config = {
+    static SlirpCb callbacks; /* libslirp keeps a pointer to them; all networks have the same */
+    SlirpConfig config = {
         .version = 4,
+        .restricted = options->restricted,
         .in_enabled = true,
         .vnetwork.s_addr = htonl(0x0a000200),
         .vnetmask.s_addr = htonl(0xffffff00),
         .vhost.s_addr = htonl(0x0a000202),
         .vdhcp_start.s_addr = htonl(0x0a00020f),
         .vnameserver.s_addr = htonl(0x0a000203),
-        .vhostname = hostname,
+        .in6_enabled = !options->no_ipv6,
+        .vprefix_len = 64,
+        .vhostname = options->hostname ? options->hostname : hostname,
+        .tftp_path = options->tftp,
+        .bootfile = options->bootfile,
+        .if_mtu = MTU,
+        .if_mru = MTU,
         .disable_host_loopback = true,
     };
 
+    inet_pton(AF_INET6, "fec0::", &config.vprefix_addr6);
+    inet_pton(AF_INET6, "fec0::2", &config.vhost6);
+    inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
+    callbacks = all_callbacks();
     user->slirp = slirp_new(&config, &callbacks, user);
     return user->slirp ? 0 : fail(-EINVAL, "--net user: libslirp cannot start");
 }
 
-static int add_forward(struct net_user *user, const struct net_forward *f)
-{
-    struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons(f->host_port)};
-    struct sockaddr_in guest = {.sin_family = AF_INET, .sin_port = htons(f->guest_port)};
-    const char *address = f->host[0] ? f->host : "127.0.0.1";
-    int err;
-
-    if (inet_pton(AF_INET, address, &host.sin_addr) != 1)
-        return fail(-EINVAL, "--forward: '%s' is not an IPv4 address", address);
-    if (slirp_add_hostxfwd(user->slirp, (struct sockaddr *)&host, sizeof(host),
-                           (struct sockaddr *)&guest, sizeof(guest),
-                           f->udp ? SLIRP_HOSTFWD_UDP : 0) == 0)
-        return 0;
-    err = errno ? -errno : -EINVAL;
-    return fail(err, "--forward: cannot listen on %s port %u of %s: %s; choose another port",
-                f->udp ? "UDP" : "TCP", f->host_port, address, strerror(-err));
-}
-
-static int watch_loop(struct net_user *user)
-{
-    struct uv_loop_s *uv = &user->loop->uv;
-
-    user->epoll = epoll_create1(EPOLL_CLOEXEC);
-    user->timer = malloc(sizeof(*user->timer));
-    user->prepare = malloc(sizeof(*user->prepare));
-    if (user->timer)
-        uv_timer_init(uv, user->timer);
-    if (user->prepare)
-        uv_prepare_init(uv, user->prepare);
-    if (user->epoll < 0 || !user->timer || !user->prepare)
-        return -ENOMEM;
-    user->poll = malloc(sizeof(*user->poll));
-    if (!user->poll || uv_poll_init(uv, user->poll, user->epoll) != 0) {
-        free(user->poll);
-        user->poll = NULL;
-        return -ENOMEM;
-    }
-    user->poll->data = user->timer->data = user->prepare->data = user;
-    uv_poll_start(user->poll, UV_READABLE, descriptors_ready);
-    uv_prepare_start(user->prepare, before_sleep);
-    return 0;
-}
-
-int net_user_create(struct net **net, struct loop *loop, const struct net_forward *forwards,
-                    size_t count)
+int net_user_create(struct net **net, struct loop *loop, const struct net_user_options *options)
 {
     struct net_user *user = calloc(1, sizeof(*user));
     size_t i;
@@ -423,16 +229,19 @@ int net_user_create(struct net **net, struct loop *loop, const struct net_forwar
 
     if (!user)
         return -ENOMEM;
-    user->net.ops = &user_ops;
+    user->net = (struct net){.ops = &user_ops,
+                             .send_offloads = NET_CSUM | NET_TSO4 | NET_TSO6 | NET_ECN,
+                             .receive_offloads = NET_CSUM,
+                             .mtu = MTU};
     user->loop = loop;
     user->stale = true;
     user->epoll = -1;
     STAILQ_INIT(&user->queue);
-    err = watch_loop(user);
+    err = user_events_init(user);
     if (!err)
-        err = start_slirp(user);
-    for (i = 0; !err && i < count; i++)
-        err = add_forward(user, &forwards[i]);
+        err = start_slirp(user, options);
+    for (i = 0; !err && i < options->forward_count; i++)
+        err = user_forward_add(user, &options->forwards[i]);
     if (err) {
         user_destroy(&user->net);
         return err;

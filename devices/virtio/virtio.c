@@ -78,20 +78,53 @@ uint8_t virtio_take_isr(struct virtio_device *d)
     return isr;
 }
 
+static void interrupt_for_config(struct virtio_device *d)
+{
+    interrupt_driver(d, __atomic_load_n(&d->config_vector, __ATOMIC_RELAXED),
+                     VIRTIO_PCI_ISR_CONFIG);
+}
+
+void virtio_set_config(struct virtio_device *d, unsigned offset, const void *data, unsigned size)
+{
+    const uint8_t *bytes = data;
+    unsigned i;
+
+    assert(offset + size <= d->config_size);
+    for (i = 0; i < size; i++)
+        __atomic_store_n(&d->config[offset + i], bytes[i], __ATOMIC_RELAXED);
+    __atomic_add_fetch(&d->config_generation, 1, __ATOMIC_RELEASE);
+}
+
+void virtio_config_changed(struct virtio_device *d)
+{
+    if (__atomic_load_n(&d->status, __ATOMIC_RELAXED) & VIRTIO_CONFIG_S_DRIVER_OK)
+        interrupt_for_config(d);
+}
+
 void virtio_break(struct virtio_device *d)
 {
     if (__atomic_exchange_n(&d->broken, true, __ATOMIC_ACQ_REL))
         return;
     log_once(LOG_WARN, "%s: given up until the guest resets it", d->pci.base.ops->name);
     if (virtio_is_modern(d))
-        interrupt_driver(d, __atomic_load_n(&d->config_vector, __ATOMIC_RELAXED),
-                         VIRTIO_PCI_ISR_CONFIG);
+        interrupt_for_config(d);
 }
 
 /* --- the device's loop --- */
 
-/* Call fn(arg) where the loop's state may be touched. The device lock is held. */
-static void in_loop(struct virtio_device *d, void (*fn)(void *arg), void *arg)
+void virtio_enter(struct virtio_device *d)
+{
+    if (!d->threaded)
+        machine_lock(d->pci.base.machine);
+}
+
+void virtio_leave(struct virtio_device *d)
+{
+    if (!d->threaded)
+        machine_unlock(d->pci.base.machine);
+}
+
+void virtio_in_loop(struct virtio_device *d, void (*fn)(void *arg), void *arg)
 {
     if (d->threaded)
         loop_call_wait(d->loop, fn, arg);
@@ -113,15 +146,10 @@ static void run_queue(struct virtio_queue *q)
 static void kicked(void *opaque)
 {
     struct virtio_queue *q = opaque;
-    struct machine *machine = q->device->pci.base.machine;
 
-    if (q->device->threaded) {
-        run_queue(q);
-        return;
-    }
-    machine_lock(machine);
+    virtio_enter(q->device);
     run_queue(q);
-    machine_unlock(machine);
+    virtio_leave(q->device);
 }
 
 void virtio_kick(struct virtio_queue *q)
@@ -172,12 +200,24 @@ static void go_live(void *opaque)
     virtio_kick(q); /* the driver may have filled it already */
 }
 
+static bool any_live(const struct virtio_device *d)
+{
+    unsigned i;
+
+    for (i = 0; i < d->queue_count; i++)
+        if (d->queues[i].live)
+            return true;
+    return false;
+}
+
 static void start_queue(void *opaque)
 {
     struct virtio_queue *q = opaque;
 
     if (q->live)
         return;
+    if (q->device->ops->start && !any_live(q->device))
+        q->device->ops->start(q->device);
     prepare_queue(q);
     go_live(q);
 }
@@ -194,7 +234,7 @@ void virtio_enable_queue(struct virtio_queue *q)
 {
     q->enabled = true;
     if (may_be_live(q))
-        in_loop(q->device, start_queue, q);
+        virtio_in_loop(q->device, start_queue, q);
 }
 
 static void stop_queues(void *opaque)
@@ -212,7 +252,7 @@ static void stop_queues(void *opaque)
 /* No queue is live afterwards, and no request in flight. */
 static void quiesce(struct virtio_device *d)
 {
-    in_loop(d, stop_queues, d);
+    virtio_in_loop(d, stop_queues, d);
     while (sem_wait(&d->drained) != 0)
         ;
 }
@@ -242,7 +282,7 @@ static void reset_registers(struct virtio_device *d)
 {
     unsigned i;
 
-    d->status = 0;
+    __atomic_store_n(&d->status, 0, __ATOMIC_RELAXED);
     d->features = 0;
     d->device_feature_select = d->driver_feature_select = 0;
     d->queue_select = 0;
@@ -257,9 +297,18 @@ static void reset_registers(struct virtio_device *d)
     }
 }
 
+static void reset_model(void *opaque)
+{
+    struct virtio_device *d = opaque;
+
+    d->ops->reset(d);
+}
+
 static void reset_device(struct virtio_device *d)
 {
     quiesce(d);
+    if (d->ops->reset)
+        virtio_in_loop(d, reset_model, d);
     reset_registers(d);
     __atomic_store_n(&d->broken, false, __ATOMIC_RELEASE);
     __atomic_store_n(&d->pending_vectors, 0, __ATOMIC_RELEASE);
@@ -278,12 +327,12 @@ void virtio_set_status(struct virtio_device *d, uint8_t status)
     if ((risen & VIRTIO_CONFIG_S_FEATURES_OK) &&
         ((d->features & ~d->offered) || !virtio_is_modern(d)))
         status &= ~VIRTIO_CONFIG_S_FEATURES_OK; /* 3.1.1: the driver reads it back */
-    d->status = status & ~VIRTIO_CONFIG_S_NEEDS_RESET;
+    __atomic_store_n(&d->status, status & ~VIRTIO_CONFIG_S_NEEDS_RESET, __ATOMIC_RELAXED);
     if (!(risen & VIRTIO_CONFIG_S_DRIVER_OK) || !virtio_is_modern(d))
         return;
     for (i = 0; i < d->queue_count; i++)
         if (may_be_live(&d->queues[i]))
-            in_loop(d, start_queue, &d->queues[i]);
+            virtio_in_loop(d, start_queue, &d->queues[i]);
 }
 
 /* --- life --- */
@@ -356,7 +405,7 @@ int virtio_init(struct virtio_device *d, const struct device_ops *device_ops,
     }
     reset_registers(d);
     notifier_attach(&d->interrupt, machine->loop, raise_locked, d);
-    in_loop(d, attach_kicks, d);
+    virtio_in_loop(d, attach_kicks, d);
     return 0;
 }
 
@@ -364,7 +413,7 @@ void virtio_fini(struct virtio_device *d)
 {
     virtio_pci_place_notifiers(d, true);
     quiesce(d);
-    in_loop(d, detach_kicks, d);
+    virtio_in_loop(d, detach_kicks, d);
     notifier_detach(&d->interrupt);
     pci_fini(&d->pci);
     fini_notifiers(d);
@@ -483,6 +532,6 @@ void virtio_resume(struct device *device)
 {
     struct virtio_device *d = container_of(device, struct virtio_device, pci.base);
 
-    in_loop(d, resume_queues, d);
+    virtio_in_loop(d, resume_queues, d);
     notifier_signal(&d->interrupt);
 }

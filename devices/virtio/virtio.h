@@ -20,7 +20,7 @@
 
 #include <semaphore.h>
 
-#define VIRTIO_MAX_QUEUES 8
+#define VIRTIO_MAX_QUEUES 40
 #define VIRTIO_MAX_CONFIG 128 /* bytes of device configuration space */
 
 struct virtio_device;
@@ -32,6 +32,13 @@ struct virtio_ops {
     uint32_t pci_class;
     /* In the device's loop: take what is in the queue. Called after each notification and when it goes live. */
     void (*run)(struct virtio_device *device, struct virtio_queue *queue);
+    /* In the device's loop, before the first queue goes live: features are settled. May be NULL. */
+    void (*start)(struct virtio_device *device);
+    /* In the device's loop, after a reset: no queue is live, no request in flight. May be NULL. */
+    void (*reset)(struct virtio_device *device);
+    /* The driver writes to [offset, offset + width) of the configuration. Under the device lock. NULL: it may not. */
+    void (*config_written)(struct virtio_device *device, unsigned offset, uint32_t value,
+                           unsigned width);
 };
 
 struct virtio_queue {
@@ -56,7 +63,7 @@ struct virtio_device {
     struct loop *loop;
     bool threaded;                     /* loop is not the main loop */
     uint64_t offered;                  /* features */
-    uint8_t config[VIRTIO_MAX_CONFIG]; /* what the driver reads; fixed after create */
+    uint8_t config[VIRTIO_MAX_CONFIG]; /* what the driver reads; after create by virtio_set_config() */
     unsigned config_size;
     struct virtio_queue queues[VIRTIO_MAX_QUEUES];
     unsigned queue_count;
@@ -74,6 +81,7 @@ struct virtio_device {
     uint8_t isr;
     bool broken, msix_on;
     uint64_t pending_vectors;
+    uint8_t config_generation; /* counts changes */
     struct notifier interrupt; /* in the main loop: raise what isr and pending_vectors say */
 
     /* The loop's. */
@@ -98,6 +106,17 @@ int virtio_load(struct device *device, struct reader *r, uint32_t version);
 void virtio_resume(struct device *device);
 
 bool virtio_has(const struct virtio_device *device, unsigned feature); /* negotiated */
+
+/* Any thread: change what the driver reads; and tell it, by a configuration interrupt. */
+void virtio_set_config(struct virtio_device *device, unsigned offset, const void *data,
+                       unsigned size);
+void virtio_config_changed(struct virtio_device *device);
+
+/* Call fn(arg) in the device's loop and wait for it; under the device lock. */
+void virtio_in_loop(struct virtio_device *device, void (*fn)(void *arg), void *arg);
+/* Around what a back end's callback, in the device's loop, does to queues. */
+void virtio_enter(struct virtio_device *device);
+void virtio_leave(struct virtio_device *device);
 
 /* In the device's loop: */
 /* Interrupt the driver if it wants to hear of what was pushed. */

@@ -18,6 +18,8 @@
 #define MAX_RANGES        16                     /* of a discard or write-zeroes request */
 #define MAX_RANGE_SECTORS (GIB(2) / DISK_SECTOR) /* of each */
 #define DISCARD_ALIGNMENT 8 /* sectors: what most file systems below can punch */
+#define PHYSICAL_EXPONENT 3 /* blocks of 4 KiB below: images and their file systems are made of such */
+#define MAX_IN_FLIGHT     QUEUE_SIZE /* of all queues together */
 
 static_assert(SEG_MAX * SIZE_MAX_BYTES <= DISK_MAX_TRANSFER, "a legal request must be possible");
 static_assert(VIRTQ_MAX_IOV <= DISK_MAX_IOV, "a chain must fit into a disk request");
@@ -26,14 +28,18 @@ struct virtio_blk {
     struct virtio_device virtio;
     struct disk *disk;
     char serial[VIRTIO_BLK_ID_BYTES];
+    bool writeback; /* atomic: the driver flushes; else each write is durable when it completes */
     /* The loop's: */
-    bool full; /* there may be more in the queue than could be taken */
+    uint64_t full; /* bit n: there may be more in queue n than could be taken */
     struct virtq_buffer buffer;
 };
+
+static_assert(VIRTIO_BLK_MAX_QUEUES <= VIRTIO_MAX_QUEUES, "queues");
 
 struct blk_request {
     struct disk_request disk;
     struct virtio_blk *blk;
+    struct virtio_queue *queue;
     uint32_t type;
     uint16_t head;
     uint8_t *status; /* in guest memory */
@@ -41,11 +47,6 @@ struct blk_request {
     struct virtio_blk_discard_write_zeroes ranges[MAX_RANGES];
     struct iovec iov[]; /* the data, without header and status */
 };
-
-static struct virtio_queue *blk_queue(struct virtio_blk *blk)
-{
-    return &blk->virtio.queues[0];
-}
 
 /* --- completion --- */
 
@@ -61,11 +62,9 @@ static uint8_t status_of(int err)
     }
 }
 
-static void finish(struct virtio_blk *blk, uint16_t head, uint8_t *status, uint32_t data_written,
+static void finish(struct virtio_queue *q, uint16_t head, uint8_t *status, uint32_t data_written,
                    int err)
 {
-    struct virtio_queue *q = blk_queue(blk);
-
     *status = status_of(err);
     virtq_push(&q->vq, head, data_written + 1);
     virtio_interrupt(q);
@@ -76,13 +75,19 @@ static void complete(struct blk_request *r, int err)
     struct virtio_blk *blk = r->blk;
     uint32_t written = r->disk.op == DISK_READ && !err ? (uint32_t)r->disk.bytes : 0;
 
-    finish(blk, r->head, r->status, written, err);
+    finish(r->queue, r->head, r->status, written, err);
     free(r);
     virtio_end(&blk->virtio);
-    if (!blk->full)
-        return;
-    blk->full = false;
-    virtio_kick(blk_queue(blk));
+    for (; blk->full; blk->full &= blk->full - 1)
+        virtio_kick(&blk->virtio.queues[__builtin_ctzll(blk->full)]);
+}
+
+/* Whether the driver knows that a finished write may still be in a cache, and flushes (5.2.5.2, 5.2.6.2). Without
+ * VIRTIO_BLK_F_CONFIG_WCE the mode is always write-back. */
+static bool driver_flushes(const struct virtio_blk *blk)
+{
+    return virtio_has(&blk->virtio, VIRTIO_BLK_F_FLUSH) &&
+           __atomic_load_n(&blk->writeback, __ATOMIC_RELAXED);
 }
 
 static void submit_range(struct blk_request *r)
@@ -106,9 +111,7 @@ static void done(struct disk_request *disk_request, int err)
         submit_range(r);
         return;
     }
-    /* A driver that does not know of flushing takes what was written for safe (5.2.6.2). */
-    if (!err && r->type != VIRTIO_BLK_T_IN && r->disk.op != DISK_FLUSH &&
-        !virtio_has(&r->blk->virtio, VIRTIO_BLK_F_FLUSH)) {
+    if (!err && r->type != VIRTIO_BLK_T_IN && r->disk.op != DISK_FLUSH && !driver_flushes(r->blk)) {
         r->disk = (struct disk_request){.op = DISK_FLUSH, .done = done};
         disk_submit(r->blk->disk, &r->disk);
         return;
@@ -192,12 +195,13 @@ static int start_request(struct blk_request *r, uint64_t sector, const struct vi
     }
 }
 
-static void get_id(struct virtio_blk *blk, const struct virtq_buffer *b, uint8_t *status)
+static void get_id(struct virtio_blk *blk, struct virtio_queue *q, const struct virtq_buffer *b,
+                   uint8_t *status)
 {
     size_t n = MIN(sizeof(blk->serial), b->in_bytes - 1);
 
     iov_write(b->iov + b->out_count, b->in_count, 0, blk->serial, n);
-    finish(blk, b->head, status, (uint32_t)n, 0);
+    finish(q, b->head, status, (uint32_t)n, 0);
 }
 
 /* The last byte that the device may write. */
@@ -208,18 +212,19 @@ static uint8_t *status_byte(const struct virtq_buffer *b)
     return (uint8_t *)last->iov_base + last->iov_len - 1;
 }
 
-static void start(struct virtio_blk *blk, const struct virtio_blk_outhdr *header,
-                  const struct virtq_buffer *b)
+static void start(struct virtio_blk *blk, struct virtio_queue *q,
+                  const struct virtio_blk_outhdr *header, const struct virtq_buffer *b)
 {
     unsigned pieces = MAX(b->out_count, b->in_count);
     struct blk_request *r = calloc(1, sizeof(*r) + pieces * sizeof(r->iov[0]));
     int err;
 
     if (!r) {
-        finish(blk, b->head, status_byte(b), 0, -ENOMEM);
+        finish(q, b->head, status_byte(b), 0, -ENOMEM);
         return;
     }
     r->blk = blk;
+    r->queue = q;
     r->type = header->type;
     r->head = b->head;
     r->status = status_byte(b);
@@ -230,7 +235,7 @@ static void start(struct virtio_blk *blk, const struct virtio_blk_outhdr *header
         complete(r, err);
 }
 
-static void take(struct virtio_blk *blk, const struct virtq_buffer *b)
+static void take(struct virtio_blk *blk, struct virtio_queue *q, const struct virtq_buffer *b)
 {
     struct virtio_blk_outhdr header;
 
@@ -241,9 +246,9 @@ static void take(struct virtio_blk *blk, const struct virtq_buffer *b)
         return;
     }
     if (header.type == VIRTIO_BLK_T_GET_ID)
-        get_id(blk, b, status_byte(b));
+        get_id(blk, q, b, status_byte(b));
     else
-        start(blk, &header, b);
+        start(blk, q, &header, b);
 }
 
 static void run(struct virtio_device *virtio, struct virtio_queue *q)
@@ -252,21 +257,69 @@ static void run(struct virtio_device *virtio, struct virtio_queue *q)
     unsigned budget = q->vq.size;
 
     virtq_enable_notification(&q->vq, false);
-    for (; budget && virtio->in_flight < q->vq.size; budget--) {
+    for (; budget && virtio->in_flight < MAX_IN_FLIGHT; budget--) {
         if (virtq_pop(&q->vq, &blk->buffer) <= 0)
             break;
-        take(blk, &blk->buffer);
+        take(blk, q, &blk->buffer);
         if (virtio->broken)
             return;
     }
     virtq_enable_notification(&q->vq, true);
-    if (virtio->in_flight >= q->vq.size)
-        blk->full = true;
+    if (virtio->in_flight >= MAX_IN_FLIGHT)
+        blk->full |= 1ULL << q->index;
     else if (virtq_available(&q->vq))
         virtio_kick(q);
 }
 
+/* --- the write cache --- */
+
+static void set_writeback(struct virtio_blk *blk, bool on)
+{
+    uint8_t wce = on;
+
+    __atomic_store_n(&blk->writeback, on, __ATOMIC_RELAXED);
+    virtio_set_config(&blk->virtio, offsetof(struct virtio_blk_config, wce), &wce, sizeof(wce));
+}
+
+static void config_written(struct virtio_device *virtio, unsigned offset, uint32_t value,
+                           unsigned width)
+{
+    struct virtio_blk *blk = container_of(virtio, struct virtio_blk, virtio);
+
+    if (offset == offsetof(struct virtio_blk_config, wce) && width == 1 && value <= 1 &&
+        virtio_has(virtio, VIRTIO_BLK_F_CONFIG_WCE))
+        set_writeback(blk, value);
+}
+
+static void reset(struct virtio_device *virtio)
+{
+    struct virtio_blk *blk = container_of(virtio, struct virtio_blk, virtio);
+
+    blk->full = 0;
+    set_writeback(blk, true);
+}
+
 /* --- life --- */
+
+static void save(struct device *device, struct writer *w)
+{
+    struct virtio_blk *blk = container_of(device, struct virtio_blk, virtio.pci.base);
+
+    virtio_save(device, w);
+    writer_u8(w, blk->writeback);
+}
+
+static int load(struct device *device, struct reader *r, uint32_t version)
+{
+    struct virtio_blk *blk = container_of(device, struct virtio_blk, virtio.pci.base);
+    int err = virtio_load(device, r, version);
+    bool writeback = version < 2 || reader_u8(r);
+
+    if (err || r->bad)
+        return err ? err : -EINVAL;
+    set_writeback(blk, writeback);
+    return 0;
+}
 
 static void destroy(struct device *device)
 {
@@ -278,10 +331,10 @@ static void destroy(struct device *device)
 
 static const struct device_ops blk_device_ops = {
     .name = "virtio-blk",
-    .version = 1,
+    .version = 2, /* 2: the write cache's mode */
     .reset = virtio_reset,
-    .save = virtio_save,
-    .load = virtio_load,
+    .save = save,
+    .load = load,
     .resume = virtio_resume,
     .destroy = destroy,
 };
@@ -291,15 +344,21 @@ static const struct virtio_ops blk_ops = {
     .pci_device = 0x1001,
     .pci_class = 0x010000,
     .run = run,
+    .reset = reset,
+    .config_written = config_written,
 };
 
-static void describe(struct virtio_blk *blk)
+static void describe(struct virtio_blk *blk, unsigned queues)
 {
     struct virtio_blk_config config = {
         .capacity = blk->disk->size / DISK_SECTOR,
         .size_max = SIZE_MAX_BYTES,
         .seg_max = SEG_MAX,
         .blk_size = DISK_SECTOR,
+        .physical_block_exp = PHYSICAL_EXPONENT,
+        .min_io_size = 1 << PHYSICAL_EXPONENT,
+        .wce = 1,
+        .num_queues = (uint16_t)queues,
         .max_discard_sectors = MAX_RANGE_SECTORS,
         .max_discard_seg = MAX_RANGES,
         .discard_sector_alignment = DISCARD_ALIGNMENT,
@@ -313,7 +372,9 @@ static void describe(struct virtio_blk *blk)
     memcpy(v->config, &config, sizeof(config));
     v->config_size = offsetof(struct virtio_blk_config, max_secure_erase_sectors);
     v->offered = 1ULL << VIRTIO_BLK_F_SIZE_MAX | 1ULL << VIRTIO_BLK_F_SEG_MAX |
-                 1ULL << VIRTIO_BLK_F_BLK_SIZE | 1ULL << VIRTIO_BLK_F_FLUSH;
+                 1ULL << VIRTIO_BLK_F_BLK_SIZE | 1ULL << VIRTIO_BLK_F_FLUSH |
+                 1ULL << VIRTIO_BLK_F_TOPOLOGY | 1ULL << VIRTIO_BLK_F_CONFIG_WCE;
+    v->offered |= queues > 1 ? 1ULL << VIRTIO_BLK_F_MQ : 0;
     v->offered |= blk->disk->read_only
                       ? 1ULL << VIRTIO_BLK_F_RO
                       : 1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
@@ -322,7 +383,8 @@ static void describe(struct virtio_blk *blk)
 int virtio_blk_create(struct machine *machine, uint8_t devfn,
                       const struct virtio_blk_options *options)
 {
-    const uint16_t queue_size = QUEUE_SIZE;
+    unsigned i, queues = MIN(MAX(options->queues, 1), VIRTIO_BLK_MAX_QUEUES);
+    uint16_t queue_sizes[VIRTIO_BLK_MAX_QUEUES];
     struct virtio_blk *blk;
     int err;
 
@@ -336,8 +398,11 @@ int virtio_blk_create(struct machine *machine, uint8_t devfn,
         memcpy(blk->serial, options->serial, strnlen(options->serial, sizeof(blk->serial)));
     blk->virtio.ops = &blk_ops;
     blk->virtio.loop = options->loop;
-    describe(blk);
-    err = virtio_init(&blk->virtio, &blk_device_ops, machine, devfn, &queue_size, 1);
+    blk->writeback = true;
+    describe(blk, queues);
+    for (i = 0; i < queues; i++)
+        queue_sizes[i] = QUEUE_SIZE;
+    err = virtio_init(&blk->virtio, &blk_device_ops, machine, devfn, queue_sizes, queues);
     if (err)
         free(blk);
     return err;

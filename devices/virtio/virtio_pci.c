@@ -58,10 +58,17 @@ static void notify_queue(struct virtio_device *d, uint64_t index)
 static uint64_t read_config(const struct virtio_device *d, uint64_t offset, unsigned width)
 {
     uint64_t value = 0;
+    unsigned i;
 
-    if (offset < d->config_size)
-        memcpy(&value, d->config + offset, MIN(width, d->config_size - offset));
+    for (i = 0; i < width && offset + i < d->config_size; i++)
+        value |= (uint64_t)__atomic_load_n(&d->config[offset + i], __ATOMIC_RELAXED) << 8 * i;
     return value;
+}
+
+static void write_config(struct virtio_device *d, uint64_t offset, uint64_t value, unsigned width)
+{
+    if (d->ops->config_written && offset + width <= d->config_size)
+        d->ops->config_written(d, (unsigned)offset, (uint32_t)value, width);
 }
 
 /* --- legacy --- */
@@ -120,9 +127,12 @@ static void set_queue_pfn(struct virtio_device *d, uint64_t pfn)
 static void legacy_write(void *opaque, uint64_t offset, uint64_t value, unsigned width)
 {
     struct virtio_device *d = opaque;
+    unsigned config = VIRTIO_PCI_CONFIG_OFF(d->msix_on);
 
-    if (offset >= VIRTIO_PCI_CONFIG_OFF(d->msix_on))
-        return; /* no device here has configuration to write */
+    if (offset >= config) {
+        write_config(d, offset - config, value, width);
+        return;
+    }
     switch (offset << 4 | width) {
     case VIRTIO_PCI_GUEST_FEATURES << 4 | 4:
         virtio_set_features(d, value & d->offered);
@@ -182,6 +192,7 @@ static uint64_t common_read(struct virtio_device *d, uint64_t offset, unsigned w
         .msix_config = d->config_vector,
         .num_queues = (uint16_t)d->queue_count,
         .device_status = virtio_get_status(d),
+        .config_generation = __atomic_load_n(&d->config_generation, __ATOMIC_ACQUIRE),
         .queue_select = d->queue_select,
         .queue_msix_vector = VIRTIO_MSI_NO_VECTOR,
     };
@@ -293,6 +304,8 @@ static void modern_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 
     if (offset < COMMON_OFFSET + PART_SIZE)
         common_write(d, offset - COMMON_OFFSET, value, width);
+    else if (offset >= DEVICE_OFFSET && offset < DEVICE_OFFSET + PART_SIZE)
+        write_config(d, offset - DEVICE_OFFSET, value, width);
     else if (offset >= NOTIFY_OFFSET)
         notify_queue(d, (offset - NOTIFY_OFFSET) / NOTIFY_STRIDE);
 }

@@ -256,13 +256,14 @@ bool virtq_should_interrupt(struct virtqueue *q)
 void virtq_enable_notification(struct virtqueue *q, bool on)
 {
     struct vring_used *used = used_ring(q);
+    const struct vring_avail *avail = used ? avail_ring(q) : NULL;
 
-    if (!used)
+    if (!avail)
         return;
     if (!q->event_idx)
         store(&used->flags, on ? 0 : VRING_USED_F_NO_NOTIFY);
     else if (on)
-        store((uint16_t *)&used->ring[q->size], q->last_avail);
+        store((uint16_t *)&used->ring[q->size], load(&avail->idx));
     if (on)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

@@ -53,7 +53,7 @@ void virtq_fill(struct virtqueue *q, unsigned ahead, uint16_t head, uint32_t wri
 void virtq_publish(struct virtqueue *q, unsigned n);
 /* Whether the driver wants an interrupt for what was pushed since it was last asked. */
 bool virtq_should_interrupt(struct virtqueue *q);
-/* Whether the driver is to notify of new buffers. After turning it on look at virtq_available() once more. */
+/* Whether the driver is to notify of buffers that are not there yet. After turning it on look at virtq_available() again. */
 void virtq_enable_notification(struct virtqueue *q, bool on);
 
 /* Copy between bytes and a list of pieces, from `offset` on; returns how many bytes, fewer at the list's end. */

@@ -99,10 +99,11 @@ struct fixture {
     gpa_t headers, statuses; /* 16 bytes and a byte for each descriptor */
 };
 
-static struct fixture *create(bool read_only, bool irqfd)
+static struct fixture *create_with_queues(bool read_only, bool irqfd, unsigned queues)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct virtio_blk_options options = {&f->disk.disk, &f->disk.loop, "MV-0123456789-0123456789"};
+    struct virtio_blk_options options = {&f->disk.disk, &f->disk.loop, "MV-0123456789-0123456789",
+                                         queues};
     unsigned i;
 
     for (i = 0; i < DISK_SIZE; i++)
@@ -114,6 +115,11 @@ static struct fixture *create(bool read_only, bool irqfd)
     assert_int_equal(fake_machine_init(&f->m, MIB(16), irqfd), 0);
     assert_int_equal(virtio_blk_create(&f->m.base, DEVFN, &options), 0);
     return f;
+}
+
+static struct fixture *create(bool read_only, bool irqfd)
+{
+    return create_with_queues(read_only, irqfd, 1);
 }
 
 static void configure(struct fixture *f, enum driver_interface interface, bool msix,
@@ -674,6 +680,123 @@ static void needs_a_loop(void **state UNUSED)
     fake_machine_fini(&m);
 }
 
+/* --- several queues --- */
+
+/* Requests on each queue complete there, by its own vector, whatever order they finish in. */
+static void many_queues(void **state UNUSED)
+{
+    struct fixture *f = create_with_queues(false, true, 4);
+    struct driver_queue q[4];
+    uint16_t head, heads[4];
+    struct fake_msi msi;
+    unsigned i, seen = 0;
+
+    driver_init(&f->d, &f->m, DEVFN, DRIVER_MODERN, true);
+    assert_true(driver_negotiate(&f->d, ALL_FEATURES));
+    assert_true(f->d.features & BIT(VIRTIO_BLK_F_MQ));
+    assert_int_equal(driver_config(&f->d, offsetof(struct virtio_blk_config, num_queues), 2), 4);
+    for (i = 0; i < 4; i++)
+        driver_setup_queue(&f->d, &q[i], i, 256);
+    driver_ok(&f->d);
+    hold(f, true);
+    for (i = 0; i < 4; i++) { /* the sectors' first bytes tell which queue read them */
+        struct driver_buffer data = {MIB(8) + 512 * i, 512, true};
+
+        f->disk.data[512 * i] = (uint8_t)(0xa0 + i);
+        f->q = q[i];
+        f->headers = driver_alloc(&f->d, 16);
+        f->statuses = driver_alloc(&f->d, 1);
+        heads[i] = request(f, VIRTIO_BLK_T_IN, i, &data, 1, false);
+        driver_kick(&f->q);
+        q[i] = f->q;
+    }
+    hold(f, false);
+    for (i = 0; i < 4; i++) {
+        assert_true(driver_wait_used(&q[i], &head, NULL));
+        assert_int_equal(head, heads[i]);
+        assert_int_equal(*(uint8_t *)driver_pointer(&f->d, MIB(8) + 512 * i), 0xa0 + i);
+    }
+    fake_machine_run(&f->m, 10);
+    while (fake_machine_take_msi(&f->m, &msi))
+        seen |= 1u << (msi.data - DRIVER_MSI_DATA);
+    assert_int_equal(seen, 0x1e);
+    stop(f);
+}
+
+/* A full device remembers each queue that waits for it, and comes back to it. */
+static void queues_wait_for_room(void **state UNUSED)
+{
+    struct fixture *f = create_with_queues(false, true, 2);
+    struct driver_queue q[2];
+    unsigned i, k, done[2] = {0};
+    uint16_t head;
+
+    driver_init(&f->d, &f->m, DEVFN, DRIVER_MODERN, true);
+    assert_true(driver_negotiate(&f->d, ALL_FEATURES));
+    for (i = 0; i < 2; i++)
+        driver_setup_queue(&f->d, &q[i], i, 256);
+    driver_ok(&f->d);
+    hold(f, true);
+    for (i = 0; i < 2; i++) {
+        f->q = q[i];
+        f->headers = driver_alloc(&f->d, 16 * 256);
+        f->statuses = driver_alloc(&f->d, 256);
+        for (k = 0; k < 200; k++)
+            request(f, VIRTIO_BLK_T_IN, k, &(struct driver_buffer){MIB(8), 512, true}, 1, true);
+        driver_kick(&f->q);
+        q[i] = f->q;
+    }
+    fake_machine_run(&f->m, 20);
+    assert_int_equal(__atomic_load_n(&f->disk.held_count, __ATOMIC_ACQUIRE), 256);
+    hold(f, false);
+    for (i = 0; i < 2; i++)
+        while (done[i] < 200 && driver_wait_used(&q[i], &head, NULL))
+            done[i]++;
+    assert_int_equal(done[0] + done[1], 400);
+    stop(f);
+}
+
+/* --- the write cache --- */
+
+static void write_cache_switch(void **state UNUSED)
+{
+    struct fixture *f = start(DRIVER_MODERN, true, ALL_FEATURES);
+    struct device *device = TAILQ_FIRST(&f->m.base.devices);
+    unsigned wce = offsetof(struct virtio_blk_config, wce), before;
+    gpa_t addr = driver_alloc(&f->d, 512);
+    struct writer w;
+    struct reader r;
+
+    assert_int_equal(driver_config(&f->d, wce, 1), 1);
+    assert_int_equal(driver_config(&f->d, offsetof(struct virtio_blk_config, physical_block_exp), 1), 3);
+    assert_int_equal(run_one(f, VIRTIO_BLK_T_OUT, 1, addr, 512), VIRTIO_BLK_S_OK);
+    assert_int_equal(f->disk.flushes, 0);
+    fake_mmio_write(&f->m, f->d.config + wce, 0, 1);
+    assert_int_equal(driver_config(&f->d, wce, 1), 0);
+    assert_int_equal(run_one(f, VIRTIO_BLK_T_OUT, 1, addr, 512), VIRTIO_BLK_S_OK);
+    assert_int_equal(f->disk.flushes, 1); /* durable when it completes */
+    fake_mmio_write(&f->m, f->d.config + wce, 7, 1);
+    fake_mmio_write(&f->m, f->d.config, 0, 4);
+    assert_int_equal(driver_config(&f->d, wce, 1), 0);
+    assert_int_equal(driver_config(&f->d, 0, 4), DISK_SIZE / 512);
+
+    writer_init(&w, MIB(1));
+    machine_lock(&f->m.base);
+    device->ops->save(device, &w);
+    fake_mmio_write(&f->m, f->d.config + wce, 1, 1);
+    reader_init(&r, w.data, w.size);
+    assert_int_equal(device->ops->load(device, &r, device->ops->version), 0);
+    machine_unlock(&f->m.base);
+    writer_fini(&w);
+    assert_int_equal(driver_config(&f->d, wce, 1), 0);
+    before = f->disk.flushes;
+    assert_int_equal(run_one(f, VIRTIO_BLK_T_OUT, 1, addr, 512), VIRTIO_BLK_S_OK);
+    assert_int_equal(f->disk.flushes, before + 1);
+    driver_reset(&f->d);
+    assert_int_equal(driver_config(&f->d, wce, 1), 1);
+    stop(f);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -685,6 +808,8 @@ int main(void)
         cmocka_unit_test(reset_in_flight), cmocka_unit_test(reset_while_masked),
         cmocka_unit_test(saved_in_flight), cmocka_unit_test(one_head_again_and_again),
         cmocka_unit_test(on_a_file),       cmocka_unit_test(needs_a_loop),
+        cmocka_unit_test(many_queues),     cmocka_unit_test(queues_wait_for_room),
+        cmocka_unit_test(write_cache_switch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,8 @@ from machine import ANSWER, BOOT, KERNEL, MINIVM, TINY, Machine, Tap, free_port,
 from viewer import require, wait_for
 
 DIRECT = ['--kernel', KERNEL, '--initrd', TINY, '--memory', '512M', '--cpus', '2']
-APPEND = 'console=ttyS0 quiet load=virtio_pci,virtio_blk,virtio_net,virtio_rng'
+APPEND = 'console=ttyS0 quiet load=virtio_pci,virtio_blk,virtio_net,virtio_rng,virtio_balloon'
+MAC = '52:54:00:0a:0b:0c'
 OUR_DEVICES = re.compile(r'virtio|vd[ab]|eth0|8250|ttyS0|i8042|psmouse|atkbd|rtc|hwrng|PIIX|piix')
 FORWARDED = 'words from the guest'
 
@@ -21,6 +22,28 @@ def check_devices(m):
     require(m.output('cat /sys/class/misc/hw_random/rng_available').strip().startswith('virtio'), 'no virtio-rng')
     bad = [l for l in m.output('dmesg -r').splitlines() if re.match(r'<[0-4]>', l) and OUR_DEVICES.search(l)]
     require(not bad, 'the kernel complains: ' + '\n'.join(bad))
+
+
+def features(m, driver):
+    """The bits that driver and device agreed on."""
+    return [i for i, bit in enumerate(m.output('cat /sys/bus/virtio/drivers/%s/virtio*/features' % driver).split()[0]) if bit == '1']
+
+
+def check_virtio(m):
+    """What the stock drivers make of the devices: offloads, control queue, MTU and address; queues and the write cache of
+    a disk; the balloon's reports and statistics."""
+    csum, mac, tso4, status, control, stats, reporting = 0, 5, 11, 16, 17, 1, 5
+    require({csum, mac, tso4, status, control} <= set(features(m, 'virtio_net')), 'virtio-net: %s' % features(m, 'virtio_net'))
+    require({stats, reporting} <= set(features(m, 'virtio_balloon')), 'virtio-balloon: %s' % features(m, 'virtio_balloon'))
+    net = m.output('cd /sys/class/net/eth0; cat address mtu carrier_changes').split()
+    require(net[0] == MAC and int(net[1]) > 1500, 'eth0: %s' % net)
+    m.output('ip link set eth0 up; sleep 3')
+    require('fec0' in m.output('grep eth0 /proc/net/if_inet6'), 'no IPv6 address')
+    require(m.output('ls /sys/block/vda/mq').split() == ['0', '1'], 'a disk has not a queue for each CPU')
+    require(m.output('cat /sys/block/vda/queue/physical_block_size').strip() == '4096', 'vda: physical blocks')
+    require(m.output('cat /sys/block/vda/cache_type').strip() == 'write back', 'vda: cache_type')
+    m.output('echo "write through" >/sys/block/vda/cache_type')
+    require(m.output('cat /sys/block/vda/cache_type').strip() == 'write through', 'vda: the cache cannot be switched off')
 
 
 # Aligned and odd, across clusters, over each other, far out; then holes again.
@@ -91,7 +114,7 @@ def test_machine(tap, folder):
     with open(raw, 'wb') as f:
         f.truncate(256 << 20)
     port = free_port()
-    with Machine(folder, *DIRECT, '--append', APPEND, '--disk', qcow2, '--disk', raw, '--forward',
+    with Machine(folder, *DIRECT, '--append', APPEND, '--disk', qcow2, '--disk', raw, '--net', 'user,mac=' + MAC, '--forward',
                  'tcp:127.0.0.1:%d-:7777' % port) as m:
         with tap('Linux boots directly to its shell'):
             m.expect('INIT-REACHED', BOOT)
@@ -100,6 +123,8 @@ def test_machine(tap, folder):
             return
         with tap('it has two CPUs and its drivers have no complaints'):
             check_devices(m)
+        with tap('stock drivers use what the virtio devices offer'):
+            check_virtio(m)
         with tap('the images are locked against a second writer'):
             check_lock(qcow2)
         with tap('a qcow2 and a raw disk written alike read alike'):
@@ -205,11 +230,13 @@ def test_refusals(tap, folder):
         refused(2, '--no-such-option', words=['--no-such-option'])
         refused(2, '--memory', '1K', words=['memory'])
         refused(2, 'd.raw', '--initrd', 'x', words=['--initrd', '--kernel'])
+        refused(2, 'd.raw', '--net', 'user,mac=53:00:00:00:00:01', words=['--net', 'group'])
+        refused(2, 'd.raw', '--net', 'user,queues=2', words=['queues', 'tap'])
         refused(1, file('tap.raw', bytes(1 << 20)), '--accel', 'nested', '--net', 'tap=tap9', words=['tap9', 'software host'])
 
 
 def main():
-    tap = Tap(14)
+    tap = Tap(15)
     folder = tempfile.mkdtemp(prefix='minivm-guest-')
     try:
         test_refusals(tap, folder)

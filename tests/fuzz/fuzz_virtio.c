@@ -1,8 +1,9 @@
 /*
- * The block, network and entropy devices under a hostile guest: any access to any register, any ring content, frames
+ * The block, network, entropy and balloon devices under a hostile guest: any access to any register, any ring content, frames
  * from outside, resets, and saves that must load again. A step is an operation byte, a device byte, a count byte, and
  * that many bytes more; one operation sets a device up as a driver would, so that rings are reached soon.
  */
+#include "devices/virtio/virtio_balloon.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
@@ -18,14 +19,21 @@
 #define MAX_STEPS 200
 #define MAX_HELD  1024
 
-enum { RNG, NET, BLK, DEVICES };
+#define MAX_QUEUES 5
 
-static const uint8_t slots[DEVICES] = {PCI_DEVFN(4, 0), PCI_DEVFN(5, 0), PCI_DEVFN(6, 0)};
+enum { RNG, NET, BLK, BALLOON, DEVICES };
+
+static const uint8_t slots[DEVICES] = {PCI_DEVFN(4, 0), PCI_DEVFN(5, 0), PCI_DEVFN(6, 0),
+                                       PCI_DEVFN(7, 0)};
+/* The network card: two pairs and the control queue. */
+static const unsigned queue_counts[DEVICES] = {[RNG] = 1, [NET] = 5, [BLK] = 2, [BALLOON] = 5};
 
 struct fixture {
     struct fake_machine m;
     struct driver drivers[DEVICES];
-    struct driver_queue queues[DEVICES][2];
+    struct driver_queue queues[DEVICES][MAX_QUEUES];
+    struct virtio_net *card;
+    struct virtio_balloon *balloon;
     bool set_up[DEVICES];
     struct net net;
     /* A disk whose loop is run here, between steps; so no request is in flight when a step begins. */
@@ -43,7 +51,10 @@ struct input {
 
 /* --- the outside --- */
 
-static void net_send(struct net *net, const struct iovec *iov, unsigned count)
+static const struct virtio_net_hdr no_header;
+
+static void net_send(struct net *net, unsigned queue, const struct virtio_net_hdr *header,
+                     const struct iovec *iov, unsigned count)
 {
     static uint8_t frame[NET_MAX_FRAME];
     size_t size = 0;
@@ -55,17 +66,33 @@ static void net_send(struct net *net, const struct iovec *iov, unsigned count)
         memcpy(frame + size, iov[i].iov_base, iov[i].iov_len);
         size += iov[i].iov_len;
     }
-    if (size < 14)
+    if (size < 14 || (header->flags && (size_t)header->csum_start + header->csum_offset + 2 > size))
         abort();
-    if (net->front_ops->can_receive(net->front))
-        net->front_ops->receive(net->front, frame, size);
+    net->front_ops->receive(net->front, queue, header, frame, size);
 }
 
-static void net_accept_input(struct net *net UNUSED)
+static void net_accept_input(struct net *net UNUSED, unsigned queue UNUSED)
 {
 }
 
-static const struct net_ops net_ops = {.send = net_send, .accept_input = net_accept_input};
+static void net_set_offloads(struct net *net, unsigned offloads)
+{
+    if (offloads & ~net->receive_offloads)
+        abort();
+}
+
+static void net_set_queues(struct net *net, unsigned queues)
+{
+    if (queues == 0 || queues > net->queues)
+        abort();
+}
+
+static const struct net_ops net_ops = {
+    .send = net_send,
+    .accept_input = net_accept_input,
+    .set_offloads = net_set_offloads,
+    .set_queues = net_set_queues,
+};
 
 static int transfer(struct fixture *f, struct disk_request *r)
 {
@@ -184,15 +211,15 @@ static void set_up(struct fixture *f, unsigned n, struct input *in)
     bool msix = take(in, 1) & 1;
     uint64_t features = take(in, 5);
     struct driver *d = &f->drivers[n];
+    unsigned i;
 
     driver_init(d, &f->m, slots[n], interface, msix);
     d->next_page += n * KIB(256);
     f->set_up[n] = driver_negotiate(d, features | 1ULL << VIRTIO_F_VERSION_1);
     if (!f->set_up[n])
         return;
-    driver_setup_queue(d, &f->queues[n][0], 0, 16);
-    if (n == NET)
-        driver_setup_queue(d, &f->queues[n][1], 1, 16);
+    for (i = 0; i < queue_counts[n]; i++)
+        driver_setup_queue(d, &f->queues[n][i], i, 16);
     driver_ok(d);
 }
 
@@ -200,7 +227,7 @@ static struct driver_queue *queue_of(struct fixture *f, unsigned n, struct input
 {
     unsigned index = (unsigned)take(in, 1);
 
-    return f->set_up[n] ? &f->queues[n][n == NET ? index & 1 : 0] : NULL;
+    return f->set_up[n] ? &f->queues[n][index % queue_counts[n]] : NULL;
 }
 
 static void put_descriptor(struct fixture *f, unsigned n, struct input *in)
@@ -244,10 +271,11 @@ static void frame_arrives(struct fixture *f, unsigned n UNUSED, struct input *in
 {
     uint8_t frame[2000] = {0};
     size_t size = 14 + take(in, 2) % (sizeof(frame) - 14);
+    struct virtio_net_hdr header = {0};
 
+    memcpy(&header, in->p, MIN(in->size, sizeof(header)));
     memcpy(frame, in->p, MIN(in->size, size));
-    if (f->net.front_ops->can_receive(f->net.front))
-        f->net.front_ops->receive(f->net.front, frame, size);
+    f->net.front_ops->receive(f->net.front, size & 1, size & 2 ? &header : &no_header, frame, size);
 }
 
 static void reset(struct fixture *f, unsigned n UNUSED, struct input *in UNUSED)
@@ -285,23 +313,57 @@ static void save_and_load(struct fixture *f, unsigned n UNUSED, struct input *in
     machine_unlock(&f->m.base);
 }
 
+/* A command of the control queue: class, number and what it says, then room for the answer. */
+static void control(struct fixture *f, unsigned n UNUSED, struct input *in)
+{
+    struct driver_queue *q = f->set_up[NET] ? &f->queues[NET][take(in, 1) & 1 ? 4 : 2] : NULL;
+    uint8_t *p = f->m.ram.host + MIB(3);
+
+    if (!q)
+        return;
+    memcpy(p, in->p, in->size);
+    q->desc[0] = (struct vring_desc){MIB(3), (uint32_t)in->size, VRING_DESC_F_NEXT, 1};
+    q->desc[1] = (struct vring_desc){MIB(3) + 1024, 1, VRING_DESC_F_WRITE, 0};
+    driver_publish(q, 0);
+    driver_notify(q);
+}
+
+static void host_asks(struct fixture *f, unsigned n UNUSED, struct input *in)
+{
+    struct balloon_stats stats;
+
+    virtio_balloon_set_target(f->balloon, take(in, 4));
+    virtio_balloon_stats(f->balloon, &stats);
+    virtio_net_set_link(f->card, take(in, 1) & 1);
+    if (stats.actual > RAM_SIZE || stats.target > RAM_SIZE)
+        abort();
+}
+
 static void (*const steps[])(struct fixture *f, unsigned n, struct input *in) = {
     access_mmio,    access_common, access_port, access_config, write_memory,  set_up,
     put_descriptor, put_header,    publish,     frame_arrives, save_and_load, reset,
+    control,        host_asks,
 };
 
 static void create(struct fixture *f)
 {
     struct machine *machine = &f->m.base;
-    struct virtio_net_options net = {&f->net, {2, 0, 0, 0, 0, 1}};
-    struct virtio_blk_options blk = {&f->disk, &f->disk_loop, "fuzz"};
+    struct virtio_net_options net = {&f->net, {2, 0, 0, 0, 0, 1}, NULL};
+    struct virtio_blk_options blk = {&f->disk, &f->disk_loop, "fuzz", 2};
+    struct virtio_balloon_options balloon = {.memory = RAM_SIZE};
 
-    f->net.ops = &net_ops;
+    f->net = (struct net){.ops = &net_ops,
+                          .send_offloads = NET_CSUM | NET_TSO4 | NET_TSO6 | NET_ECN | NET_USO,
+                          .receive_offloads = NET_CSUM | NET_TSO4 | NET_TSO6,
+                          .queues = 2,
+                          .mtu = 9000};
     f->disk = (struct disk){&disk_ops, DISK_SIZE, false};
     if (fake_machine_init(&f->m, RAM_SIZE, true) || loop_init(&f->disk_loop) ||
-        virtio_rng_create(machine, slots[RNG], 0) || virtio_net_create(machine, slots[NET], &net) ||
-        virtio_blk_create(machine, slots[BLK], &blk))
+        virtio_rng_create(machine, slots[RNG], 0) || virtio_net_create(machine, slots[NET], &net, &f->card) ||
+        virtio_blk_create(machine, slots[BLK], &blk) ||
+        virtio_balloon_create(machine, slots[BALLOON], &balloon, &f->balloon))
         abort();
+    f->m.ram.flags |= RAM_DISCARD;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
