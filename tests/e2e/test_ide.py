@@ -71,7 +71,8 @@ def check_drives(m):
     require(not bad, 'the kernel complains: ' + '\n'.join(bad))
     require(re.search(r'ata\d.*MINIVM HARDDISK.*\n', log) and re.search(r'ata\d.*ATAPI: MINIVM CD-ROM', log), log)
     for drive in 'dev1.0', 'dev2.0':
-        require('MDMA2' in m.output('cat /sys/class/ata_device/%s/dma_mode' % drive).replace(' ', ''), drive + ': no DMA')
+        mode = m.output('cat /sys/class/ata_device/%s/dma_mode' % drive)
+        require('MW_DMA_2' in mode, '%s: not by DMA: %s' % (drive, mode))
     require('SERIAL-OF-SDA' in m.output('cat /sys/block/sda/device/vpd_pg80'), 'another serial number')
 
 
