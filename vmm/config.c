@@ -83,6 +83,7 @@ static void set_copy(const char **field, const char *value)
 static int disk_suboption(void *opaque, const char *key, const char *value)
 {
     static const char *const caches[] = {"none", "writeback", "unsafe", NULL};
+    static const char *const discards[] = {"unmap", "ignore", NULL};
     struct disk_options *disk = opaque;
     int chosen = 0, err;
 
@@ -101,9 +102,14 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         if (err)
             return fail_prefix(err, "cache");
         disk->cache = chosen;
+    } else if (strcmp(key, "discard") == 0 && value) {
+        err = choose(value, discards, &chosen);
+        if (err)
+            return fail_prefix(err, "discard");
+        disk->ignore_discard = chosen;
     } else {
         return fail(-EINVAL, "unknown part '%s'; a disk is PATH[,format=raw|qcow2][,readonly=on][,snapshot=on]"
-                             "[,cache=none|writeback|unsafe][,backing=any]",
+                             "[,cache=none|writeback|unsafe][,discard=unmap|ignore][,backing=any]",
                     key);
     }
     return 0;
@@ -294,7 +300,7 @@ static const struct option_def run_options[] = {
     {"memory", "SIZE", "guest memory, 64M to 1024G (default 2G)", set_memory},
     {"cpus", "N", "virtual CPUs, 1 to 16 (default 2)", set_cpus},
     {"accel", "auto|kvm|nested", "this host's KVM, or a software host (default auto)", set_accel},
-    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any", add_disk},
+    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, discard=, backing=any", add_disk},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
     {"kernel", "FILE", "boot this Linux kernel directly", set_kernel},
     {"initrd", "FILE", "its initial RAM disk", set_initrd},
