@@ -90,17 +90,20 @@ static int run(struct image_args *args)
 }
 
 static const struct option_def *const options[] = {
-    &IMAGE_OPTION(from),         &IMAGE_OPTION(to),             &IMAGE_OPTION(snapshot),
-    &IMAGE_OPTION(compress),     &IMAGE_OPTION(backing),        &IMAGE_OPTION(backing_format),
-    &IMAGE_OPTION(trust_backing), &IMAGE_OPTION(cluster_size),   &IMAGE_OPTION(version),
-    &IMAGE_OPTION(refcount_bits), &IMAGE_OPTION(compression),    &IMAGE_OPTION(lazy_refcounts),
-    &IMAGE_OPTION(force),        NULL,
+    &IMAGE_OPTION(from),          &IMAGE_OPTION(to),
+    &IMAGE_OPTION(snapshot),      &IMAGE_OPTION(compress),
+    &IMAGE_OPTION(backing),       &IMAGE_OPTION(backing_format),
+    &IMAGE_OPTION(trust_backing), &IMAGE_OPTION(cluster_size),
+    &IMAGE_OPTION(version),       &IMAGE_OPTION(refcount_bits),
+    &IMAGE_OPTION(compression),   &IMAGE_OPTION(lazy_refcounts),
+    &IMAGE_OPTION(force),         NULL,
 };
 
 const struct image_command image_command_convert = {
     .name = "convert",
-    .usage = "convert [OPTION...] SOURCE TARGET\n\n"
-             "Copies a disk into a new image. Zeroes take no space there; over a --backing file only what differs does.",
+    .usage =
+        "convert [OPTION...] SOURCE TARGET\n\n"
+        "Copies a disk into a new image. Zeroes take no space there; over a --backing file only what differs does.",
     .options = options,
     .least = 2,
     .most = 2,

@@ -68,9 +68,17 @@ static int run(struct image_args *args)
 }
 
 static const struct option_def *const options[] = {
-    &IMAGE_OPTION(new_format),    &IMAGE_OPTION(backing), &IMAGE_OPTION(backing_format), &IMAGE_OPTION(trust_backing),
-    &IMAGE_OPTION(cluster_size),  &IMAGE_OPTION(version), &IMAGE_OPTION(refcount_bits),  &IMAGE_OPTION(compression),
-    &IMAGE_OPTION(lazy_refcounts), &IMAGE_OPTION(force),   NULL,
+    &IMAGE_OPTION(new_format),
+    &IMAGE_OPTION(backing),
+    &IMAGE_OPTION(backing_format),
+    &IMAGE_OPTION(trust_backing),
+    &IMAGE_OPTION(cluster_size),
+    &IMAGE_OPTION(version),
+    &IMAGE_OPTION(refcount_bits),
+    &IMAGE_OPTION(compression),
+    &IMAGE_OPTION(lazy_refcounts),
+    &IMAGE_OPTION(force),
+    NULL,
 };
 
 const struct image_command image_command_create = {

@@ -34,8 +34,10 @@ static int look(struct told *t, const char *format, const char *path, struct dis
     if (strcmp(t->format, "raw") == 0)
         return 0;
     if (strcmp(t->format, "qcow2") != 0)
-        return fail(-ENOTSUP, "disk '%s' is in the format %s, which is not supported; convert it with qemu-img convert "
-                    "-O qcow2", path, t->format);
+        return fail(-ENOTSUP,
+                    "disk '%s' is in the format %s, which is not supported; convert it with qemu-img convert "
+                    "-O qcow2",
+                    path, t->format);
     err = qcow2_get_info(file, path, &t->qcow2);
     t->size = t->qcow2.size;
     return err;
@@ -47,11 +49,11 @@ static json_t *snapshots_json(const struct qcow2_snapshots *list)
 
     for (uint32_t i = 0; i < list->count; i++) {
         const struct qcow2_snapshot *s = &list->items[i];
-        json_t *o = json_pack(
-            "{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "id", image_json_text(s->id, s->id_bytes), "name",
-            image_json_text(s->name, s->name_bytes), "vm-state-size", (json_int_t)s->vm_bytes, "date-sec",
-            (json_int_t)s->date_sec, "date-nsec", (json_int_t)s->date_nsec, "vm-clock-sec",
-            (json_int_t)(s->vm_clock / 1000000000), "vm-clock-nsec", (json_int_t)(s->vm_clock % 1000000000));
+        json_t *o =
+            json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "id", image_json_text(s->id, s->id_bytes), "name",
+                      image_json_text(s->name, s->name_bytes), "vm-state-size", (json_int_t)s->vm_bytes, "date-sec",
+                      (json_int_t)s->date_sec, "date-nsec", (json_int_t)s->date_nsec, "vm-clock-sec",
+                      (json_int_t)(s->vm_clock / 1000000000), "vm-clock-nsec", (json_int_t)(s->vm_clock % 1000000000));
 
         if (s->icount != UINT64_MAX)
             json_object_set_new(o, "icount", json_integer((json_int_t)s->icount));
@@ -74,7 +76,8 @@ static void add_qcow2_json(json_t *o, const struct qcow2_info *q)
     if (*q->backing_name)
         json_object_set_new(o, "backing-filename", image_json_text(q->backing_name, strlen(q->backing_name)));
     if (*q->backing_format)
-        json_object_set_new(o, "backing-filename-format", image_json_text(q->backing_format, strlen(q->backing_format)));
+        json_object_set_new(o, "backing-filename-format",
+                            image_json_text(q->backing_format, strlen(q->backing_format)));
     if (q->snapshots.count)
         json_object_set_new(o, "snapshots", snapshots_json(&q->snapshots));
     json_object_set_new(o, "format-specific", json_pack("{s:s, s:o}", "type", "qcow2", "data", data));
@@ -135,8 +138,9 @@ static void print(const struct told *t)
 {
     char size[32], disk[32];
 
-    printf("image:            %s\nformat:           %s\ndisk size:        %s (%llu bytes)\nspace taken:      %s\n", t->path,
-           t->format, image_size_text(t->size, size), (unsigned long long)t->size, image_size_text(t->disk_bytes, disk));
+    printf("image:            %s\nformat:           %s\ndisk size:        %s (%llu bytes)\nspace taken:      %s\n",
+           t->path, t->format, image_size_text(t->size, size), (unsigned long long)t->size,
+           image_size_text(t->disk_bytes, disk));
     if (t->qcow2.version)
         print_qcow2(&t->qcow2);
 }

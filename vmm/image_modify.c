@@ -53,8 +53,10 @@ static int resize(const struct image_args *args, struct image_job *job, struct i
     if (err)
         return err;
     if (size < image->size && !args->shrink)
-        return fail(-EINVAL, "disk '%s' would become smaller, and lose what lies past its new end; add --shrink if that "
-                    "is meant", args->words[0]);
+        return fail(-EINVAL,
+                    "disk '%s' would become smaller, and lose what lies past its new end; add --shrink if that "
+                    "is meant",
+                    args->words[0]);
     err = image_job_start(job);
     return err ? err : resize_image(job, image, size);
 }

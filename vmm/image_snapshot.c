@@ -76,7 +76,8 @@ static int run(struct image_args *args)
             continue;
         if (args->count == (verbs[i].change ? 3 : 2))
             return verbs[i].change ? change(args, &verbs[i]) : list(args);
-        fail(-EINVAL, verbs[i].change ? "snapshot %s takes an image and a name" : "snapshot %s takes an image", verbs[i].name);
+        fail(-EINVAL, verbs[i].change ? "snapshot %s takes an image and a name" : "snapshot %s takes an image",
+             verbs[i].name);
         return image_failed();
     }
     fail(-EINVAL, "snapshot '%s': it is list, create, apply or delete", args->words[0]);

@@ -58,7 +58,8 @@ static void print_help(void)
 /* "-1G", the last word of "resize", is a size and not an option. */
 static const char *negative_size(const struct image_command *command, int argc, char **argv)
 {
-    return command == &image_command_resize && argc > 1 && argv[argc - 1][0] == '-' && isdigit((unsigned char)argv[argc - 1][1])
+    return command == &image_command_resize && argc > 1 && argv[argc - 1][0] == '-' &&
+                   isdigit((unsigned char)argv[argc - 1][1])
                ? argv[argc - 1]
                : NULL;
 }
@@ -110,10 +111,8 @@ int image_failed(void)
 
 struct disk_options image_open_options(const struct image_args *args, const char *path)
 {
-    return (struct disk_options){.path = path,
-                                 .format = args->format,
-                                 .no_backing_check = args->trust_backing,
-                                 .cache = DISK_CACHE_WRITEBACK};
+    return (struct disk_options){
+        .path = path, .format = args->format, .no_backing_check = args->trust_backing, .cache = DISK_CACHE_WRITEBACK};
 }
 
 int image_begin(struct image_job *job, struct image **image, const struct disk_options *options)

@@ -31,7 +31,9 @@ static int look(struct image_copy *c, uint64_t offset, struct image_extent *e, e
         err = image_extent(c->from, offset, bytes, e);
     if (err)
         return err;
-    *kind = e->type == IMAGE_DATA ? DATA : e->type == IMAGE_ABSENT || c->starts_zeroed ? SKIP : ZERO;
+    *kind = e->type == IMAGE_DATA                         ? DATA
+            : e->type == IMAGE_ABSENT || c->starts_zeroed ? SKIP
+                                                          : ZERO;
     if (!c->differing || *kind == DATA)
         return 0;
     err = image_extent(c->to, offset, e->bytes, &behind);
@@ -66,7 +68,8 @@ static bool all_zero(const uint8_t *data, size_t bytes)
     return bytes == 0 || (data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0);
 }
 
-static enum kind kind_of(const struct image_copy *c, const struct piece *p, uint64_t at, uint64_t bytes)
+static enum kind kind_of(const struct image_copy *c, const struct piece *p, uint64_t at,
+                         uint64_t bytes)
 {
     if (c->differing)
         return memcmp(p->data + at, p->behind + at, bytes) == 0 ? SKIP
@@ -86,10 +89,12 @@ static int write_data(struct image_copy *c, uint64_t offset, uint8_t *data, uint
         return c->to->ops->write(c->to, offset, bytes, &(struct scatter){&iov, 1, 0});
     memset(data + bytes, 0, c->to->grain - bytes); /* the disk's last cluster may not be whole */
     err = c->to->ops->write_compressed(c->to, offset, data);
-    return err == -E2BIG ? c->to->ops->write(c->to, offset, bytes, &(struct scatter){&iov, 1, 0}) : err;
+    return err == -E2BIG ? c->to->ops->write(c->to, offset, bytes, &(struct scatter){&iov, 1, 0})
+                         : err;
 }
 
-static int write_run(struct image_copy *c, const struct piece *p, enum kind kind, uint64_t at, uint64_t bytes)
+static int write_run(struct image_copy *c, const struct piece *p, enum kind kind, uint64_t at,
+                     uint64_t bytes)
 {
     switch (kind) {
     case ZERO:
@@ -124,7 +129,8 @@ static int write_piece(struct image_copy *c, const struct piece *p)
 
 static int read_failed(const struct image *image, uint64_t offset, int err)
 {
-    return fail(err, "disk '%s' cannot be read at %llu: %s", image->name, (unsigned long long)offset, strerror(-err));
+    return fail(err, "disk '%s' cannot be read at %llu: %s", image->name,
+                (unsigned long long)offset, strerror(-err));
 }
 
 static int write_failed(const struct image *image, int err)

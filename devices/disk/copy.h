@@ -9,8 +9,9 @@
 struct image_copy {
     struct image *from, *to; /* `to` is as large as what is copied, or larger */
     bool top_only;           /* only what `from` has itself, not what is behind it */
-    bool differing;          /* only what differs from what is behind `to`, which nobody has written to yet */
-    bool starts_zeroed;      /* `to` reads as zeroes where nothing was written */
+    bool
+        differing; /* only what differs from what is behind `to`, which nobody has written to yet */
+    bool starts_zeroed; /* `to` reads as zeroes where nothing was written */
     bool compress;
     void (*progress)(void *opaque, uint64_t done, uint64_t all); /* NULL: nobody looks */
     void *opaque;

@@ -24,8 +24,8 @@ int image_job_open(struct image_job *job, struct image **image, const struct dis
 
 int image_job_start(struct image_job *job)
 {
-    int err =
-        io_create(&job->context.io, &job->loop, job->context.files, job->context.file_count, IO_AUTO);
+    int err = io_create(&job->context.io, &job->loop, job->context.files, job->context.file_count,
+                        IO_AUTO);
 
     return err ? fail(err, "no I/O engine: %s", strerror(-err)) : 0;
 }
@@ -87,7 +87,8 @@ int image_job_end(struct image_job *job)
     for (unsigned i = 0; i < job->count; i++)
         for (struct image *image = job->images[i]; image && context->io; image = image->backing)
             if (!image->read_only && (err = image_job_run(job, 1, image_job_sync, image)) && !first)
-                first = fail(err, "disk '%s': what was written may be lost: %s", image->name, strerror(-err));
+                first = fail(err, "disk '%s': what was written may be lost: %s", image->name,
+                             strerror(-err));
     while (job->count)
         image_destroy(job->images[--job->count]);
     io_destroy(context->io);

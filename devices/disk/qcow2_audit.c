@@ -8,9 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CHECK_BUDGET MIB(64) /* bytes of tables that are read in any case; and four times what the file really holds */
-#define PIECE        4096    /* of the refcounts */
-#define PIECES       64
+#define CHECK_BUDGET                                                                               \
+    MIB(64) /* bytes of tables that are read in any case; and four times what the file really holds */
+#define PIECE  4096 /* of the refcounts */
+#define PIECES 64
 
 /* The refcounts as they are in the file, a few pieces of them in memory. */
 struct stored {
@@ -26,7 +27,8 @@ static uint64_t stored_ref(struct stored *s, uint64_t cluster)
 {
     const struct qcow2 *q = s->c->q;
     unsigned order = q->header.refcount_order;
-    uint64_t per_block = qcow2_refs_per_block(q), size = MIN(PIECE, q->cluster_size), per_piece = (size * 8) >> order;
+    uint64_t per_block = qcow2_refs_per_block(q), size = MIN(PIECE, q->cluster_size),
+             per_piece = (size * 8) >> order;
     uint64_t index = cluster / per_block, in_block = cluster % per_block, offset;
     uint64_t block = index < q->reftable.count ? q->reftable.entries[index] : 0;
     unsigned slot;
@@ -54,8 +56,8 @@ static void compare_counts(struct qcow2_count *c, struct stored *s, struct qcow2
         if (is == right || (right == QCOW2_COUNT_MOST && is >= right))
             continue;
         qcow2_count_tell(c, "%s: cluster %llu has the refcount %llu, and %llu references",
-                         is > right ? "leak" : "corrupt", (unsigned long long)cluster, (unsigned long long)is,
-                         (unsigned long long)right);
+                         is > right ? "leak" : "corrupt", (unsigned long long)cluster,
+                         (unsigned long long)is, (unsigned long long)right);
         if (is > right)
             result->leaks++;
         else
@@ -63,14 +65,17 @@ static void compare_counts(struct qcow2_count *c, struct stored *s, struct qcow2
     }
 }
 
-static void compare_bit(struct qcow2_count *c, struct stored *s, uint64_t entry, struct qcow2_check *result)
+static void compare_bit(struct qcow2_count *c, struct stored *s, uint64_t entry,
+                        struct qcow2_check *result)
 {
     uint64_t cluster = (entry & QCOW2_OFFSET_MASK) >> c->q->cluster_bits;
 
-    if (!cluster || (entry & QCOW2_COMPRESSED) || (stored_ref(s, cluster) == 1) == ((entry & QCOW2_COPIED) != 0))
+    if (!cluster || (entry & QCOW2_COMPRESSED) ||
+        (stored_ref(s, cluster) == 1) == ((entry & QCOW2_COPIED) != 0))
         return;
     result->corruptions++;
-    qcow2_count_tell(c, "corrupt: the COPIED bit of an entry (%#llx) does not agree with the refcount",
+    qcow2_count_tell(c,
+                     "corrupt: the COPIED bit of an entry (%#llx) does not agree with the refcount",
                      (unsigned long long)entry);
 }
 
@@ -103,13 +108,15 @@ static uint64_t budget_for(const struct disk_file *file)
 {
     struct stat st;
 
-    return CHECK_BUDGET + (fstat(file->fd, &st) < 0 ? 0 : UINT64_C(4) * 512 * (uint64_t)st.st_blocks);
+    return CHECK_BUDGET +
+           (fstat(file->fd, &st) < 0 ? 0 : UINT64_C(4) * 512 * (uint64_t)st.st_blocks);
 }
 
 /* One look at the whole image. */
 static int audit(struct qcow2 *q, const char *path, bool quiet, struct qcow2_check *result)
 {
-    struct qcow2_count c = {.q = q, .file = image_file(&q->image), .path = path, .quiet = quiet, .old_counts = true};
+    struct qcow2_count c = {
+        .q = q, .file = image_file(&q->image), .path = path, .quiet = quiet, .old_counts = true};
     struct stored *s = calloc(1, sizeof(*s));
     int err;
 
@@ -117,10 +124,11 @@ static int audit(struct qcow2 *q, const char *path, bool quiet, struct qcow2_che
     err = s ? qcow2_count_all(&c) : -ENOMEM;
     if (!err) {
         s->c = &c;
-        *result = (struct qcow2_check){.corruptions = c.bad,
-                                       .total_clusters = DIV_ROUND_UP(q->header.size, q->cluster_size),
-                                       .allocated_clusters = c.allocated,
-                                       .compressed_clusters = c.compressed};
+        *result =
+            (struct qcow2_check){.corruptions = c.bad,
+                                 .total_clusters = DIV_ROUND_UP(q->header.size, q->cluster_size),
+                                 .allocated_clusters = c.allocated,
+                                 .compressed_clusters = c.compressed};
         compare_counts(&c, s, result);
         err = compare_bits(&c, s, result);
     }
@@ -135,7 +143,8 @@ static int clear_marks(struct qcow2 *q)
 {
     int err;
 
-    if (q->header.version < 3 || !(q->header.incompatible & (QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT)))
+    if (q->header.version < 3 ||
+        !(q->header.incompatible & (QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT)))
         return 0;
     q->header.incompatible &= ~(uint64_t)(QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT);
     store_be64(q->header_sector + 72, q->header.incompatible);
@@ -157,12 +166,14 @@ static int repair_now(struct qcow2 *q, const char *path)
     return err ? err : qcow2_load_reftable(q);
 }
 
-static int check_and_repair(struct qcow2 *q, const char *path, enum qcow2_repair repair, struct qcow2_check *result)
+static int check_and_repair(struct qcow2 *q, const char *path, enum qcow2_repair repair,
+                            struct qcow2_check *result)
 {
     struct qcow2_check before;
     int err = audit(q, path, false, result);
 
-    if (err || repair == QCOW2_REPAIR_NOTHING || (repair == QCOW2_REPAIR_LEAKS && result->corruptions))
+    if (err || repair == QCOW2_REPAIR_NOTHING ||
+        (repair == QCOW2_REPAIR_LEAKS && result->corruptions))
         return err;
     before = *result;
     err = disk_file_read(image_file(&q->image), 0, q->header_sector, QCOW2_SECTOR);
@@ -174,7 +185,8 @@ static int check_and_repair(struct qcow2 *q, const char *path, enum qcow2_repair
         err = audit(q, path, true, result);
     if (err)
         return err;
-    result->repaired_corruptions = before.corruptions - MIN(before.corruptions, result->corruptions);
+    result->repaired_corruptions =
+        before.corruptions - MIN(before.corruptions, result->corruptions);
     result->repaired_leaks = before.leaks - MIN(before.leaks, result->leaks);
     return 0;
 }
@@ -189,7 +201,8 @@ static int load_all(struct qcow2 *q, const char *path)
     return err;
 }
 
-int qcow2_check(struct disk_file *file, const char *path, enum qcow2_repair repair, struct qcow2_check *result)
+int qcow2_check(struct disk_file *file, const char *path, enum qcow2_repair repair,
+                struct qcow2_check *result)
 {
     char backing_name[IMAGE_MAX_NAME + 1], backing_format[16];
     struct image_context *context = calloc(1, sizeof(*context));
@@ -207,7 +220,8 @@ int qcow2_check(struct disk_file *file, const char *path, enum qcow2_repair repa
         err = check_and_repair(qcow2_of(image), path, repair, result);
         if (err)
             fail(err, "disk '%s' cannot be checked: %s", path,
-                 err == -EFBIG ? "its tables are too large for what the file holds" : strerror(-err));
+                 err == -EFBIG ? "its tables are too large for what the file holds"
+                               : strerror(-err));
     }
     image_destroy(image);
     free(context);

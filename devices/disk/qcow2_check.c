@@ -73,13 +73,15 @@ bool qcow2_is_fixed_metadata(const struct qcow2 *q, uint64_t offset, uint64_t by
                    ALIGN_UP((uint64_t)q->l1.count * 8, q->cluster_size)) ||
            touches(offset, bytes, q->header.refcount_offset,
                    (uint64_t)q->header.refcount_clusters << q->cluster_bits) ||
-           (q->snapshots.bytes && touches(offset, bytes, q->header.snapshot_offset, q->snapshots.bytes));
+           (q->snapshots.bytes &&
+            touches(offset, bytes, q->header.snapshot_offset, q->snapshots.bytes));
 }
 
 static bool in_snapshot_l1(const struct qcow2 *q, uint64_t offset, uint64_t bytes)
 {
     for (uint32_t i = 0; i < q->snapshots.count; i++)
-        if (touches(offset, bytes, q->snapshots.items[i].l1_offset, UINT64_C(8) * q->snapshots.items[i].l1_count))
+        if (touches(offset, bytes, q->snapshots.items[i].l1_offset,
+                    UINT64_C(8) * q->snapshots.items[i].l1_count))
             return true;
     return false;
 }

@@ -26,7 +26,8 @@ static int deflate_zlib(struct deflation *d)
                   .avail_out = (uInt)d->room};
     int status;
 
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -WINDOW_BITS, MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -WINDOW_BITS, MEMORY,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
         return -ENOMEM;
     status = deflate(&z, Z_FINISH);
     d->bytes = z.total_out;
@@ -56,13 +57,13 @@ static bool can_share(struct qcow2 *q)
     uint64_t refs;
 
     return q->packed_end && q->packed_at < q->packed_end &&
-           !qcow2_change_ref(q, q->packed_at >> q->cluster_bits, 0, &refs) &&
-           refs && refs < qcow2_max_ref(q->header.refcount_order);
+           !qcow2_change_ref(q, q->packed_at >> q->cluster_bits, 0, &refs) && refs &&
+           refs < qcow2_max_ref(q->header.refcount_order);
 }
 
 /*
- * A place behind the last one, or at the start of a new cluster. Each cluster counts the pieces that touch it: a new one
- * comes with that of its first.
+ * A place behind the last one, or at the start of a new cluster. Each cluster counts the pieces that touch it: a new
+ * one comes with that of its first.
  */
 static int place(struct qcow2 *q, uint64_t bytes, uint64_t *at)
 {

@@ -51,7 +51,8 @@ static void add(struct qcow2_count *c, uint64_t cluster, unsigned weight)
 
 static bool count(struct qcow2_count *c, uint64_t offset, uint64_t bytes, unsigned weight)
 {
-    uint64_t first = offset >> c->q->cluster_bits, last = (offset + bytes - 1) >> c->q->cluster_bits;
+    uint64_t first = offset >> c->q->cluster_bits,
+             last = (offset + bytes - 1) >> c->q->cluster_bits;
 
     if (!bytes)
         return true;
@@ -96,7 +97,8 @@ static int count_snapshot_l1(struct qcow2_count *c, const struct qcow2_snapshot 
 
 static int compare_clusters(const void *a, const void *b)
 {
-    uint64_t x = ((const struct qcow2_count_l2 *)a)->cluster, y = ((const struct qcow2_count_l2 *)b)->cluster;
+    uint64_t x = ((const struct qcow2_count_l2 *)a)->cluster,
+             y = ((const struct qcow2_count_l2 *)b)->cluster;
 
     return (x > y) - (x < y);
 }
@@ -104,7 +106,8 @@ static int compare_clusters(const void *a, const void *b)
 static void mark_shown(struct qcow2_count *c)
 {
     for (uint32_t i = 0; i < c->q->l1.count; i++) {
-        struct qcow2_count_l2 key = {(c->q->l1.entries[i] & QCOW2_OFFSET_MASK) >> c->q->cluster_bits, 0, false};
+        struct qcow2_count_l2 key = {
+            (c->q->l1.entries[i] & QCOW2_OFFSET_MASK) >> c->q->cluster_bits, 0, false};
         struct qcow2_count_l2 *l2 =
             key.cluster ? bsearch(&key, c->l2, c->l2_count, sizeof(key), compare_clusters) : NULL;
 
@@ -187,7 +190,8 @@ static int count_bitmap(struct qcow2_count *c, const uint8_t *entry)
     for (uint64_t at = 0; at < bytes && !err; at += 8) {
         uint64_t cluster = load_be64(table + at) & QCOW2_OFFSET_MASK;
 
-        if (cluster && (!IS_ALIGNED(cluster, c->q->cluster_size) || !count(c, cluster, c->q->cluster_size, 1)))
+        if (cluster &&
+            (!IS_ALIGNED(cluster, c->q->cluster_size) || !count(c, cluster, c->q->cluster_size, 1)))
             bad(c, "a bitmap's cluster lies where none can be", cluster);
     }
     free(table);
@@ -215,7 +219,9 @@ static int count_bitmaps(struct qcow2_count *c)
             break;
         }
         err = count_bitmap(c, directory + at);
-        at += ALIGN_UP(BITMAP_FIXED + (uint64_t)load_be16(directory + at + 18) + load_be32(directory + at + 20), 8);
+        at += ALIGN_UP(BITMAP_FIXED + (uint64_t)load_be16(directory + at + 18) +
+                           load_be32(directory + at + 20),
+                       8);
     }
     free(directory);
     return err;
@@ -248,12 +254,15 @@ static void count_fixed(struct qcow2_count *c, uint64_t offset, uint64_t bytes)
 {
     if (IS_ALIGNED(offset, c->q->cluster_size) && count(c, offset, bytes, 1))
         return;
-    bad(c, c->in_counts ? "a refcount block lies where none can be" : "a table lies where none can be", offset);
+    bad(c,
+        c->in_counts ? "a refcount block lies where none can be" : "a table lies where none can be",
+        offset);
 }
 
 static void check_alone(struct qcow2_count *c, uint64_t offset, uint64_t bytes)
 {
-    uint64_t cluster = offset >> c->q->cluster_bits, end = DIV_ROUND_UP(offset + bytes, c->q->cluster_size);
+    uint64_t cluster = offset >> c->q->cluster_bits,
+             end = DIV_ROUND_UP(offset + bytes, c->q->cluster_size);
 
     for (; bytes && cluster < end && end <= c->clusters; cluster++)
         if (c->refs[cluster] != 1)
@@ -264,7 +273,8 @@ static void check_l2s_alone(struct qcow2_count *c)
 {
     for (size_t i = 0; i < c->l2_count; i++)
         if (c->refs[c->l2[i].cluster] != c->l2[i].weight)
-            bad(c, "an L2 table shares its cluster with something else", c->l2[i].cluster << c->q->cluster_bits);
+            bad(c, "an L2 table shares its cluster with something else",
+                c->l2[i].cluster << c->q->cluster_bits);
 }
 
 static int count_in_order(struct qcow2_count *c)

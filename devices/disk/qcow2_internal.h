@@ -147,7 +147,7 @@ struct qcow2 {
     uint64_t release_after;
     uint8_t *filter; /* bits: clusters that may be L2 tables or refcount blocks */
     uint64_t filter_mask;
-    uint64_t packed_at, packed_end; /* where the next compressed cluster goes, and the end of what is allocated for it */
+    uint64_t packed_at, packed_end; /* where the next compressed cluster goes, and how far there is room */
     bool corrupt;
     struct qcow2_inflated *inflated[QCOW2_INFLATED];
     struct fiber_list inflated_waiters;

@@ -115,7 +115,7 @@ int qcow2_extent(struct image *image, uint64_t offset, uint64_t bytes, struct im
     if (err)
         return err;
     e->bytes = m.bytes;
-    e->type = m.type == QCOW2_TYPE_ABSENT                                ? IMAGE_ABSENT
+    e->type = m.type == QCOW2_TYPE_ABSENT                                   ? IMAGE_ABSENT
               : m.type == QCOW2_TYPE_ZERO || m.type == QCOW2_TYPE_ZERO_HELD ? IMAGE_ZERO
                                                                             : IMAGE_DATA;
     return 0;

@@ -9,8 +9,8 @@
 
 /*
  * Refcounts written anew: for an image whose writer kept them in memory ("lazy refcounts") or was amid a snapshot and
- * died, and for one that a check found wrong. They go behind the end of the file, then the COPIED bits are made to agree,
- * and at last the header's pointer moves. Until then the image is what it was.
+ * died, and for one that a check found wrong. They go behind the end of the file, then the COPIED bits are made to
+ * agree, and at last the header's pointer moves. Until then the image is what it was.
  */
 
 #define OPEN_BUDGET MIB(256) /* bytes of tables that are read when an image is opened */
@@ -54,7 +54,8 @@ static int write_blocks(struct qcow2_count *c, const struct plan *p)
                 return -EOVERFLOW;
             qcow2_store_ref(p->buffer, n - b * per_block, order, refs);
         }
-        err = disk_file_write(c->file, (p->first + b) << q->cluster_bits, p->buffer, q->cluster_size);
+        err =
+            disk_file_write(c->file, (p->first + b) << q->cluster_bits, p->buffer, q->cluster_size);
     }
     return err;
 }
@@ -69,7 +70,8 @@ static int write_table(struct qcow2_count *c, const struct plan *p)
         memset(p->buffer, 0, q->cluster_size);
         for (uint64_t e = 0; e < q->cluster_size / 8 && b < p->blocks; e++, b++)
             store_be64(p->buffer + 8 * e, (p->first + b) << q->cluster_bits);
-        err = disk_file_write(c->file, (p->first + p->blocks + t) << q->cluster_bits, p->buffer, q->cluster_size);
+        err = disk_file_write(c->file, (p->first + p->blocks + t) << q->cluster_bits, p->buffer,
+                              q->cluster_size);
     }
     return err ? err : disk_file_sync(c->file);
 }

@@ -52,7 +52,9 @@ static int locked(struct qcow2 *q, int (*fn)(struct qcow2 *q, uint64_t size), ui
 static int grow(struct qcow2 *q, uint64_t size)
 {
     struct image *image = &q->image;
-    uint64_t old = image->size, backed = image->backing ? MIN(size, ALIGN_UP(image->backing->size, q->cluster_size)) : 0;
+    uint64_t old = image->size,
+             backed =
+                 image->backing ? MIN(size, ALIGN_UP(image->backing->size, q->cluster_size)) : 0;
     uint64_t zero_end = MIN(size, MAX(ALIGN_UP(old, q->cluster_size), backed));
     int err = locked(q, extend_l1, size);
 
@@ -80,8 +82,11 @@ static int check_snapshots(const struct qcow2 *q)
 {
     for (uint32_t i = 0; i < q->snapshots.count; i++)
         if (!q->snapshots.items[i].size)
-            return fail(-ENOTSUP, "disk '%s' has snapshots that do not say their size, as of version 2; delete them, or "
-                        "copy the disk with minivm image convert", q->image.name);
+            return fail(-ENOTSUP,
+                        "disk '%s' has snapshots that do not say their size, as of version 2; "
+                        "delete them, or "
+                        "copy the disk with minivm image convert",
+                        q->image.name);
     return 0;
 }
 
@@ -95,8 +100,8 @@ int qcow2_resize(struct image *image, uint64_t size)
     if (!IS_ALIGNED(size, DISK_SECTOR))
         return fail(-EINVAL, "a disk's size is a multiple of %d bytes", DISK_SECTOR);
     if (size > INT64_MAX || qcow2_l1_needed(q, size) > QCOW2_MAX_L1_BYTES / 8)
-        return fail(-EFBIG, "disk '%s' cannot become that large with clusters of %llu bytes", image->name,
-                    (unsigned long long)q->cluster_size);
+        return fail(-EFBIG, "disk '%s' cannot become that large with clusters of %llu bytes",
+                    image->name, (unsigned long long)q->cluster_size);
     err = size >= image->size ? grow(q, size) : shrink(q, size);
     return err ? fail(err, "disk '%s' cannot be resized: %s", image->name, strerror(-err)) : 0;
 }

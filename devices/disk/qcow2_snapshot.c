@@ -38,7 +38,8 @@ static int write_run(struct qcow2 *q, const void *data, uint64_t bytes, uint64_t
 }
 
 /* Another snapshot table: written, shown by the header, known to q; the old one's place is freed. */
-static int switch_snapshots(struct qcow2 *q, const struct qcow2_snapshot *without, const struct qcow2_snapshot *with)
+static int switch_snapshots(struct qcow2 *q, const struct qcow2_snapshot *without,
+                            const struct qcow2_snapshot *with)
 {
     uint64_t old = q->header.snapshot_offset, old_bytes = q->snapshots.bytes, bytes, host = 0;
     uint32_t count = q->snapshots.count + (with != NULL) - (without != NULL);
@@ -89,10 +90,14 @@ static int end(struct qcow2 *q, int err, const char *what)
         err = qcow2_set_dirty(q, false);
     fiber_lock_release(&q->image.context->fibers, &q->lock);
     if (overflow && !err)
-        return fail(-EOVERFLOW, "disk '%s' has refcounts of %u bits, too narrow for another snapshot; copy it with "
-                    "minivm image convert", q->image.name, 1u << q->header.refcount_order);
-    return err ? fail(err, "disk '%s': %s failed: %s; check it with minivm image check", q->image.name, what,
-                      strerror(-err)) : 0;
+        return fail(
+            -EOVERFLOW,
+            "disk '%s' has refcounts of %u bits, too narrow for another snapshot; copy it with "
+            "minivm image convert",
+            q->image.name, 1u << q->header.refcount_order);
+    return err ? fail(err, "disk '%s': %s failed: %s; check it with minivm image check",
+                      q->image.name, what, strerror(-err))
+               : 0;
 }
 
 static int create_locked(struct qcow2 *q, const char *name)
@@ -124,11 +129,12 @@ int qcow2_snapshot_create(struct image *image, const char *name)
     if (!*name || strlen(name) > QCOW2_MAX_SNAPSHOT_NAME)
         return fail(-EINVAL, "a snapshot's name has 1 to %d bytes", QCOW2_MAX_SNAPSHOT_NAME);
     if (qcow2_snapshot_find(&q->snapshots, name))
-        return fail(-EEXIST, "disk '%s' has a snapshot '%s' already; delete it, or choose another name", image->name,
-                    name);
+        return fail(-EEXIST,
+                    "disk '%s' has a snapshot '%s' already; delete it, or choose another name",
+                    image->name, name);
     if (q->snapshots.count >= QCOW2_MAX_SNAPSHOTS)
-        return fail(-EFBIG, "disk '%s' has %d snapshots, and may not have more; delete some", image->name,
-                    QCOW2_MAX_SNAPSHOTS);
+        return fail(-EFBIG, "disk '%s' has %d snapshots, and may not have more; delete some",
+                    image->name, QCOW2_MAX_SNAPSHOTS);
     err = begin(q);
     if (!err)
         err = create_locked(q, name);
@@ -139,16 +145,21 @@ static int find(struct qcow2 *q, const char *name, const struct qcow2_snapshot *
 {
     *s = qcow2_snapshot_find(&q->snapshots, name);
     if (!*s)
-        return fail(-ENOENT, "disk '%s' has no snapshot '%s'; minivm image snapshot list shows those it has",
+        return fail(-ENOENT,
+                    "disk '%s' has no snapshot '%s'; minivm image snapshot list shows those it has",
                     q->image.name, name);
     if (!qcow2_snapshot_l1_plausible(q, *s))
-        return fail(-EINVAL, "disk '%s': the L1 table of its snapshot '%s' lies where none can be; check the disk with "
-                    "minivm image check", q->image.name, name);
+        return fail(-EINVAL,
+                    "disk '%s': the L1 table of its snapshot '%s' lies where none can be; check "
+                    "the disk with "
+                    "minivm image check",
+                    q->image.name, name);
     return 0;
 }
 
 /* The snapshot's L1 table, long enough for the disk as it was then. */
-static int load_l1(struct qcow2 *q, const struct qcow2_snapshot *s, uint64_t size, struct qcow2_table *l1)
+static int load_l1(struct qcow2 *q, const struct qcow2_snapshot *s, uint64_t size,
+                   struct qcow2_table *l1)
 {
     uint32_t needed = (uint32_t)qcow2_l1_needed(q, size);
     struct qcow2_table as_is;
@@ -167,7 +178,8 @@ int qcow2_switch_l1(struct qcow2 *q, struct qcow2_table *l1, uint64_t size)
 
     l1->offset = 0;
     if (l1->count)
-        err = qcow2_allocate_run(q, DIV_ROUND_UP(UINT64_C(8) * l1->count, q->cluster_size), &l1->offset);
+        err = qcow2_allocate_run(q, DIV_ROUND_UP(UINT64_C(8) * l1->count, q->cluster_size),
+                                 &l1->offset);
     else
         err = 0;
     memset(l1->dirty, 1, DIV_ROUND_UP(l1->count, QCOW2_SECTOR / 8));
@@ -222,7 +234,8 @@ int qcow2_snapshot_apply(struct image *image, const char *name)
         return err;
     size = s->size ? s->size : q->header.size;
     if (qcow2_l1_needed(q, size) > QCOW2_MAX_L1_BYTES / 8)
-        return fail(-EINVAL, "disk '%s': its snapshot '%s' has an impossible size", image->name, name);
+        return fail(-EINVAL, "disk '%s': its snapshot '%s' has an impossible size", image->name,
+                    name);
     err = begin(q);
     if (!err)
         err = apply_locked(q, s, size);
@@ -276,10 +289,12 @@ int qcow2_show_snapshot(struct image *image, const char *name)
         return err;
     size = s->size ? ALIGN_DOWN(s->size, DISK_SECTOR) : image->size;
     if (qcow2_l1_needed(q, size) > QCOW2_MAX_L1_BYTES / 8)
-        return fail(-EINVAL, "disk '%s': its snapshot '%s' has an impossible size", image->name, name);
+        return fail(-EINVAL, "disk '%s': its snapshot '%s' has an impossible size", image->name,
+                    name);
     err = load_l1(q, s, size, &l1);
     if (err)
-        return fail(err, "disk '%s': its snapshot '%s' cannot be read: %s", image->name, name, strerror(-err));
+        return fail(err, "disk '%s': its snapshot '%s' cannot be read: %s", image->name, name,
+                    strerror(-err));
     qcow2_table_free(&q->l1);
     q->l1 = l1;
     image->size = size;

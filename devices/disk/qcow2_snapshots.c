@@ -48,19 +48,22 @@ static uint32_t parse_entry(const uint8_t *b, uint64_t left, struct qcow2_snapsh
 static int parse_table(struct qcow2_snapshots *list, uint32_t count, const char *path)
 {
     for (; list->count < count; list->count++) {
-        uint32_t bytes = parse_entry(list->table + list->bytes, QCOW2_MAX_SNAPSHOT_DIR - list->bytes,
-                                     &list->items[list->count]);
+        uint32_t bytes =
+            parse_entry(list->table + list->bytes, QCOW2_MAX_SNAPSHOT_DIR - list->bytes,
+                        &list->items[list->count]);
 
         if (!bytes)
-            return fail(-EINVAL, "disk '%s' has a snapshot table larger than 4 MiB, or a broken one; "
-                        "copy the disk with minivm image convert", path);
+            return fail(-EINVAL,
+                        "disk '%s' has a snapshot table larger than 4 MiB, or a broken one; "
+                        "copy the disk with minivm image convert",
+                        path);
         list->bytes += bytes;
     }
     return 0;
 }
 
-int qcow2_snapshots_load(struct qcow2_snapshots *list, const struct disk_file *file, const struct qcow2_header *h,
-                         const char *path)
+int qcow2_snapshots_load(struct qcow2_snapshots *list, const struct disk_file *file,
+                         const struct qcow2_header *h, const char *path)
 {
     int err;
 
@@ -92,7 +95,8 @@ static bool same(const char *text, uint16_t bytes, const char *name)
     return strlen(name) == bytes && memcmp(text, name, bytes) == 0;
 }
 
-const struct qcow2_snapshot *qcow2_snapshot_find(const struct qcow2_snapshots *list, const char *name)
+const struct qcow2_snapshot *qcow2_snapshot_find(const struct qcow2_snapshots *list,
+                                                 const char *name)
 {
     for (uint32_t i = 0; i < list->count; i++)
         if (same(list->items[i].id, list->items[i].id_bytes, name))
@@ -107,8 +111,9 @@ bool qcow2_snapshot_l1_plausible(const struct qcow2 *q, const struct qcow2_snaps
 {
     uint64_t bytes = UINT64_C(8) * s->l1_count, file = image_file(&q->image)->size;
 
-    return bytes <= QCOW2_MAX_L1_BYTES && (!bytes || s->l1_offset) && IS_ALIGNED(s->l1_offset, q->cluster_size) &&
-           bytes <= file && s->l1_offset <= file - bytes;
+    return bytes <= QCOW2_MAX_L1_BYTES && (!bytes || s->l1_offset) &&
+           IS_ALIGNED(s->l1_offset, q->cluster_size) && bytes <= file &&
+           s->l1_offset <= file - bytes;
 }
 
 /* The number after the highest that is in use. */
@@ -151,7 +156,9 @@ int qcow2_snapshots_encode(const struct qcow2_snapshots *list, const struct qcow
     store_be16(b + 14, with->name_bytes);
     store_be32(b + 16, with->date_sec);
     store_be32(b + 20, with->date_nsec);
-    store_be32(b + 36, 24); /* extra: bytes of machine state (none), of the disk, count of instructions (none) */
+    store_be32(
+        b + 36,
+        24); /* extra: bytes of machine state (none), of the disk, count of instructions (none) */
     store_be64(b + FIXED + 8, with->size);
     store_be64(b + FIXED + 16, UINT64_MAX);
     memcpy(b + FIXED + 24, id, strlen(id));

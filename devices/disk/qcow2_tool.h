@@ -18,7 +18,7 @@ struct qcow2_snapshot {
     uint32_t entry_bytes;
     uint64_t l1_offset; /* of its L1 table: in the file, not checked */
     uint32_t l1_count;
-    uint64_t size;    /* of the disk, bytes; 0: that of the image (version 2 does not say) */
+    uint64_t size;     /* of the disk, bytes; 0: that of the image (version 2 does not say) */
     uint64_t vm_bytes; /* of the machine's state */
     uint64_t vm_clock; /* ns */
     uint64_t icount;   /* instructions so far; UINT64_MAX: not known */
@@ -36,7 +36,8 @@ struct qcow2_snapshots {
 
 void qcow2_snapshots_free(struct qcow2_snapshots *list);
 /* By id, or else by name; NULL: there is none. */
-const struct qcow2_snapshot *qcow2_snapshot_find(const struct qcow2_snapshots *list, const char *name);
+const struct qcow2_snapshot *qcow2_snapshot_find(const struct qcow2_snapshots *list,
+                                                 const char *name);
 
 /* What an image says about itself. Nothing but its header and its snapshot table is read, no other file is opened. */
 struct qcow2_info {
@@ -62,11 +63,12 @@ struct qcow2_check {
     uint64_t image_end;                                               /* bytes of the file in use */
 };
 
-int qcow2_check(struct disk_file *file, const char *path, enum qcow2_repair repair, struct qcow2_check *result);
+int qcow2_check(struct disk_file *file, const char *path, enum qcow2_repair repair,
+                struct qcow2_check *result);
 
 /*
- * In a fiber, with nothing else in flight. An image of version 3 has the dirty bit meanwhile, so that the next to open it
- * after a crash counts its references anew; with version 2 there may be wrong COPIED bits then, as with qemu-img.
+ * In a fiber, with nothing else in flight. An image of version 3 has the dirty bit meanwhile, so that the next to open
+ * it after a crash counts its references anew; with version 2 there may be wrong COPIED bits then, as with qemu-img.
  */
 int qcow2_snapshot_create(struct image *image, const char *name);
 int qcow2_snapshot_apply(struct image *image, const char *name);

@@ -1,4 +1,4 @@
-/* qcow2_walk.c - everything that an L1 table refers to, counted up or down; and COPIED bits that agree with the counts. */
+/* qcow2_walk.c - what an L1 table refers to, counted up or down; and COPIED bits that agree with the counts. */
 #include "devices/disk/qcow2_internal.h"
 
 #include <errno.h>
@@ -153,7 +153,8 @@ int qcow2_right_bits(struct qcow2 *q)
     for (uint32_t i = 0; i < q->l1.count && !err; i++) {
         uint64_t entry = q->l1.entries[i], table = entry & QCOW2_OFFSET_MASK;
 
-        for (uint64_t at = 0; table && at < q->cluster_size && !err; at += UINT64_C(1) << q->cache.bits) {
+        for (uint64_t at = 0; table && at < q->cluster_size && !err;
+             at += UINT64_C(1) << q->cache.bits) {
             struct qcow2_slice *slice;
 
             err = qcow2_cache_get(q, table + at, QCOW2_L2, &slice);

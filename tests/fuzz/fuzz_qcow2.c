@@ -1,8 +1,9 @@
 /*
  * A qcow2 image, opened and used for a while, looked at, checked, repaired, and changed as tools do it.
  *
- * Input: a whole image, which begins with the magic number; or changes to a valid image: one byte that chooses the image; then groups of a kind, a place and a value: change a byte, change an entry of
- * a table (by the place of the table and an offset in clusters, so that hits are likely), or perform a request.
+ * Input: a whole image, which begins with the magic number; or changes to a valid one: one byte that chooses the image;
+ * then groups of a kind, a place and a value: change a byte, change an entry of a table (by the place of the table and
+ * an offset in clusters, so that hits are likely), or perform a request.
  */
 #include "base/bytes.h"
 #include "base/log.h"
@@ -58,15 +59,13 @@ static int open_disk(struct disk **disk, int fd, bool read_only)
     char path[64];
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return disk_open(
-        disk, &loop,
-        &(struct disk_options){
-            .path = path,
-            .format = "qcow2",
-            .read_only = read_only,
-            .no_lock = true,
-            .ignore_backing = true,
-            .cache = DISK_CACHE_UNSAFE});
+    return disk_open(disk, &loop,
+                     &(struct disk_options){.path = path,
+                                            .format = "qcow2",
+                                            .read_only = read_only,
+                                            .no_lock = true,
+                                            .ignore_backing = true,
+                                            .cache = DISK_CACHE_UNSAFE});
 }
 
 /* The images with something in them, made once. */
@@ -174,8 +173,8 @@ static void check_image(int fd, enum qcow2_repair repair)
 
     if (!qcow2_get_info(&file, "fuzz", &info))
         qcow2_snapshots_free(&info.snapshots);
-    if (qcow2_check(&file, "fuzz", QCOW2_REPAIR_NOTHING, &before) || repair == QCOW2_REPAIR_NOTHING ||
-        qcow2_check(&file, "fuzz", repair, &after))
+    if (qcow2_check(&file, "fuzz", QCOW2_REPAIR_NOTHING, &before) ||
+        repair == QCOW2_REPAIR_NOTHING || qcow2_check(&file, "fuzz", repair, &after))
         return;
     if (after.corruptions > before.corruptions)
         abort();
@@ -183,7 +182,8 @@ static void check_image(int fd, enum qcow2_repair repair)
 
 static int whole_image(const uint8_t *data, size_t size)
 {
-    static const uint8_t script[] = {0, 0, 0, 16, 0, 1, 8, 0, 40, 0, 3, 0, 1, 200, 0, 4, 4, 0, 2, 0, 1, 0, 16, 99, 0, 2};
+    static const uint8_t script[] = {0,   0, 0, 16, 0, 1, 8, 0, 40, 0,  3,  0, 1,
+                                     200, 0, 4, 4,  0, 2, 0, 1, 0,  16, 99, 0, 2};
 
     for (unsigned i = 0; i < 3; i++) {
         int fd = memfd_create("image", 0);

@@ -16,7 +16,8 @@ struct write_log {
 /* Until io_set_fault() is called again, or the engine is destroyed. */
 void write_log_start(struct write_log *log, struct io *io);
 /* Bring the file from what it was at the start to what it may be when power is lost at `moment`. */
-void write_log_replay(const struct write_log *log, const char *path, unsigned moment, unsigned seed);
+void write_log_replay(const struct write_log *log, const char *path, unsigned moment,
+                      unsigned seed);
 void write_log_free(struct write_log *log);
 
 #endif

@@ -404,7 +404,8 @@ static void use_as_tools_do(void)
         if (repair)
             break;
         image_job_init(&job);
-        if (!image_job_open(&job, &image, &(struct disk_options){.path = path, .format = "qcow2"}) &&
+        if (!image_job_open(&job, &image,
+                            &(struct disk_options){.path = path, .format = "qcow2"}) &&
             !image_job_start(&job))
             image_job_run(&job, 1, change_fiber, image);
         image_job_end(&job);
@@ -450,7 +451,7 @@ static void test_largest_tables(void **state UNUSED)
     }
 }
 
-/* As many snapshots as there may be, all with the largest L1 table, in one place; the dirty bit asks to count it all. */
+/* As many snapshots as there may be, all with the largest L1 table, in one place; the dirty bit asks to count all. */
 static void test_most_snapshots(void **state UNUSED)
 {
     for (unsigned i = 0; i < 3; i++) {
@@ -527,9 +528,11 @@ static void mutate(unsigned *seed, uint64_t size)
         if (kind % 3 == 0)
             put(at, 1, (uint64_t)rand_r(seed));
         else if (kind % 3 == 1)
-            put(ALIGN_DOWN(at, 8), 8, (uint64_t)(rand_r(seed) % 20) << 12 | (uint64_t)(rand_r(seed) & 0xc0) << 56);
+            put(ALIGN_DOWN(at, 8), 8,
+                (uint64_t)(rand_r(seed) % 20) << 12 | (uint64_t)(rand_r(seed) & 0xc0) << 56);
         else
-            put(ALIGN_DOWN((uint64_t)rand_r(seed) % 112, 4), 4, (uint64_t)rand_r(seed) >> (rand_r(seed) % 32));
+            put(ALIGN_DOWN((uint64_t)rand_r(seed) % 112, 4), 4,
+                (uint64_t)rand_r(seed) >> (rand_r(seed) % 32));
     }
 }
 
@@ -541,10 +544,12 @@ static void test_mutated(void **state UNUSED)
 
     snprintf(good, sizeof(good), "%s/good.qcow2", dir);
     create_used();
-    assert_int_equal(test_command("qemu-img snapshot -c one %s && qemu-io -c 'write 0 8k' %s && qemu-img convert -c "
-                                  "-O qcow2 -o cluster_size=4k %s %s && qemu-img snapshot -c two %s && cp %s %s",
-                                  path, path, path, good, good, path, good),
-                     0);
+    assert_int_equal(
+        test_command(
+            "qemu-img snapshot -c one %s && qemu-io -c 'write 0 8k' %s && qemu-img convert -c "
+            "-O qcow2 -o cluster_size=4k %s %s && qemu-img snapshot -c two %s && cp %s %s",
+            path, path, path, good, good, path, good),
+        0);
     for (unsigned round = 0; round < rounds; round++) {
         unsigned seed = round;
 
@@ -602,13 +607,20 @@ static int teardown(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_headers),    cmocka_unit_test(test_feature_names),
-        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_bad_l1),
-        cmocka_unit_test(test_bad_l2),         cmocka_unit_test(test_bad_compressed),
-        cmocka_unit_test(test_bad_refcounts),  cmocka_unit_test(test_backing_names),
-        cmocka_unit_test(test_largest_tables), cmocka_unit_test(test_many_layers),
-        cmocka_unit_test(test_most_snapshots), cmocka_unit_test(test_overlapping_tables),
-        cmocka_unit_test(test_data_over_snapshot_l1), cmocka_unit_test(test_bad_snapshot_tables),
+        cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_feature_names),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_bad_l1),
+        cmocka_unit_test(test_bad_l2),
+        cmocka_unit_test(test_bad_compressed),
+        cmocka_unit_test(test_bad_refcounts),
+        cmocka_unit_test(test_backing_names),
+        cmocka_unit_test(test_largest_tables),
+        cmocka_unit_test(test_many_layers),
+        cmocka_unit_test(test_most_snapshots),
+        cmocka_unit_test(test_overlapping_tables),
+        cmocka_unit_test(test_data_over_snapshot_l1),
+        cmocka_unit_test(test_bad_snapshot_tables),
         cmocka_unit_test(test_mutated),
     };
 

@@ -263,8 +263,11 @@ static void test_discard_ignored(void **state UNUSED)
     assert_int_equal(disk_do(&loop, disk, DISK_ZERO, MIB(2), NULL, MIB(2)), 0);
     assert_int_equal(disk_close(disk), 0);
     check_image(path, false);
-    assert_int_equal(test_command("test $(du -k %s | cut -f1) -ge 4096 && qemu-io -f qcow2 -c 'read -P 1 0 2M' "
-                                  "-c 'read -P 0 2M 2M' %s | grep -qv failed", path, path), 0);
+    assert_int_equal(
+        test_command("test $(du -k %s | cut -f1) -ge 4096 && qemu-io -f qcow2 -c 'read -P 1 0 2M' "
+                     "-c 'read -P 0 2M 2M' %s | grep -qv failed",
+                     path, path),
+        0);
     free(data);
 }
 
@@ -465,13 +468,19 @@ static int teardown(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cluster_sizes),   cmocka_unit_test(test_compressed),
-        cmocka_unit_test(test_backing),         cmocka_unit_test(test_internal_snapshots),
-        cmocka_unit_test(test_overlay_is_lost), cmocka_unit_test(test_refcount_growth),
-        cmocka_unit_test(test_discard_frees),   cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_discard_ignored), cmocka_unit_test(test_power_failure),
+        cmocka_unit_test(test_cluster_sizes),
+        cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_backing),
+        cmocka_unit_test(test_internal_snapshots),
+        cmocka_unit_test(test_overlay_is_lost),
+        cmocka_unit_test(test_refcount_growth),
+        cmocka_unit_test(test_discard_frees),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_discard_ignored),
+        cmocka_unit_test(test_power_failure),
         cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_create),          cmocka_unit_test(test_dirty_image_is_repaired),
+        cmocka_unit_test(test_create),
+        cmocka_unit_test(test_dirty_image_is_repaired),
     };
 
     return cmocka_run_group_tests_name("disk_qcow2", tests, setup, teardown);

@@ -63,7 +63,8 @@ static struct disk *open_disk(void)
 {
     struct disk *disk = NULL;
 
-    if (disk_open(&disk, &loop, &(struct disk_options){.path = path, .cache = DISK_CACHE_WRITEBACK}))
+    if (disk_open(&disk, &loop,
+                  &(struct disk_options){.path = path, .cache = DISK_CACHE_WRITEBACK}))
         fail_msg("%s", fail_text());
     return disk;
 }
@@ -90,7 +91,8 @@ static int change_with(struct change c, int (*fault)(void *opaque, struct io_op 
     int err;
 
     assert_int_equal(image_job_init(&job), 0);
-    err = image_job_open(&job, &c.image, &(struct disk_options){.path = path, .cache = DISK_CACHE_WRITEBACK});
+    err = image_job_open(&job, &c.image,
+                         &(struct disk_options){.path = path, .cache = DISK_CACHE_WRITEBACK});
     if (!err)
         err = image_job_start(&job);
     if (!err && fault)
@@ -118,7 +120,8 @@ static void check_image(bool leaks_allowed)
 
     if (status != 0 && !(status == 3 && leaks_allowed))
         fail_msg("qemu-img check says %d: %s", status, test_output());
-    assert_int_equal(disk_file_open(&file, AT_FDCWD, path, path, false, true, DISK_CACHE_WRITEBACK), 0);
+    assert_int_equal(disk_file_open(&file, AT_FDCWD, path, path, false, true, DISK_CACHE_WRITEBACK),
+                     0);
     assert_int_equal(qcow2_check(&file, path, QCOW2_REPAIR_NOTHING, &ours), 0);
     disk_file_close(&file);
     assert_int_equal(ours.corruptions, 0);
@@ -140,10 +143,12 @@ static void put_raw(const char *name, const void *data, uint64_t size)
 static void check_content(const void *data, uint64_t size, const char *snapshot)
 {
     put_raw("model.raw", data, size);
-    if (test_command(snapshot ? "cd %s && qemu-img convert -f qcow2 -O raw -l snapshot.name=%s %s there.raw && "
-                                "cmp -n $(stat -c %%s model.raw) model.raw there.raw"
-                              : "cd %s && : %s && qemu-img compare -f raw -F qcow2 model.raw %s",
-                     dir, snapshot ? snapshot : "", path))
+    if (test_command(
+            snapshot
+                ? "cd %s && qemu-img convert -f qcow2 -O raw -l snapshot.name=%s %s there.raw && "
+                  "cmp -n $(stat -c %%s model.raw) model.raw there.raw"
+                : "cd %s && : %s && qemu-img compare -f raw -F qcow2 model.raw %s",
+            dir, snapshot ? snapshot : "", path))
         fail_msg("%s", test_output());
 }
 
@@ -285,7 +290,8 @@ static void check_after(unsigned which, const uint8_t *one, const uint8_t *now, 
 
     read_all(data, size);
     if (memcmp(data, now, size) && !(changes[which].applies && !memcmp(data, one, size)))
-        fail_msg("change %u: the disk shows neither what it did before nor what it was to show", which);
+        fail_msg("change %u: the disk shows neither what it did before nor what it was to show",
+                 which);
     check_image(true);
     free(data);
 }
@@ -384,7 +390,8 @@ static unsigned write_numbers(struct write_log *log, struct acknowledged *flushe
         assert_int_equal(disk_do(&loop, disk, DISK_WRITE, which * KIB(16), block, 4096), 0);
         now[which] = n;
         if (n % 3 == 0)
-            assert_int_equal(disk_do(&loop, disk, DISK_DISCARD, which * KIB(16) + KIB(8), NULL, KIB(8)), 0);
+            assert_int_equal(
+                disk_do(&loop, disk, DISK_DISCARD, which * KIB(16) + KIB(8), NULL, KIB(8)), 0);
         if (n % 5)
             continue;
         assert_int_equal(disk_do(&loop, disk, DISK_FLUSH, 0, NULL, 0), 0);
@@ -406,8 +413,8 @@ static void check_numbers(const uint64_t *least)
         assert_int_equal(disk_do(&loop, disk, DISK_READ, i * KIB(16), block, 4096), 0);
         for (unsigned s = 0; s < 512; s += 64)
             if (block[s] < least[i])
-                fail_msg("block %u holds write %lu, and %lu was flushed", i, (unsigned long)block[s],
-                         (unsigned long)least[i]);
+                fail_msg("block %u holds write %lu, and %lu was flushed", i,
+                         (unsigned long)block[s], (unsigned long)least[i]);
     }
     assert_int_equal(disk_close(disk), 0);
 }
