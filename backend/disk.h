@@ -56,6 +56,8 @@ struct disk_options {
     bool read_only;
     bool snapshot; /* writes go to an unnamed temporary overlay and are lost */
     bool no_backing_check; /* backing files may lie outside the directory of the image that names them */
+    bool ignore_discard;   /* discards do nothing, zeroes stay allocated */
+    bool ignore_backing;   /* do not open backing files: zeroes show in their place */
     bool no_lock;          /* somebody else holds the image's lock for us */
     unsigned queues;       /* of the device in front, for whoever makes it; 0: one for each CPU */
     enum { DISK_CACHE_NONE, DISK_CACHE_WRITEBACK, DISK_CACHE_UNSAFE } cache;

@@ -157,6 +157,7 @@ static int set_disk_bus(struct config_drive *drive, const char *bus)
 static int disk_suboption(void *opaque, const char *key, const char *value)
 {
     static const char *const caches[] = {"none", "writeback", "unsafe", NULL};
+    static const char *const discards[] = {"unmap", "ignore", NULL};
     struct new_disk *new_disk = opaque;
     struct disk_options *disk = new_disk->disk;
     int chosen = 0, err;
@@ -187,9 +188,15 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         if (err)
             return fail_prefix(err, "cache");
         disk->cache = chosen;
+    } else if (strcmp(key, "discard") == 0 && value) {
+        err = choose(value, discards, &chosen);
+        if (err)
+            return fail_prefix(err, "discard");
+        disk->ignore_discard = chosen;
     } else {
         return fail(-EINVAL, "unknown part '%s'; a disk is PATH[,format=raw|qcow2][,readonly=on][,snapshot=on]"
-                             "[,cache=none|writeback|unsafe][,backing=any][,bus=virtio|ide][,serial=TEXT][,queues=N]",
+                             "[,cache=none|writeback|unsafe][,discard=unmap|ignore][,backing=any]"
+                             "[,bus=virtio|ide][,serial=TEXT][,queues=N]",
                     key);
     }
     return 0;
@@ -485,7 +492,7 @@ static const struct option_def run_options[] = {
     {"rtc", "utc|localtime", "what the real-time clock shows (default utc; Windows wants localtime)", set_rtc},
     {"watchdog", "reset|poweroff|destroy|pause|none", "a watchdog timer, and what follows when nobody feeds it",
      set_watchdog},
-    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, backing=any, bus=, serial=, queues=", add_disk},
+    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, discard=, backing=any, bus=, serial=, queues=", add_disk},
     {"cdrom", "ISO|none", "a CD-ROM drive with this image in it, or empty; repeatable", add_cdrom},
     {"boot", "disk|cdrom|network[,...]", "what firmware tries, in order (default disk,cdrom)", set_boot},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},

@@ -4,6 +4,7 @@
 #include "base/options.h"
 #include "vmm/accel.h"
 #include "vmm/config.h"
+#include "vmm/image.h"
 #include "vmm/nested.h"
 #include "vmm/run.h"
 
@@ -40,6 +41,7 @@ static const struct command {
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
 } commands[] = {
     {"run", "boot a machine", command_run},
+    {"image", "make, check, copy and change disk images", image_main},
     {"doctor", "say what this computer has of what machines need", doctor_main},
 };
 

@@ -34,6 +34,7 @@ struct layered {
     unsigned idle_count, exclusive_count;
     struct fiber_list waiting; /* for another job to finish */
     bool settling;
+    bool ignore_discard;
     int lost; /* the first error of a write-back */
 };
 
@@ -125,8 +126,9 @@ static bool must_wait(const struct job *job)
     return false;
 }
 
-static int perform(struct image *top, const struct disk_request *r)
+static int perform(struct layered *d, const struct disk_request *r)
 {
+    struct image *top = d->top;
     struct scatter data = {r->iov, r->iov_count, 0};
 
     switch (r->op) {
@@ -137,9 +139,9 @@ static int perform(struct image *top, const struct disk_request *r)
     case DISK_FLUSH:
         return top->read_only ? 0 : top->ops->flush(top);
     case DISK_DISCARD:
-        return top->ops->discard(top, r->offset, r->bytes);
+        return d->ignore_discard ? 0 : top->ops->discard(top, r->offset, r->bytes);
     case DISK_ZERO:
-        return top->ops->zero(top, r->offset, r->bytes, r->unmap);
+        return top->ops->zero(top, r->offset, r->bytes, r->unmap && !d->ignore_discard);
     }
     return -EINVAL;
 }
@@ -151,7 +153,7 @@ static void job_fiber(void *arg)
 
     while (must_wait(job))
         fiber_wait_in(&d->context.fibers, &d->waiting);
-    job->result = perform(d->top, job->request);
+    job->result = perform(d, job->request);
 }
 
 static void job_fiber_finished(void *arg)
@@ -321,6 +323,7 @@ static int start(struct layered *d, struct loop *loop, const struct disk_options
 
     if (err)
         return err;
+    d->ignore_discard = options->ignore_discard;
     d->disk = (struct disk){.ops = find_ops(d->top->ops->format), .size = d->top->size};
     if (options->snapshot)
         err = qcow2_open_overlay(&d->top, &d->context);

@@ -108,6 +108,34 @@ int disk_file_open(struct disk_file *file, int dir, const char *path, const char
     return 0;
 }
 
+static int create_failed(int err, const char *path)
+{
+    if (err == -EEXIST)
+        return fail(err, "disk '%s' exists already; choose another name, or add --force", path);
+    return fail(err, "disk '%s' cannot be created: %s", path, strerror(-err));
+}
+
+int disk_file_create(struct disk_file *file, const char *path, bool force)
+{
+    struct stat st;
+    int err;
+
+    *file = (struct disk_file){
+        .fd = open(path, O_CREAT | (force ? 0 : O_EXCL) | O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644)};
+    if (file->fd < 0)
+        return create_failed(-errno, path);
+    err = check_kind(file, path);
+    if (!err)
+        err = disk_lock(file->fd, path, true);
+    if (!err && fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode) && ftruncate(file->fd, 0) < 0)
+        err = create_failed(-errno, path);
+    if (err)
+        disk_file_close(file);
+    else
+        file->size = S_ISREG(st.st_mode) ? 0 : file->size;
+    return err;
+}
+
 int disk_file_open_unnamed(struct disk_file *file)
 {
     const char *dir = getenv("TMPDIR");

@@ -25,6 +25,11 @@ struct disk_file {
  */
 int disk_file_open(struct disk_file *file, int dir, const char *path, const char *shown,
                    bool beneath, bool read_only, int cache);
+/*
+ * A new image, locked for writing. With `force` it may be there already, or be a block device, and a file loses its
+ * content. Errors come with fail_text().
+ */
+int disk_file_create(struct disk_file *file, const char *path, bool force);
 /* An unnamed file that ends with its descriptor. */
 int disk_file_open_unnamed(struct disk_file *file);
 void disk_file_close(struct disk_file *file);

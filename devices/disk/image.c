@@ -113,6 +113,21 @@ int image_read_backing(struct image *image, uint64_t offset, uint64_t bytes,
     return inside ? backing->ops->read(backing, offset, inside, data) : 0;
 }
 
+int image_extent(struct image *image, uint64_t offset, uint64_t bytes, struct image_extent *e)
+{
+    int err = image->ops->extent(image, offset, bytes, e);
+
+    while (!err && e->type == IMAGE_ABSENT) {
+        image = image->backing;
+        if (!image || offset >= image->size) {
+            e->type = IMAGE_ZERO;
+            return 0;
+        }
+        err = image->ops->extent(image, offset, MIN(e->bytes, image->size - offset), e);
+    }
+    return err;
+}
+
 void image_destroy(struct image *image)
 {
     while (image) {

@@ -22,9 +22,17 @@ struct image_context {
     struct io *io; /* NULL until all files are open */
     struct disk_file files[IO_MAX_FILES];
     unsigned file_count;
+    unsigned chain; /* the first file of the image that is being opened */
     uint64_t table_bytes;
+    bool write_backing; /* the second layer is opened for writing, too */
     uint64_t sequence; /* of the newest request */
     uint64_t oldest;   /* request that is not finished; sequence + 1 if none */
+};
+
+/* What a layer has at some place. */
+struct image_extent {
+    enum { IMAGE_ABSENT, IMAGE_ZERO, IMAGE_DATA } type; /* ABSENT: what is behind it shows */
+    uint64_t bytes;                                     /* how far it goes on like that */
 };
 
 struct image_ops {
@@ -35,6 +43,15 @@ struct image_ops {
     int (*zero)(struct image *image, uint64_t offset, uint64_t bytes, bool unmap);
     int (*discard)(struct image *image, uint64_t offset, uint64_t bytes);
     int (*flush)(struct image *image);
+    /* What is at the start of [offset, offset + bytes), in this layer alone. */
+    int (*extent)(struct image *image, uint64_t offset, uint64_t bytes, struct image_extent *e);
+    /* Another size; what is new reads as zeroes. Errors come with fail_text(). */
+    int (*resize)(struct image *image, uint64_t size);
+    /*
+     * A whole grain, which nobody else uses meanwhile, compressed; -E2BIG: it does not become smaller. NULL: the format
+     * cannot.
+     */
+    int (*write_compressed)(struct image *image, uint64_t offset, const void *data);
     /*
      * Outside fibers, without waiting: if a read or write of the range needs nothing but one transfer, tell where in
      * image->file; else false, and read or write is called.
@@ -65,6 +82,8 @@ struct image {
 /* Open the image and what is behind it; files are locked unless options say otherwise. */
 int image_open(struct image **image, struct image_context *context,
                const struct disk_options *options);
+/* What is at the start of the range, whichever layer has it: never ABSENT. In a fiber. */
+int image_extent(struct image *image, uint64_t offset, uint64_t bytes, struct image_extent *e);
 /* And its backing images; their files stay with the context. NULL is fine. */
 void image_destroy(struct image *image);
 

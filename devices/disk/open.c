@@ -121,7 +121,10 @@ static int open_backing_at(struct image *image, const struct disk_options *optio
 static int open_backing(struct image *image, const struct disk_options *options, const char *name,
                         const char *format, unsigned depth)
 {
-    struct layer layer = {.format = format, .read_only = true, .dir = AT_FDCWD, .name = name};
+    struct layer layer = {.format = format,
+                          .read_only = !image->context->write_backing || depth > 0,
+                          .dir = AT_FDCWD,
+                          .name = name};
     char real[PATH_MAX], *copy;
     int err = check_backing_name(name, image->name);
 
@@ -164,7 +167,7 @@ static int open_format(struct image **image, struct image_context *context, unsi
     (*image)->name = strdup(layer->path);
     if (!(*image)->name)
         return -ENOMEM;
-    if (!strcmp(format, "raw") || !*backing_name)
+    if (!strcmp(format, "raw") || !*backing_name || options->ignore_backing)
         return 0;
     return open_backing(*image, options, backing_name, backing_format, depth);
 }
@@ -174,7 +177,7 @@ static bool comes_again(const struct image_context *context)
 {
     const struct disk_file *last = &context->files[context->file_count - 1];
 
-    for (const struct disk_file *f = context->files; f < last; f++)
+    for (const struct disk_file *f = context->files + context->chain; f < last; f++)
         if (f->device == last->device && f->inode == last->inode)
             return true;
     return false;
@@ -224,6 +227,7 @@ int image_open(struct image **image, struct image_context *context,
     int err;
 
     *image = NULL;
+    context->chain = context->file_count;
     err = open_layer(image, context, options, &layer, 0);
     if (err) {
         image_destroy(*image);

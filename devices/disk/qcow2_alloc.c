@@ -77,8 +77,12 @@ static int find_ref(struct qcow2 *q, uint64_t cluster, struct ref_place *place)
                            &place->slice);
 }
 
-/* Count a cluster up or down. */
-static int change_ref(struct qcow2 *q, uint64_t cluster, int by)
+uint64_t qcow2_max_ref(unsigned order)
+{
+    return order == 6 ? UINT64_MAX : (UINT64_C(1) << (1u << order)) - 1;
+}
+
+int qcow2_change_ref(struct qcow2 *q, uint64_t cluster, int by, uint64_t *now)
 {
     unsigned order = q->header.refcount_order;
     struct ref_place place;
@@ -88,13 +92,17 @@ static int change_ref(struct qcow2 *q, uint64_t cluster, int by)
     if (err)
         return err;
     refs = place.slice ? qcow2_load_ref(place.slice->data, place.index, order) : 0;
-    if (refs == 0 && by < 0)
+    if (refs == 0 && by)
         err = qcow2_mark_corrupt(q, "a cluster in use has the refcount 0");
-    else
+    else if (by > 0 && refs == qcow2_max_ref(order))
+        err = -EOVERFLOW;
+    if (!err && by)
         qcow2_store_ref(place.slice->data, place.index, order, refs + (uint64_t)(int64_t)by);
+    if (now)
+        *now = refs + (uint64_t)(int64_t)by;
     if (!place.slice)
         return err;
-    if (!err)
+    if (!err && by)
         qcow2_cache_dirty(q, place.slice);
     qcow2_cache_put(place.slice);
     return err;
@@ -196,9 +204,41 @@ void qcow2_unallocate(struct qcow2 *q, uint64_t host, uint64_t clusters)
     uint64_t first = host >> q->cluster_bits;
 
     for (uint64_t i = 0; i < clusters; i++)
-        if (change_ref(q, first + i, -1))
+        if (qcow2_change_ref(q, first + i, -1, NULL))
             return; /* they leak */
     q->next_free = MIN(q->next_free, first);
+}
+
+/*
+ * A piece that does not go on where the last one ended (a refcount block came between, or the free place was too small)
+ * begins the run anew. Right behind a block there is room for all that a block counts, less one.
+ */
+int qcow2_allocate_run(struct qcow2 *q, uint64_t clusters, uint64_t *host)
+{
+    uint64_t have = 0, at, got;
+    bool fresh;
+
+    if (clusters >= qcow2_refs_per_block(q))
+        return -EFBIG;
+    if (clusters > 1)
+        q->next_free = MAX(q->next_free, q->fresh_from >> q->cluster_bits);
+    while (have < clusters) {
+        int err = qcow2_allocate(q, clusters - have, &at, &got, &fresh);
+        uint64_t next = q->next_free;
+        bool goes_on = !err && (!have || at == *host + (have << q->cluster_bits));
+
+        if (!goes_on && have)
+            qcow2_unallocate(q, *host, have);
+        if (err)
+            return err;
+        q->next_free = next;
+        if (!goes_on)
+            have = 0;
+        if (!have)
+            *host = at;
+        have += got;
+    }
+    return 0;
 }
 
 void qcow2_free_later(struct qcow2 *q, uint64_t offset, uint64_t bytes, bool punch)
@@ -252,7 +292,7 @@ static void count_down(struct qcow2 *q, const struct qcow2_freed *f)
     }
     qcow2_compressed_forget(q, f->offset, f->bytes);
     for (uint64_t cluster = first; cluster <= last; cluster++) {
-        if (change_ref(q, cluster, -1))
+        if (qcow2_change_ref(q, cluster, -1, NULL))
             return;
         qcow2_cache_forget(q, cluster << q->cluster_bits, q->cluster_size);
         q->next_free = MIN(q->next_free, cluster);

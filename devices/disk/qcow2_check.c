@@ -32,7 +32,19 @@ int qcow2_filter_init(struct qcow2 *q)
         qcow2_filter_add(q, q->l1.entries[i] & QCOW2_OFFSET_MASK);
     for (uint32_t i = 0; i < q->reftable.count; i++)
         qcow2_filter_add(q, q->reftable.entries[i]);
+    qcow2_filter_add_snapshots(q);
     return 0;
+}
+
+void qcow2_filter_add_snapshots(struct qcow2 *q)
+{
+    for (uint32_t i = 0; i < q->snapshots.count; i++) {
+        const struct qcow2_snapshot *s = &q->snapshots.items[i];
+
+        for (uint64_t at = 0; at < UINT64_C(8) * s->l1_count && qcow2_snapshot_l1_plausible(q, s);
+             at += q->cluster_size)
+            qcow2_filter_add(q, s->l1_offset + at);
+    }
 }
 
 void qcow2_filter_add(struct qcow2 *q, uint64_t offset)
@@ -61,7 +73,36 @@ bool qcow2_is_fixed_metadata(const struct qcow2 *q, uint64_t offset, uint64_t by
                    ALIGN_UP((uint64_t)q->l1.count * 8, q->cluster_size)) ||
            touches(offset, bytes, q->header.refcount_offset,
                    (uint64_t)q->header.refcount_clusters << q->cluster_bits) ||
-           touches(offset, bytes, q->header.snapshot_offset, q->snapshot_bytes);
+           (q->snapshots.bytes &&
+            touches(offset, bytes, q->header.snapshot_offset, q->snapshots.bytes));
+}
+
+static bool in_snapshot_l1(const struct qcow2 *q, uint64_t offset, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < q->snapshots.count; i++)
+        if (touches(offset, bytes, q->snapshots.items[i].l1_offset,
+                    UINT64_C(8) * q->snapshots.items[i].l1_count))
+            return true;
+    return false;
+}
+
+bool qcow2_fixed_apart(const struct qcow2 *q)
+{
+    const struct {
+        uint64_t offset, bytes;
+    } all[] = {
+        {q->l1.offset, UINT64_C(8) * q->l1.count},
+        {q->header.refcount_offset, (uint64_t)q->header.refcount_clusters << q->cluster_bits},
+        {q->header.snapshot_offset, q->snapshots.bytes},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+        for (unsigned j = i + 1; j < ARRAY_SIZE(all); j++)
+            if (all[i].bytes && all[j].bytes &&
+                touches(all[i].offset, ALIGN_UP(all[i].bytes, q->cluster_size), all[j].offset,
+                        ALIGN_UP(all[j].bytes, q->cluster_size)))
+                return false;
+    return true;
 }
 
 /* An entry of the table points into the clusters of the range. */
@@ -88,7 +129,8 @@ bool qcow2_is_metadata(const struct qcow2 *q, uint64_t offset, uint64_t bytes)
     for (uint64_t at = start; at < end && !perhaps; at += q->cluster_size)
         perhaps = filter_has(q, at);
     return perhaps &&
-           (in_table(q, &q->l1, offset, bytes) || in_table(q, &q->reftable, offset, bytes));
+           (in_table(q, &q->l1, offset, bytes) || in_table(q, &q->reftable, offset, bytes) ||
+            in_snapshot_l1(q, start, end - start));
 }
 
 bool qcow2_plausible(const struct qcow2 *q, uint64_t offset, enum qcow2_kind kind)
@@ -109,7 +151,7 @@ int qcow2_mark_corrupt(struct qcow2 *q, const char *why)
     if (q->corrupt)
         return -EIO;
     q->corrupt = true;
-    log_error("disk '%s' is corrupt: %s; %s. Check it with qemu-img check", q->image.name, why,
+    log_error("disk '%s' is corrupt: %s; %s. Check it with minivm image check", q->image.name, why,
               q->image.read_only ? "what lies there cannot be read"
                                  : "nothing more is written to it");
     if (q->image.read_only || q->header.version < 3)

@@ -178,6 +178,8 @@ int qcow2_read_compressed(struct qcow2 *q, uint64_t entry, uint64_t skip, uint64
 
 void qcow2_compressed_forget(struct qcow2 *q, uint64_t offset, uint64_t bytes)
 {
+    if (q->packed_end > offset && q->packed_end - q->cluster_size < offset + bytes)
+        q->packed_end = 0; /* nothing more may go there */
     for (unsigned i = 0; i < QCOW2_INFLATED; i++) {
         uint64_t at, length;
 

@@ -26,7 +26,7 @@ static int plan(const struct qcow2_parameters *p, struct layout *l)
         p->version > 3 || l->cluster_bits < QCOW2_MIN_CLUSTER_BITS ||
         l->cluster_bits > QCOW2_MAX_CLUSTER_BITS || !IS_POWER_OF_2(refcount_bits) ||
         l->order > QCOW2_MAX_REFCOUNT_ORDER || (p->version == 2 && l->order != 4) ||
-        (p->backing && strlen(p->backing) > 1023))
+        (p->version == 2 && (p->zstd || p->lazy_refcounts)) || (p->backing && strlen(p->backing) > 1023))
         return -EINVAL;
     cluster = UINT64_C(1) << l->cluster_bits;
     per_block = (cluster * 8) >> l->order;
@@ -59,14 +59,17 @@ static void put_header(uint8_t *b, const struct qcow2_parameters *p, const struc
     store_be32(b + 56, (uint32_t)l->table);
     if (version == 3) {
         store_be32(b + 96, l->order);
-        store_be32(b + 100, 104);
+        store_be32(b + 100, p->zstd ? 112 : 104);
+        store_be64(b + 72, p->zstd ? QCOW2_INCOMPAT_COMPRESSION : 0);
+        store_be64(b + 80, p->lazy_refcounts);
+        b[104] = p->zstd;
     }
 }
 
 /* Behind the header: the backing file's format, the end of the extensions, the name. */
 static int put_backing(uint8_t *b, size_t room, const struct qcow2_parameters *p)
 {
-    size_t at = load_be32(b + 4) == 3 ? 104 : 72, n, name = strlen(p->backing);
+    size_t at = load_be32(b + 4) == 3 ? load_be32(b + 100) : 72, n, name = strlen(p->backing);
 
     if (p->backing_format) {
         n = strlen(p->backing_format);

@@ -11,6 +11,8 @@ struct qcow2_parameters {
     unsigned version;       /* 2 or 3; 0: 3 */
     unsigned cluster_bits;  /* 9..21; 0: 16 */
     unsigned refcount_bits; /* 1, 2, 4 ... 64; 0: 16; version 2 has no other */
+    bool zstd;              /* compressed clusters are so; version 3 */
+    bool lazy_refcounts;    /* the writer may keep refcounts in memory; version 3 */
     const char *backing;    /* file name as it is to be recorded; NULL: none */
     const char *backing_format;
 };

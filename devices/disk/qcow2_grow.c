@@ -68,6 +68,9 @@ static int plan_growth(struct qcow2 *q, uint64_t cluster, struct growth *g)
     }
     if (g->table_clusters > MAX(1, QCOW2_MAX_REFTABLE >> q->cluster_bits))
         return -EFBIG;
+    if (qcow2_is_metadata(q, g->first << q->cluster_bits,
+                          (g->blocks + g->table_clusters) << q->cluster_bits))
+        return qcow2_mark_corrupt(q, "a table's cluster counts as unused");
     g->table = (struct qcow2_table){.offset = (g->first + g->blocks) << q->cluster_bits,
                                     .count = (uint32_t)(g->table_clusters * per_cluster)};
     g->table.entries = calloc(g->table.count, sizeof(uint64_t));

@@ -143,8 +143,8 @@ static int check_l1(const struct parse *p)
         return broken(p, "its L1 table is larger than 32 MiB");
     if (h->l1_count < needed)
         return broken(p, "its L1 table is too small for the disk");
-    h->l1_count = (uint32_t)needed;
-    return needed ? check_place(p, h->l1_offset, needed * 8, "the L1 table") : 0;
+    /* What lies past the disk's end is kept: machine states of snapshots were there. */
+    return h->l1_count ? check_place(p, h->l1_offset, UINT64_C(8) * h->l1_count, "the L1 table") : 0;
 }
 
 static int check_refcounts(const struct parse *p)
@@ -209,7 +209,11 @@ static int take_extension(struct parse *p, uint32_t type, const uint8_t *data, s
         p->feature_bytes = bytes;
         return 0;
     case EXT_BITMAPS:
-        p->h->bitmaps = true;
+        if (bytes >= 24 && (p->h->autoclear & QCOW2_AUTOCLEAR_BITMAPS)) {
+            p->h->bitmaps = load_be32(data);
+            p->h->bitmap_bytes = load_be64(data + 8);
+            p->h->bitmap_offset = load_be64(data + 16);
+        }
         return 0;
     case EXT_ENCRYPTION:
         return unsupported(p, "encryption");

@@ -14,7 +14,12 @@
  *   qcow2_sync.c        the order in which dirty metadata reaches the file
  *   qcow2_check.c       what metadata may be where; the corrupt mark
  *   qcow2_read.c, qcow2_write.c, qcow2_zero.c, qcow2_compressed.c    requests
- *   qcow2_create.c      new images;  qcow2_repair.c   refcounts of an image that was not closed
+ *   qcow2_compress.c    compressed clusters, written
+ *   qcow2_create.c      new images
+ *   qcow2_snapshots.c   the snapshot table;   qcow2_snapshot.c   making, applying and deleting snapshots
+ *   qcow2_walk.c        counts of all that an L1 table refers to
+ *   qcow2_resize.c      another size, and nothing at all
+ *   qcow2_count.c       all references, counted;   qcow2_repair.c   written as refcounts;   qcow2_audit.c   compared
  *
  * Crash safety, in one place (qcow2_sync()): changes of metadata stay in memory until a flush, or until too many have
  * gathered, and then reach the file in this order, a sync between the steps: refcounts and finished data; then the
@@ -28,6 +33,7 @@
 
 #include "base/bytes.h"
 #include "devices/disk/qcow2.h"
+#include "devices/disk/qcow2_tool.h"
 
 #include <sys/queue.h>
 
@@ -36,8 +42,8 @@
 #define QCOW2_MAX_CLUSTER_BITS   21
 #define QCOW2_MAX_L1_BYTES       MIB(32)
 #define QCOW2_MAX_REFTABLE       MIB(8)
-#define QCOW2_MAX_SNAPSHOTS      4096
 #define QCOW2_MAX_SNAPSHOT_DIR   MIB(4)
+#define QCOW2_MAX_BITMAP_DIR     MIB(4)
 #define QCOW2_MAX_REFCOUNT_ORDER 6
 #define QCOW2_SECTOR             512 /* tables are written in units of this */
 
@@ -60,9 +66,12 @@ struct qcow2_header {
     uint32_t backing_bytes, length;
     uint64_t size, backing_offset, l1_offset, refcount_offset, snapshot_offset;
     uint64_t incompatible, compatible, autoclear;
-    bool zstd; /* compressed clusters */
-    bool bitmaps;
+    bool zstd;        /* compressed clusters */
+    uint32_t bitmaps; /* that are in force */
+    uint64_t bitmap_offset, bitmap_bytes;
 };
+
+enum { QCOW2_AUTOCLEAR_BITMAPS = 1 };
 
 /* A table that is held in memory whole; entries in host order. */
 struct qcow2_table {
@@ -124,7 +133,7 @@ struct qcow2 {
     uint64_t cluster_size;
     unsigned cluster_bits, l2_bits; /* l2_bits: log2 of entries in an L2 table */
     struct qcow2_table l1, reftable;
-    uint64_t snapshot_bytes; /* of the snapshot table */
+    struct qcow2_snapshots snapshots; /* loaded by those who write */
     struct qcow2_cache cache;
     struct fiber_lock lock; /* held for changes of metadata */
     LIST_HEAD(, qcow2_allocation) allocations;
@@ -138,6 +147,7 @@ struct qcow2 {
     uint64_t release_after;
     uint8_t *filter; /* bits: clusters that may be L2 tables or refcount blocks */
     uint64_t filter_mask;
+    uint64_t packed_at, packed_end; /* where the next compressed cluster goes, and how far there is room */
     bool corrupt;
     struct qcow2_inflated *inflated[QCOW2_INFLATED];
     struct fiber_list inflated_waiters;
@@ -155,12 +165,36 @@ int qcow2_parse_header(const struct disk_file *file, const char *path, struct qc
 /* Write the first sector: in a fiber, or blocking while there is no I/O engine. */
 int qcow2_write_header(struct qcow2 *q);
 
-/* qcow2_open.c: the bytes that an entry of the snapshot table takes, at least 40 of which are there to read */
-uint64_t qcow2_snapshot_entry_bytes(const uint8_t *entry);
+/* qcow2_snapshots.c */
+int qcow2_snapshots_load(struct qcow2_snapshots *list, const struct disk_file *file, const struct qcow2_header *h,
+                         const char *path);
+/* Its L1 table may be where it says. */
+bool qcow2_snapshot_l1_plausible(const struct qcow2 *q, const struct qcow2_snapshot *s);
+/* A new table: `list` without one and with another (NULL: none), which gets an id. To be freed, also after an error. */
+int qcow2_snapshots_encode(const struct qcow2_snapshots *list, const struct qcow2_snapshot *without,
+                           const struct qcow2_snapshot *with, uint8_t **table, uint64_t *bytes);
+
+/* qcow2_walk.c; the lock is held. Each may sync in between, so that the image should be marked dirty. */
+/* Count everything that l1 refers to up or down. If counting up fails, all is as it was. */
+int qcow2_change_refs(struct qcow2 *q, const struct qcow2_table *l1, int by);
+/* Give back a table that nothing shows any more. */
+int qcow2_drop_run(struct qcow2 *q, uint64_t offset, uint64_t bytes);
+/* Make the COPIED bits of the disk agree with the counts. */
+int qcow2_right_bits(struct qcow2 *q);
+
+/* qcow2_snapshot.c: l1 becomes the disk's table, and becomes the old one. The lock is held. */
+int qcow2_switch_l1(struct qcow2 *q, struct qcow2_table *l1, uint64_t size);
+
+/* qcow2_open.c */
+int qcow2_load_reftable(struct qcow2 *q);
 
 /* qcow2_table.c */
 int qcow2_table_load(struct qcow2_table *t, const struct disk_file *file, uint64_t offset,
                      uint32_t count);
+/* With `count` entries: cut off, or 0 at the end. */
+int qcow2_table_copy(struct qcow2_table *to, const struct qcow2_table *from, uint32_t count);
+/* Entries of the L1 table of a disk of `size` bytes. */
+uint64_t qcow2_l1_needed(const struct qcow2 *q, uint64_t size);
 void qcow2_table_set(struct qcow2_table *t, uint32_t index, uint64_t value);
 int qcow2_table_write(struct qcow2 *q, struct qcow2_table *t);
 void qcow2_table_free(struct qcow2_table *t);
@@ -232,8 +266,13 @@ static inline uint64_t qcow2_refs_per_block(const struct qcow2 *q)
 }
 uint64_t qcow2_load_ref(const uint8_t *data, uint64_t index, unsigned order);
 void qcow2_store_ref(uint8_t *data, uint64_t index, unsigned order, uint64_t value);
+uint64_t qcow2_max_ref(unsigned order);
+/* Count a cluster that is in use up or down, or with 0 just tell its count; -EOVERFLOW: it is at its most. */
+int qcow2_change_ref(struct qcow2 *q, uint64_t cluster, int by, uint64_t *now);
 /* Some clusters in a row, at least one and at most `want`. `fresh`: the file reads as zeroes there. */
 int qcow2_allocate(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *got, bool *fresh);
+/* Exactly so many in a row; -EFBIG: more than a refcount block counts. */
+int qcow2_allocate_run(struct qcow2 *q, uint64_t clusters, uint64_t *host);
 /* Take back what was allocated and never referenced. */
 void qcow2_unallocate(struct qcow2 *q, uint64_t host, uint64_t clusters);
 /* An L2 entry, or a table's cluster, lost its reference in memory. */
@@ -249,15 +288,22 @@ uint64_t qcow2_blocks_for(uint64_t first, uint64_t clusters, uint64_t refs_per_b
 
 /* qcow2_sync.c */
 int qcow2_sync(struct qcow2 *q); /* the lock is held */
+/* All that was changed so far becomes durable; then the header, which shows it. The lock is held. */
+int qcow2_switch_header(struct qcow2 *q);
+/* Set or clear the dirty bit, durably; nothing in version 2. */
+int qcow2_set_dirty(struct qcow2 *q, bool dirty);
 int qcow2_flush(struct image *image);
 int qcow2_sync_all(struct image *image);
 
 /* qcow2_check.c */
 int qcow2_filter_init(struct qcow2 *q);
 void qcow2_filter_add(struct qcow2 *q, uint64_t offset);
+void qcow2_filter_add_snapshots(struct qcow2 *q);
 /* Does the range touch the header, a table, a block? */
 bool qcow2_is_metadata(const struct qcow2 *q, uint64_t offset, uint64_t bytes);
 bool qcow2_is_fixed_metadata(const struct qcow2 *q, uint64_t offset, uint64_t bytes);
+/* L1 table, refcount table and snapshot table do not overlap. */
+bool qcow2_fixed_apart(const struct qcow2 *q);
 /* A table or block of `kind` may be at this offset. */
 bool qcow2_plausible(const struct qcow2 *q, uint64_t offset, enum qcow2_kind kind);
 /* Say why, mark the image, let nothing be written any more; returns -EIO. In a fiber. */
@@ -268,6 +314,9 @@ int qcow2_read(struct image *image, uint64_t offset, uint64_t bytes, const struc
 int qcow2_write(struct image *image, uint64_t offset, uint64_t bytes, const struct scatter *data);
 int qcow2_zero(struct image *image, uint64_t offset, uint64_t bytes, bool unmap);
 int qcow2_discard(struct image *image, uint64_t offset, uint64_t bytes);
+/* Whole clusters, from the one after `offset` to the one of `end`: the image has them no more. */
+int qcow2_cut(struct image *image, uint64_t offset, uint64_t end);
+int qcow2_extent(struct image *image, uint64_t offset, uint64_t bytes, struct image_extent *e);
 /* Does the mapping read as zeroes, whatever is behind the image? */
 bool qcow2_reads_as_zero(const struct qcow2 *q, const struct qcow2_mapping *m, uint64_t offset);
 
@@ -276,6 +325,9 @@ int qcow2_read_compressed(struct qcow2 *q, uint64_t entry, uint64_t skip, uint64
                           const struct scatter *data);
 void qcow2_compressed_forget(struct qcow2 *q, uint64_t offset, uint64_t bytes);
 void qcow2_compressed_fini(struct qcow2 *q);
+
+/* qcow2_compress.c */
+int qcow2_write_compressed(struct image *image, uint64_t offset, const void *data);
 
 /* qcow2_repair.c: blocking, before the image is used */
 int qcow2_repair(struct qcow2 *q, const char *path);

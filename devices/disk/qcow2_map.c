@@ -107,6 +107,20 @@ bool qcow2_map_now(struct qcow2 *q, uint64_t offset, uint64_t bytes, struct qcow
     return true;
 }
 
+int qcow2_extent(struct image *image, uint64_t offset, uint64_t bytes, struct image_extent *e)
+{
+    struct qcow2_mapping m;
+    int err = qcow2_map(qcow2_of(image), offset, bytes, &m);
+
+    if (err)
+        return err;
+    e->bytes = m.bytes;
+    e->type = m.type == QCOW2_TYPE_ABSENT                                   ? IMAGE_ABSENT
+              : m.type == QCOW2_TYPE_ZERO || m.type == QCOW2_TYPE_ZERO_HELD ? IMAGE_ZERO
+                                                                            : IMAGE_DATA;
+    return 0;
+}
+
 static int copy_table(struct qcow2 *q, uint64_t from, uint64_t to)
 {
     struct iovec iov = {aligned_alloc(4096, ALIGN_UP(q->cluster_size, 4096)), q->cluster_size};

@@ -49,6 +49,7 @@ static void qcow2_destroy(struct image *image)
     free(q->freed.items);
     free(q->released.items);
     free(q->filter);
+    qcow2_snapshots_free(&q->snapshots);
     free(q);
 }
 
@@ -60,54 +61,19 @@ static const struct image_ops qcow2_ops = {
     .discard = qcow2_discard,
     .flush = qcow2_flush,
     .direct = qcow2_direct,
+    .extent = qcow2_extent,
+    .resize = qcow2_resize,
+    .write_compressed = qcow2_write_compressed,
     .settle = qcow2_settle,
     .sync = qcow2_sync_all,
     .destroy = qcow2_destroy,
 };
 
-#define SNAPSHOT_FIXED 40 /* bytes of an entry of the snapshot table before its variable parts */
-
-uint64_t qcow2_snapshot_entry_bytes(const uint8_t *entry)
-{
-    uint64_t bytes = SNAPSHOT_FIXED + (uint64_t)load_be32(entry + 36) + load_be16(entry + 12) +
-                     load_be16(entry + 14);
-
-    return ALIGN_UP(bytes, 8);
-}
-
-/* How long the snapshot table is, so that nothing else is put there. */
-static int measure_snapshots(struct qcow2 *q, const char *path)
-{
-    uint8_t *table = q->header.snapshots ? malloc(QCOW2_MAX_SNAPSHOT_DIR) : NULL;
-    uint64_t at = 0;
-    int err;
-
-    if (!q->header.snapshots)
-        return 0;
-    if (!table)
-        return fail(-ENOMEM, "disk '%s': out of memory", path);
-    err = disk_file_read(image_file(&q->image), q->header.snapshot_offset, table,
-                         QCOW2_MAX_SNAPSHOT_DIR);
-    if (err)
-        fail(err, "disk '%s': its snapshot table cannot be read: %s", path, strerror(-err));
-    for (uint32_t i = 0; i < q->header.snapshots && !err; i++) {
-        if (at > QCOW2_MAX_SNAPSHOT_DIR - SNAPSHOT_FIXED)
-            err = fail(-EINVAL,
-                       "disk '%s' has a snapshot table larger than 4 MiB; delete snapshots "
-                       "with qemu-img snapshot -d",
-                       path);
-        else
-            at += qcow2_snapshot_entry_bytes(table + at);
-    }
-    free(table);
-    q->snapshot_bytes = at;
-    return err;
-}
-
-static int load_reftable(struct qcow2 *q)
+int qcow2_load_reftable(struct qcow2 *q)
 {
     uint64_t bytes = (uint64_t)q->header.refcount_clusters << q->cluster_bits;
 
+    qcow2_table_free(&q->reftable);
     return qcow2_table_load(&q->reftable, image_file(&q->image), q->header.refcount_offset,
                             (uint32_t)(bytes / 8));
 }
@@ -129,20 +95,22 @@ static int open_for_writing(struct qcow2 *q, const char *path)
 
     if (q->header.incompatible & QCOW2_INCOMPAT_CORRUPT)
         return fail(-EUCLEAN,
-                    "disk '%s' is marked corrupt; repair it with qemu-img check -r all, or "
+                    "disk '%s' is marked corrupt; repair it with minivm image check --repair all, or "
                     "use --snapshot to look at it",
                     path);
     err = disk_file_read(file, 0, q->header_sector, QCOW2_SECTOR);
     if (err)
         return fail(err, "disk '%s' cannot be read: %s", path, strerror(-err));
-    err = measure_snapshots(q, path);
+    err = qcow2_snapshots_load(&q->snapshots, file, &q->header, path);
     if (!err && (q->header.incompatible & QCOW2_INCOMPAT_DIRTY))
         err = qcow2_repair(q, path);
     if (err)
         return err;
     err = clear_autoclear(q);
     if (!err)
-        err = load_reftable(q);
+        err = qcow2_load_reftable(q);
+    if (!err && !qcow2_fixed_apart(q))
+        return fail(-EUCLEAN, "disk '%s' has tables that overlap; check it with minivm image check", path);
     if (!err)
         err = qcow2_filter_init(q);
     q->fresh_from = ALIGN_UP(file->size, q->cluster_size);

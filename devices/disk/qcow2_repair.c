@@ -1,4 +1,4 @@
-#include "devices/disk/qcow2_internal.h"
+#include "devices/disk/qcow2_count.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -8,221 +8,171 @@
 #include <string.h>
 
 /*
- * An image whose writer kept its refcounts in memory ("lazy refcounts") and died. All references are counted anew, and
- * the counts are written behind the end of the file; then the header's pointer moves there. The old ones are not needed
- * for that, and until the last step the image is what it was.
+ * Refcounts written anew: for an image whose writer kept them in memory ("lazy refcounts") or was amid a snapshot and
+ * died, and for one that a check found wrong. They go behind the end of the file, then the COPIED bits are made to
+ * agree, and at last the header's pointer moves. Until then the image is what it was.
  */
 
-#define MAX_CLUSTERS (24u << 20) /* two bytes each while we count */
+#define OPEN_BUDGET MIB(256) /* bytes of tables that are read when an image is opened */
 
-struct recount {
-    struct qcow2 *q;
-    const struct disk_file *file;
-    uint16_t *refs;
-    uint64_t clusters;
+/* Where they go, from cluster `first` on: [blocks][table], all counted too. */
+struct plan {
+    uint64_t first, blocks, table; /* clusters */
+    uint8_t *buffer;               /* a cluster */
 };
 
-static int count(struct recount *r, uint64_t offset, uint64_t bytes)
+static int plan_counts(const struct qcow2_count *c, struct plan *p)
 {
-    uint64_t first = offset >> r->q->cluster_bits;
-    uint64_t last = (offset + bytes - 1) >> r->q->cluster_bits;
+    const struct qcow2 *q = c->q;
 
-    if (!bytes)
-        return 0;
-    if (last >= r->clusters)
-        return -EINVAL;
-    for (uint64_t c = first; c <= last; c++)
-        if (r->refs[c]++ == UINT16_MAX)
-            return -EINVAL;
-    return 0;
-}
-
-static int count_entry(struct recount *r, uint64_t entry)
-{
-    uint64_t offset, bytes;
-
-    switch (qcow2_entry_type(r->q, entry)) {
-    case QCOW2_TYPE_COMPRESSED:
-        qcow2_compressed_place(r->q, entry, &offset, &bytes);
-        return count(r, offset, bytes);
-    case QCOW2_TYPE_DATA:
-    case QCOW2_TYPE_ZERO_HELD:
-        return count(r, entry & QCOW2_OFFSET_MASK, r->q->cluster_size);
-    default:
-        return 0;
+    *p = (struct plan){.first = c->clusters, .table = 1};
+    for (;;) {
+        p->blocks = qcow2_blocks_for(0, p->first + p->table, qcow2_refs_per_block(q));
+        if (p->blocks <= p->table * (q->cluster_size / 8))
+            break;
+        p->table = DIV_ROUND_UP(p->blocks, q->cluster_size / 8);
     }
+    if (p->table > MAX(1, QCOW2_MAX_REFTABLE >> q->cluster_bits))
+        return -EFBIG;
+    p->buffer = malloc(q->cluster_size);
+    return p->buffer ? 0 : -ENOMEM;
 }
 
-/* A table is used once, and once by each snapshot: more means that the L1 table is nonsense, or a trap. */
-static int count_l2(struct recount *r, uint64_t offset, uint8_t *buffer)
+static int write_blocks(struct qcow2_count *c, const struct plan *p)
 {
-    uint64_t size = r->q->cluster_size;
-    int err = IS_ALIGNED(offset, size) ? count(r, offset, size) : -EINVAL;
-
-    if (!err && r->refs[offset >> r->q->cluster_bits] > 1 + r->q->header.snapshots)
-        err = -EINVAL;
-    if (!err)
-        err = disk_file_read(r->file, offset, buffer, size);
-    for (uint64_t i = 0; i < size / 8 && !err; i++)
-        err = count_entry(r, load_be64(buffer + 8 * i));
-    return err;
-}
-
-static int count_l1(struct recount *r, const struct qcow2_table *l1)
-{
-    uint8_t *buffer = malloc(r->q->cluster_size);
-    int err = buffer ? count(r, l1->offset, (uint64_t)l1->count * 8) : -ENOMEM;
-
-    for (uint32_t i = 0; i < l1->count && !err; i++)
-        if (l1->entries[i] & QCOW2_OFFSET_MASK)
-            err = count_l2(r, l1->entries[i] & QCOW2_OFFSET_MASK, buffer);
-    free(buffer);
-    return err;
-}
-
-static int count_snapshot(struct recount *r, const uint8_t *entry)
-{
-    struct qcow2_table l1;
-    uint32_t entries = load_be32(entry + 8);
-    int err;
-
-    if (entries > QCOW2_MAX_L1_BYTES / 8)
-        return -EINVAL;
-    err = qcow2_table_load(&l1, r->file, load_be64(entry), entries);
-    if (!err)
-        err = count_l1(r, &l1);
-    qcow2_table_free(&l1);
-    return err;
-}
-
-static int count_snapshots(struct recount *r)
-{
-    struct qcow2 *q = r->q;
-    uint8_t *directory = malloc(q->snapshot_bytes + 1);
-    uint64_t at = 0;
-    int err = directory ? count(r, q->header.snapshot_offset, q->snapshot_bytes) : -ENOMEM;
-
-    if (!err)
-        err = disk_file_read(r->file, q->header.snapshot_offset, directory, q->snapshot_bytes);
-    for (uint32_t i = 0; i < q->header.snapshots && !err; i++) {
-        err = count_snapshot(r, directory + at);
-        at += qcow2_snapshot_entry_bytes(directory + at);
-    }
-    free(directory);
-    return err;
-}
-
-static int count_all(struct recount *r)
-{
-    int err = count(r, 0, r->q->cluster_size);
-
-    if (!err)
-        err = count_l1(r, &r->q->l1);
-    if (!err && r->q->header.snapshots)
-        err = count_snapshots(r);
-    return err;
-}
-
-/* The new counts, from cluster r->clusters on: [blocks][table], all counted too. */
-static int write_blocks(struct recount *r, uint64_t blocks, uint64_t table, uint8_t *buffer)
-{
-    struct qcow2 *q = r->q;
-    uint64_t per_block = qcow2_refs_per_block(q), used = r->clusters + blocks + table;
-    uint64_t most = q->header.refcount_order == 6
-                        ? UINT64_MAX
-                        : (UINT64_C(1) << (1u << q->header.refcount_order)) - 1;
+    struct qcow2 *q = c->q;
+    unsigned order = q->header.refcount_order;
+    uint64_t per_block = qcow2_refs_per_block(q), used = p->first + p->blocks + p->table;
     int err = 0;
 
-    for (uint64_t b = 0; b < blocks && !err; b++) {
-        memset(buffer, 0, q->cluster_size);
-        for (uint64_t c = b * per_block; c < MIN((b + 1) * per_block, used); c++) {
-            uint64_t refs = c < r->clusters ? r->refs[c] : 1;
+    for (uint64_t b = 0; b < p->blocks && !err; b++) {
+        memset(p->buffer, 0, q->cluster_size);
+        for (uint64_t n = b * per_block; n < MIN((b + 1) * per_block, used); n++) {
+            uint64_t refs = n < c->clusters ? c->refs[n] : 1;
 
-            if (refs > most)
-                return -EINVAL;
-            qcow2_store_ref(buffer, c - b * per_block, q->header.refcount_order, refs);
+            if (refs > qcow2_max_ref(order) || refs == QCOW2_COUNT_MOST)
+                return -EOVERFLOW;
+            qcow2_store_ref(p->buffer, n - b * per_block, order, refs);
         }
         err =
-            disk_file_write(r->file, (r->clusters + b) << q->cluster_bits, buffer, q->cluster_size);
+            disk_file_write(c->file, (p->first + b) << q->cluster_bits, p->buffer, q->cluster_size);
     }
     return err;
 }
 
-static int write_table(struct recount *r, uint64_t blocks, uint64_t table, uint8_t *buffer)
+static int write_table(struct qcow2_count *c, const struct plan *p)
 {
-    struct qcow2 *q = r->q;
+    struct qcow2 *q = c->q;
     uint64_t b = 0;
     int err = 0;
 
-    for (uint64_t t = 0; t < table && !err; t++) {
-        memset(buffer, 0, q->cluster_size);
-        for (uint64_t e = 0; e < q->cluster_size / 8 && b < blocks; e++, b++)
-            store_be64(buffer + 8 * e, (r->clusters + b) << q->cluster_bits);
-        err = disk_file_write(r->file, (r->clusters + blocks + t) << q->cluster_bits, buffer,
+    for (uint64_t t = 0; t < p->table && !err; t++) {
+        memset(p->buffer, 0, q->cluster_size);
+        for (uint64_t e = 0; e < q->cluster_size / 8 && b < p->blocks; e++, b++)
+            store_be64(p->buffer + 8 * e, (p->first + b) << q->cluster_bits);
+        err = disk_file_write(c->file, (p->first + p->blocks + t) << q->cluster_bits, p->buffer,
                               q->cluster_size);
     }
-    return err ? err : disk_file_sync(r->file);
+    return err ? err : disk_file_sync(c->file);
 }
 
-static int write_counts(struct recount *r)
+/* The entry with its COPIED bit as counted. */
+static uint64_t right_copied(const struct qcow2_count *c, uint64_t entry)
 {
-    struct qcow2 *q = r->q;
-    uint64_t table = 1, blocks;
-    uint8_t *buffer = malloc(q->cluster_size);
-    int err = buffer ? 0 : -ENOMEM;
+    uint64_t cluster = (entry & QCOW2_OFFSET_MASK) >> c->q->cluster_bits;
 
-    for (;;) {
-        blocks = qcow2_blocks_for(0, r->clusters + table, qcow2_refs_per_block(q));
-        if (blocks <= table * (q->cluster_size / 8))
-            break;
-        table = DIV_ROUND_UP(blocks, q->cluster_size / 8);
+    if (!(entry & QCOW2_COMPRESSED) && cluster && c->refs[cluster] == 1)
+        return entry | QCOW2_COPIED;
+    return entry & ~QCOW2_COPIED;
+}
+
+static int right_l2(struct qcow2_count *c, uint64_t offset, uint8_t *table)
+{
+    uint64_t size = c->q->cluster_size;
+    bool changed = false;
+    int err = disk_file_read(c->file, offset, table, size);
+
+    for (uint64_t at = 0; at < size && !err; at += 8) {
+        uint64_t old = load_be64(table + at), entry = right_copied(c, old);
+
+        store_be64(table + at, entry);
+        changed |= entry != old;
     }
-    if (table > MAX(1, QCOW2_MAX_REFTABLE >> q->cluster_bits))
-        err = -EFBIG;
-    if (!err)
-        err = write_blocks(r, blocks, table, buffer);
-    if (!err)
-        err = write_table(r, blocks, table, buffer);
-    free(buffer);
-    if (err)
-        return err;
-    q->header.refcount_offset = (r->clusters + blocks) << q->cluster_bits;
-    q->header.refcount_clusters = (uint32_t)table;
-    image_file(&q->image)->size = (r->clusters + blocks + table) << q->cluster_bits;
-    return 0;
+    return err || !changed ? err : disk_file_write(c->file, offset, table, size);
 }
 
-static int switch_counts(struct qcow2 *q)
+/* The disk's own tables; in those of snapshots the bits mean nothing. */
+static int right_bits(struct qcow2_count *c, uint8_t *buffer)
 {
+    struct qcow2_table *l1 = &c->q->l1;
+    int err = 0;
+
+    for (uint32_t i = 0; i < l1->count && !err; i++) {
+        uint64_t entry = right_copied(c, l1->entries[i]);
+        uint8_t b[8];
+
+        if (entry & QCOW2_OFFSET_MASK)
+            err = right_l2(c, entry & QCOW2_OFFSET_MASK, buffer);
+        if (err || entry == l1->entries[i])
+            continue;
+        l1->entries[i] = entry;
+        store_be64(b, entry);
+        err = disk_file_write(c->file, l1->offset + UINT64_C(8) * i, b, 8);
+    }
+    return err ? err : disk_file_sync(c->file);
+}
+
+static int switch_counts(struct qcow2_count *c, const struct plan *p)
+{
+    struct qcow2 *q = c->q;
     uint8_t *b = q->header_sector;
     int err;
 
+    q->header.refcount_offset = (p->first + p->blocks) << q->cluster_bits;
+    q->header.refcount_clusters = (uint32_t)p->table;
+    image_file(&q->image)->size = (p->first + p->blocks + p->table) << q->cluster_bits;
     store_be64(b + 48, q->header.refcount_offset);
     store_be32(b + 56, q->header.refcount_clusters);
-    store_be64(b + 72, load_be64(b + 72) & ~(uint64_t)QCOW2_INCOMPAT_DIRTY);
+    if (q->header.version >= 3) {
+        q->header.incompatible &= ~(uint64_t)(QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT);
+        store_be64(b + 72, q->header.incompatible);
+    }
     err = qcow2_write_header(q);
-    return err ? err : disk_file_sync(image_file(&q->image));
+    return err ? err : disk_file_sync(c->file);
+}
+
+int qcow2_repair_counts(struct qcow2_count *c)
+{
+    struct plan p;
+    int err = plan_counts(c, &p);
+
+    if (!err)
+        err = write_blocks(c, &p);
+    if (!err)
+        err = write_table(c, &p);
+    if (!err)
+        err = right_bits(c, p.buffer);
+    if (!err)
+        err = switch_counts(c, &p);
+    free(p.buffer);
+    return err;
 }
 
 int qcow2_repair(struct qcow2 *q, const char *path)
 {
-    struct recount r = {.q = q, .file = image_file(&q->image)};
-    int err = -ENOTSUP;
+    struct qcow2_count c = {
+        .q = q, .file = image_file(&q->image), .path = path, .quiet = true, .budget = OPEN_BUDGET};
+    int err = qcow2_count_all(&c);
 
-    r.clusters = DIV_ROUND_UP(r.file->size, q->cluster_size);
-    if (r.clusters <= MAX_CLUSTERS && !q->header.bitmaps) {
-        r.refs = calloc(r.clusters, sizeof(*r.refs));
-        err = r.refs ? count_all(&r) : -ENOMEM;
-        if (!err)
-            err = write_counts(&r);
-        if (!err)
-            err = switch_counts(q);
-        free(r.refs);
-    }
+    if (!err && c.bad)
+        err = -EUCLEAN;
+    if (!err)
+        err = qcow2_repair_counts(&c);
+    qcow2_count_free(&c);
     if (err)
         return fail(err,
                     "disk '%s' was not closed properly and cannot be repaired here (%s); run "
-                    "qemu-img check -r all on it",
+                    "minivm image check --repair all on it",
                     path, strerror(-err));
     log_info("disk '%s' was not closed properly; its refcounts have been rebuilt", path);
     return 0;

@@ -53,6 +53,30 @@ int qcow2_sync(struct qcow2 *q)
     return err;
 }
 
+int qcow2_switch_header(struct qcow2 *q)
+{
+    int err = qcow2_sync(q);
+
+    if (!err)
+        err = image_sync_file(&q->image);
+    if (!err)
+        err = qcow2_write_header(q);
+    return err ? err : image_sync_file(&q->image);
+}
+
+int qcow2_set_dirty(struct qcow2 *q, bool dirty)
+{
+    uint64_t features;
+    int err;
+
+    if (q->header.version < 3)
+        return 0;
+    features = load_be64(q->header_sector + 72) & ~(uint64_t)QCOW2_INCOMPAT_DIRTY;
+    store_be64(q->header_sector + 72, features | (dirty ? QCOW2_INCOMPAT_DIRTY : 0));
+    err = qcow2_write_header(q);
+    return err ? err : image_sync_file(&q->image);
+}
+
 int qcow2_flush(struct image *image)
 {
     struct qcow2 *q = qcow2_of(image);

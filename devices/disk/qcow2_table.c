@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ENTRIES_PER_SECTOR (QCOW2_SECTOR / 8)
 #define CHUNK_SECTORS      16 /* of one write */
@@ -23,6 +24,28 @@ int qcow2_table_load(struct qcow2_table *t, const struct disk_file *file, uint64
     for (uint32_t i = 0; i < count; i++)
         t->entries[i] = load_be64(&t->entries[i]);
     return err;
+}
+
+int qcow2_table_copy(struct qcow2_table *to, const struct qcow2_table *from, uint32_t count)
+{
+    uint32_t sectors = DIV_ROUND_UP(count, ENTRIES_PER_SECTOR);
+
+    *to = (struct qcow2_table){.offset = from->offset, .count = count};
+    to->entries = calloc(MAX(sectors, 1), QCOW2_SECTOR);
+    to->dirty = calloc(MAX(sectors, 1), 1);
+    if (!to->entries || !to->dirty) {
+        qcow2_table_free(to);
+        return -ENOMEM;
+    }
+    memcpy(to->entries, from->entries, MIN(count, from->count) * sizeof(*to->entries));
+    return 0;
+}
+
+uint64_t qcow2_l1_needed(const struct qcow2 *q, uint64_t size)
+{
+    unsigned bits = q->cluster_bits + q->l2_bits;
+
+    return (size >> bits) + ((size & ((UINT64_C(1) << bits) - 1)) != 0);
 }
 
 void qcow2_table_free(struct qcow2_table *t)

@@ -38,6 +38,7 @@ static int zero_part(struct image *image, uint64_t offset, uint64_t bytes)
 /* What to do to whole clusters. */
 struct clearing {
     bool discard; /* a hint: may leave them as they are */
+    bool cut;     /* the image is to have nothing there */
     bool unmap;
 };
 
@@ -47,6 +48,8 @@ static uint64_t cleared_entry(const struct qcow2 *q, const struct clearing *c, u
     enum qcow2_type type = qcow2_entry_type(q, entry);
     bool held = (type == QCOW2_TYPE_DATA || type == QCOW2_TYPE_ZERO_HELD) && (entry & QCOW2_COPIED);
 
+    if (c->cut)
+        return 0;
     if (type == QCOW2_TYPE_ZERO || (type == QCOW2_TYPE_ABSENT && (c->discard || !q->image.backing)))
         return entry;
     if (q->header.version < 3)
@@ -86,7 +89,7 @@ static bool nothing_to_clear(const struct qcow2 *q, const struct clearing *c, ui
 {
     uint64_t table = q->l1.entries[offset >> (q->cluster_bits + q->l2_bits)] & QCOW2_OFFSET_MASK;
 
-    return !table && (c->discard || !q->image.backing);
+    return !table && (c->discard || c->cut || !q->image.backing);
 }
 
 /* Whole clusters, a slice at a time, so that others get the lock in between. */
@@ -149,4 +152,13 @@ int qcow2_discard(struct image *image, uint64_t offset, uint64_t bytes)
     if (first >= last || (q->header.version < 3 && image->backing))
         return 0;
     return clear_clusters(q, &c, first, last - first);
+}
+
+int qcow2_cut(struct image *image, uint64_t offset, uint64_t end)
+{
+    struct qcow2 *q = qcow2_of(image);
+    struct clearing c = {.cut = true};
+    uint64_t first = ALIGN_UP(offset, q->cluster_size), last = ALIGN_UP(end, q->cluster_size);
+
+    return first < last ? clear_clusters(q, &c, first, last - first) : 0;
 }

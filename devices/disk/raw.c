@@ -1,11 +1,13 @@
 #include "devices/disk/image.h"
 
+#include "base/error.h"
 #include "base/log.h"
 #include "devices/disk/probe.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * An image is taken for raw because no other format's magic is there. Were the guest to write one, the next start would
@@ -60,6 +62,35 @@ static int raw_discard(struct image *image, uint64_t offset, uint64_t bytes)
     return err == -EOPNOTSUPP || err == -ENOSYS || err == -ENODEV ? 0 : err;
 }
 
+/* Holes read as zeroes; what does not tell of them is all data. */
+static int raw_extent(struct image *image, uint64_t offset, uint64_t bytes, struct image_extent *e)
+{
+    int fd = image_file(image)->fd;
+    off_t data = lseek(fd, (off_t)offset, SEEK_DATA), end;
+
+    *e = (struct image_extent){IMAGE_DATA, bytes};
+    if (data < 0 && errno == ENXIO)
+        e->type = IMAGE_ZERO;
+    if (data < 0)
+        return 0;
+    end = data > (off_t)offset ? data : lseek(fd, (off_t)offset, SEEK_HOLE);
+    if (data > (off_t)offset)
+        e->type = IMAGE_ZERO;
+    if (end > (off_t)offset)
+        e->bytes = MIN(bytes, (uint64_t)end - offset);
+    return 0;
+}
+
+static int raw_resize(struct image *image, uint64_t size)
+{
+    struct disk_file *file = image_file(image);
+
+    if (ftruncate(file->fd, (off_t)size) < 0)
+        return fail(-errno, "disk '%s' cannot be resized: %s", image->name, strerror(errno));
+    file->size = image->size = size;
+    return 0;
+}
+
 static bool raw_direct(struct image *image, bool writing, uint64_t offset, uint64_t bytes UNUSED,
                        uint64_t *where)
 {
@@ -86,6 +117,8 @@ static const struct image_ops raw_ops = {
     .zero = raw_zero,
     .discard = raw_discard,
     .flush = image_sync_file,
+    .extent = raw_extent,
+    .resize = raw_resize,
     .direct = raw_direct,
     .sync = raw_sync,
     .destroy = raw_destroy,

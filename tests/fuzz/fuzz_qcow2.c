@@ -1,13 +1,15 @@
 /*
- * A valid qcow2 image with bytes changed, opened and used for a while.
+ * A qcow2 image, opened and used for a while, looked at, checked, repaired, and changed as tools do it.
  *
- * Input: one byte that chooses the image; then groups of a kind, a place and a value: change a byte, change an entry of
- * a table (by the place of the table and an offset in clusters, so that hits are likely), or perform a request.
+ * Input: a whole image, which begins with the magic number; or changes to a valid one: one byte that chooses the image;
+ * then groups of a kind, a place and a value: change a byte, change an entry of a table (by the place of the table and
+ * an offset in clusters, so that hits are likely), or perform a request.
  */
 #include "base/bytes.h"
 #include "base/log.h"
-#include "devices/disk/image.h"
+#include "devices/disk/job.h"
 #include "devices/disk/qcow2_create.h"
+#include "devices/disk/qcow2_tool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,10 +59,13 @@ static int open_disk(struct disk **disk, int fd, bool read_only)
     char path[64];
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return disk_open(
-        disk, &loop,
-        &(struct disk_options){
-            .path = path, .read_only = read_only, .no_lock = true, .cache = DISK_CACHE_UNSAFE});
+    return disk_open(disk, &loop,
+                     &(struct disk_options){.path = path,
+                                            .format = "qcow2",
+                                            .read_only = read_only,
+                                            .no_lock = true,
+                                            .ignore_backing = true,
+                                            .cache = DISK_CACHE_UNSAFE});
 }
 
 /* The images with something in them, made once. */
@@ -128,6 +133,76 @@ static void use(int fd, bool read_only, struct reader *r)
     disk_close(disk);
 }
 
+static int change_fiber(void *arg)
+{
+    struct image *image = arg;
+
+    qcow2_snapshot_create(image, "new");
+    qcow2_snapshot_apply(image, "1");
+    qcow2_snapshot_delete(image, "1");
+    qcow2_resize(image, image->size < MIB(1) ? image->size + KIB(300) : KIB(64));
+    return qcow2_make_empty(image);
+}
+
+static void change_as_tools_do(int fd)
+{
+    struct image_job job;
+    struct image *image;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (image_job_init(&job))
+        abort();
+    if (!image_job_open(&job, &image,
+                        &(struct disk_options){.path = path,
+                                               .format = "qcow2",
+                                               .no_lock = true,
+                                               .ignore_backing = true,
+                                               .cache = DISK_CACHE_UNSAFE}) &&
+        !image_job_start(&job))
+        image_job_run(&job, 1, change_fiber, image);
+    image_job_end(&job);
+}
+
+/* What a check finds, a repair does not make worse. */
+static void check_image(int fd, enum qcow2_repair repair)
+{
+    struct disk_file file = {.fd = fd, .no_sync = true, .size = (uint64_t)lseek(fd, 0, SEEK_END)};
+    struct qcow2_check before, after;
+    struct qcow2_info info;
+
+    if (!qcow2_get_info(&file, "fuzz", &info))
+        qcow2_snapshots_free(&info.snapshots);
+    if (qcow2_check(&file, "fuzz", QCOW2_REPAIR_NOTHING, &before) ||
+        repair == QCOW2_REPAIR_NOTHING || qcow2_check(&file, "fuzz", repair, &after))
+        return;
+    if (after.corruptions > before.corruptions)
+        abort();
+}
+
+static int whole_image(const uint8_t *data, size_t size)
+{
+    static const uint8_t script[] = {0,   0, 0, 16, 0, 1, 8, 0, 40, 0,  3,  0, 1,
+                                     200, 0, 4, 4,  0, 2, 0, 1, 0,  16, 99, 0, 2};
+
+    for (unsigned i = 0; i < 3; i++) {
+        int fd = memfd_create("image", 0);
+
+        if (write(fd, data, size) != (ssize_t)size)
+            abort();
+        check_image(fd, i == 1 ? QCOW2_REPAIR_ALL : QCOW2_REPAIR_NOTHING);
+        if (i < 2) {
+            use(fd, true, &(struct reader){script, script + sizeof(script), false});
+            use(fd, false, &(struct reader){script, script + sizeof(script), false});
+        } else {
+            change_as_tools_do(fd);
+        }
+        check_image(fd, QCOW2_REPAIR_ALL);
+        close(fd);
+    }
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct reader r;
@@ -142,6 +217,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (unsigned i = 0; i < ARRAY_SIZE(images); i++)
             make_template(i);
     }
+    if (size > 4 && load_be32(data) == 0x514649fb)
+        return whole_image(data, size);
     reader_init(&r, data, size);
     which = reader_u8(&r) % ARRAY_SIZE(images);
     changes = reader_u8(&r) % 16;

@@ -2,8 +2,9 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "devices/disk/image.h"
+#include "devices/disk/job.h"
 #include "devices/disk/qcow2_create.h"
+#include "devices/disk/qcow2_tool.h"
 #include "tests/lib/disk_model.h"
 
 #include <errno.h>
@@ -358,7 +359,8 @@ static void use_it(void)
     struct disk *disk;
 
     for (unsigned i = 0; i < 2; i++) {
-        if (disk_open(&disk, &loop, &(struct disk_options){.path = path, .read_only = i}))
+        if (disk_open(&disk, &loop,
+                      &(struct disk_options){.path = path, .format = "qcow2", .read_only = i}))
             continue;
         for (uint64_t at = 0; at + CLUSTER < disk->size && at < disk->size * 9 / 10;
              at += disk->size / 10 & ~511ull) {
@@ -370,6 +372,50 @@ static void use_it(void)
             disk_do(&loop, disk, DISK_DISCARD, 0, NULL, disk->size);
         disk_close(disk);
     }
+}
+
+/* All that tools do with an image; what comes of it is not looked at. */
+static int change_fiber(void *arg)
+{
+    struct image *image = arg;
+
+    qcow2_snapshot_create(image, "new");
+    qcow2_snapshot_apply(image, "1");
+    qcow2_snapshot_delete(image, "1");
+    qcow2_resize(image, MIN(image->size, MIB(64)) + MIB(1));
+    return 0;
+}
+
+static void use_as_tools_do(void)
+{
+    struct disk_file file;
+    struct qcow2_check result;
+    struct qcow2_info info;
+    struct image_job job;
+    struct image *image;
+
+    for (unsigned repair = 0; repair < 2; repair++) {
+        if (disk_file_open(&file, AT_FDCWD, path, path, false, false, DISK_CACHE_WRITEBACK))
+            return;
+        if (!qcow2_get_info(&file, path, &info))
+            qcow2_snapshots_free(&info.snapshots);
+        qcow2_check(&file, path, repair ? QCOW2_REPAIR_ALL : QCOW2_REPAIR_NOTHING, &result);
+        disk_file_close(&file);
+        if (repair)
+            break;
+        image_job_init(&job);
+        if (!image_job_open(&job, &image,
+                            &(struct disk_options){.path = path, .format = "qcow2"}) &&
+            !image_job_start(&job))
+            image_job_run(&job, 1, change_fiber, image);
+        image_job_end(&job);
+    }
+}
+
+static void use_all_ways(void)
+{
+    use_it();
+    use_as_tools_do();
 }
 
 /* Every table as large as it may be, every entry the same. */
@@ -401,6 +447,115 @@ static void test_largest_tables(void **state UNUSED)
         fill_table(MIB(40), MIB(8), targets[3 - i]);
         fill_table(MIB(60), 65536, UINT64_MAX);
         bounded(use_it);
+        bounded(use_as_tools_do);
+    }
+}
+
+/* As many snapshots as there may be, all with the largest L1 table, in one place; the dirty bit asks to count all. */
+static void test_most_snapshots(void **state UNUSED)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        create(&(struct qcow2_parameters){.size = GIB(1)});
+        assert_int_equal(truncate(path, MIB(200)), 0);
+        put(60, 4, 4096);
+        put(64, 8, MIB(64));
+        put(72, 8, i & 1);
+        fill_table(MIB(70), MIB(32), MIB(110) | UINT64_C(1) << 63);
+        fill_table(MIB(110), 65536, i == 2 ? MIB(120) : UINT64_C(1) << 40);
+        for (unsigned s = 0; s < 4096; s++) {
+            put(MIB(64) + s * 40, 8, MIB(70));
+            put(MIB(64) + s * 40 + 8, 4, MIB(32) / 8);
+        }
+        bounded(use_as_tools_do);
+        bounded(use_it);
+    }
+}
+
+/* Tables that the header puts over each other. */
+static void test_overlapping_tables(void **state UNUSED)
+{
+    create(&(struct qcow2_parameters){.size = SIZE, .cluster_bits = 12});
+    put(40, 8, CLUSTER);
+    refused_as((struct disk_options){0}, "overlap");
+    create(&(struct qcow2_parameters){.size = SIZE, .cluster_bits = 12});
+    put(48, 8, L1_OFFSET);
+    refused_as((struct disk_options){0}, "overlap");
+    create(&(struct qcow2_parameters){.size = SIZE, .cluster_bits = 12});
+    put(60, 4, 1);
+    put(64, 8, L1_OFFSET);
+    refused_as((struct disk_options){0}, "overlap");
+}
+
+/* Data where a snapshot has its L1 table. */
+static void test_data_over_snapshot_l1(void **state UNUSED)
+{
+    create_used();
+    put(60, 4, 1);
+    put(64, 8, CLUSTER * 12);
+    put(CLUSTER * 12, 8, CLUSTER * 6);
+    put(CLUSTER * 12 + 8, 4, 2);
+    put(CLUSTER * 13 - 1, 1, 0);
+    put(l2_offset(), 8, CLUSTER * 6 | UINT64_C(1) << 63);
+    assert_int_equal(with_disk(DISK_WRITE, false), -EIO);
+    assert_true(marked_corrupt());
+}
+
+/* Snapshot tables that are longer than they may be, or than they say. */
+static void test_bad_snapshot_tables(void **state UNUSED)
+{
+    static const struct {
+        uint64_t offset, value;
+        unsigned bytes;
+    } bad[] = {{36, UINT32_MAX, 4}, {36, 1025, 4}, {36, MIB(4), 4}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        create_used();
+        put(60, 4, 1);
+        put(64, 8, CLUSTER * 12);
+        put(CLUSTER * 13 - 1, 1, 0);
+        put(CLUSTER * 12 + bad[i].offset, bad[i].bytes, bad[i].value);
+        refused_as((struct disk_options){0}, "snapshot table larger than 4 MiB, or a broken one");
+    }
+}
+
+/* Good images with bytes changed, most of them in tables. Nothing that they name is opened. */
+static void mutate(unsigned *seed, uint64_t size)
+{
+    for (unsigned n = 1 + (unsigned)rand_r(seed) % 6; n; n--) {
+        uint64_t at = (uint64_t)rand_r(seed) % (rand_r(seed) % 3 ? MIN(size, 6 * CLUSTER) : size);
+        unsigned kind = (unsigned)rand_r(seed) >> 5;
+
+        if (kind % 3 == 0)
+            put(at, 1, (uint64_t)rand_r(seed));
+        else if (kind % 3 == 1)
+            put(ALIGN_DOWN(at, 8), 8,
+                (uint64_t)(rand_r(seed) % 20) << 12 | (uint64_t)(rand_r(seed) & 0xc0) << 56);
+        else
+            put(ALIGN_DOWN((uint64_t)rand_r(seed) % 112, 4), 4,
+                (uint64_t)rand_r(seed) >> (rand_r(seed) % 32));
+    }
+}
+
+static void test_mutated(void **state UNUSED)
+{
+    const char *text = getenv("MINIVM_ROUNDS");
+    unsigned rounds = text ? (unsigned)atoi(text) * 20 : 120;
+    char good[300];
+
+    snprintf(good, sizeof(good), "%s/good.qcow2", dir);
+    create_used();
+    assert_int_equal(
+        test_command(
+            "qemu-img snapshot -c one %s && qemu-io -c 'write 0 8k' %s && qemu-img convert -c "
+            "-O qcow2 -o cluster_size=4k %s %s && qemu-img snapshot -c two %s && cp %s %s",
+            path, path, path, good, good, path, good),
+        0);
+    for (unsigned round = 0; round < rounds; round++) {
+        unsigned seed = round;
+
+        assert_int_equal(test_command("cp %s %s", good, path), 0);
+        mutate(&seed, 20 * CLUSTER);
+        bounded(use_all_ways);
     }
 }
 
@@ -452,11 +607,21 @@ static int teardown(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_headers),    cmocka_unit_test(test_feature_names),
-        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_bad_l1),
-        cmocka_unit_test(test_bad_l2),         cmocka_unit_test(test_bad_compressed),
-        cmocka_unit_test(test_bad_refcounts),  cmocka_unit_test(test_backing_names),
-        cmocka_unit_test(test_largest_tables), cmocka_unit_test(test_many_layers),
+        cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_feature_names),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_bad_l1),
+        cmocka_unit_test(test_bad_l2),
+        cmocka_unit_test(test_bad_compressed),
+        cmocka_unit_test(test_bad_refcounts),
+        cmocka_unit_test(test_backing_names),
+        cmocka_unit_test(test_largest_tables),
+        cmocka_unit_test(test_many_layers),
+        cmocka_unit_test(test_most_snapshots),
+        cmocka_unit_test(test_overlapping_tables),
+        cmocka_unit_test(test_data_over_snapshot_l1),
+        cmocka_unit_test(test_bad_snapshot_tables),
+        cmocka_unit_test(test_mutated),
     };
 
     return cmocka_run_group_tests_name("disk_hostile", tests, setup, teardown);

@@ -3,6 +3,7 @@
 #include "devices/disk/image.h"
 #include "devices/disk/qcow2_create.h"
 #include "tests/lib/disk_model.h"
+#include "tests/lib/write_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -250,6 +251,26 @@ static void test_discard_frees(void **state UNUSED)
     free(data);
 }
 
+static void test_discard_ignored(void **state UNUSED)
+{
+    const char *path = make_image("", MIB(4));
+    struct disk *disk = open_disk(path, (struct disk_options){.ignore_discard = true});
+    uint8_t *data = malloc(MIB(4));
+
+    memset(data, 1, MIB(4));
+    assert_int_equal(disk_do(&loop, disk, DISK_WRITE, 0, data, MIB(4)), 0);
+    assert_int_equal(disk_do(&loop, disk, DISK_DISCARD, 0, NULL, MIB(2)), 0);
+    assert_int_equal(disk_do(&loop, disk, DISK_ZERO, MIB(2), NULL, MIB(2)), 0);
+    assert_int_equal(disk_close(disk), 0);
+    check_image(path, false);
+    assert_int_equal(
+        test_command("test $(du -k %s | cut -f1) -ge 4096 && qemu-io -f qcow2 -c 'read -P 1 0 2M' "
+                     "-c 'read -P 0 2M 2M' %s | grep -qv failed",
+                     path, path),
+        0);
+    free(data);
+}
+
 /* Errors from below, in data and metadata: the image stays whole, and the disk says what is true. */
 struct faults {
     unsigned count, every;
@@ -291,69 +312,10 @@ static void test_errors(void **state UNUSED)
     }
 }
 
-/*
- * Power failure at any point: of what was written since the last sync, any part may have reached the disk. The log of
- * all writes is replayed up to a random point, with random ones left out after the last sync before it.
- */
-struct log_entry {
-    enum io_kind kind;
-    uint64_t offset, bytes;
-    uint8_t *data;
-};
-
-struct write_log {
-    struct log_entry entries[20000];
-    unsigned count;
-};
-
-static int record(void *opaque, struct io_op *op)
-{
-    struct write_log *log = opaque;
-    struct log_entry *e = &log->entries[log->count];
-
-    if (op->kind == IO_READ || op->kind == IO_CALL)
-        return 0;
-    assert_true(log->count < ARRAY_SIZE(log->entries));
-    *e = (struct log_entry){.kind = op->kind, .offset = op->offset, .bytes = op->bytes};
-    if (op->kind == IO_WRITE) {
-        e->data = malloc(op->bytes);
-        scatter_read(&op->data, e->data, op->bytes);
-    }
-    log->count++;
-    return 0;
-}
-
-static void replay_one(int fd, const struct log_entry *e)
-{
-    if (e->kind == IO_WRITE)
-        assert_int_equal(pwrite(fd, e->data, e->bytes, (off_t)e->offset), e->bytes);
-    else if (e->kind == IO_PUNCH)
-        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)e->offset,
-                  (off_t)e->bytes);
-    else if (e->kind == IO_ZERO)
-        fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)e->offset,
-                  (off_t)e->bytes);
-    else if (e->kind == IO_ALLOCATE)
-        assert_int_equal(fallocate(fd, 0, (off_t)e->offset, (off_t)e->bytes), 0);
-}
-
-static void replay(const struct write_log *log, const char *path, unsigned cut)
-{
-    unsigned synced = 0;
-    int fd = open(path, O_WRONLY);
-
-    for (unsigned i = 0; i < cut; i++)
-        if (log->entries[i].kind == IO_SYNC)
-            synced = i;
-    for (unsigned i = 0; i < cut; i++)
-        if (i < synced || rand() % 2)
-            replay_one(fd, &log->entries[i]);
-    close(fd);
-}
-
+/* Power failure at any moment: of what was written since the last sync, any part may have reached the disk. */
 static void test_power_failure(void **state UNUSED)
 {
-    struct write_log *log = calloc(1, sizeof(*log));
+    struct write_log log;
     char start[300];
     struct disk_model m;
     const char *path = make_image("-o cluster_size=4096", MIB(4));
@@ -363,17 +325,15 @@ static void test_power_failure(void **state UNUSED)
     model_init(&m, &loop, open_disk(path, (struct disk_options){.cache = DISK_CACHE_WRITEBACK}),
                NULL, MIB(4), 77);
     m.max_bytes = KIB(64);
-    io_set_fault(disk_io(m.disk), record, log);
+    write_log_start(&log, disk_io(m.disk));
     model_run(&m, MODEL_ALL, 800, 8);
     assert_int_equal(disk_close(m.disk), 0);
     for (unsigned i = 0; i < 40; i++) {
         assert_int_equal(test_command("cp %s %s", start, path), 0);
-        replay(log, path, (unsigned)rand() % log->count);
+        write_log_replay(&log, path, (unsigned)rand() % log.clock, i);
         check_image(path, true);
     }
-    for (unsigned i = 0; i < log->count; i++)
-        free(log->entries[i].data);
-    free(log);
+    write_log_free(&log);
     model_fini(&m);
 }
 
@@ -508,12 +468,19 @@ static int teardown(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cluster_sizes),   cmocka_unit_test(test_compressed),
-        cmocka_unit_test(test_backing),         cmocka_unit_test(test_internal_snapshots),
-        cmocka_unit_test(test_overlay_is_lost), cmocka_unit_test(test_refcount_growth),
-        cmocka_unit_test(test_discard_frees),   cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_power_failure),   cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_create),          cmocka_unit_test(test_dirty_image_is_repaired),
+        cmocka_unit_test(test_cluster_sizes),
+        cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_backing),
+        cmocka_unit_test(test_internal_snapshots),
+        cmocka_unit_test(test_overlay_is_lost),
+        cmocka_unit_test(test_refcount_growth),
+        cmocka_unit_test(test_discard_frees),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_discard_ignored),
+        cmocka_unit_test(test_power_failure),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_create),
+        cmocka_unit_test(test_dirty_image_is_repaired),
     };
 
     return cmocka_run_group_tests_name("disk_qcow2", tests, setup, teardown);
