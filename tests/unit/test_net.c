@@ -44,17 +44,13 @@ struct card {
     unsigned count, taken;
 };
 
-static bool can_receive(void *front)
-{
-    return !((struct card *)front)->full;
-}
-
-static bool receive(void *front, const uint8_t *data, size_t size)
+static bool receive(void *front, unsigned queue UNUSED, const struct virtio_net_hdr *header UNUSED, const uint8_t *data,
+                    size_t size)
 {
     struct card *card = front;
     struct frame *f = &card->frames[card->count];
 
-    if (card->count == ARRAY_SIZE(card->frames) || size > sizeof(f->data))
+    if (card->full || card->count == ARRAY_SIZE(card->frames) || size > sizeof(f->data))
         return false;
     card->count++;
     f->size = size;
@@ -62,17 +58,18 @@ static bool receive(void *front, const uint8_t *data, size_t size)
     return true;
 }
 
-static const struct net_front_ops front_ops = {.can_receive = can_receive, .receive = receive};
+static const struct net_front_ops front_ops = {.receive = receive};
 
 static struct card *plug(const char *forward)
 {
     struct card *card = calloc(1, sizeof(*card));
     struct net_forward f;
+    struct net_user_options options = {.forwards = &f, .forward_count = forward ? 1 : 0};
 
     assert_int_equal(loop_init(&card->loop), 0);
     if (forward)
         assert_int_equal(net_parse_forward(&f, forward), 0);
-    assert_int_equal(net_user_create(&card->net, &card->loop, &f, forward ? 1 : 0), 0);
+    assert_int_equal(net_user_create(&card->net, &card->loop, &options), 0);
     card->net->front = card;
     card->net->front_ops = &front_ops;
     return card;
@@ -118,7 +115,7 @@ static void send_frame(struct card *card, const void *data, size_t size)
     /* In two pieces, as a driver does. */
     struct iovec iov[] = {{(void *)data, 10}, {(uint8_t *)data + 10, size - 10}};
 
-    card->net->ops->send(card->net, iov, 2);
+    card->net->ops->send(card->net, 0, &(struct virtio_net_hdr){0}, iov, 2);
 }
 
 /* --- protocols --- */
@@ -387,10 +384,10 @@ static void forward_busy(void **state UNUSED)
     struct net_forward f = {.host_port = 26001, .guest_port = 22};
     struct net *net;
 
-    assert_int_equal(net_user_create(&net, &card->loop, &f, 1), -EADDRINUSE);
+    assert_int_equal(net_user_create(&net, &card->loop, &(struct net_user_options){.forwards = &f, .forward_count = 1}), -EADDRINUSE);
     assert_non_null(strstr(fail_text(), "26001"));
     strcpy(f.host, "192.0.2.1"); /* nobody's address */
-    assert_int_equal(net_user_create(&net, &card->loop, &f, 1), -EADDRNOTAVAIL);
+    assert_int_equal(net_user_create(&net, &card->loop, &(struct net_user_options){.forwards = &f, .forward_count = 1}), -EADDRNOTAVAIL);
     unplug(card);
 }
 
@@ -469,7 +466,7 @@ static void busy_card(void **state UNUSED)
     turn(card, 5);
     assert_int_equal(card->count, 0);
     card->full = false;
-    card->net->ops->accept_input(card->net);
+    card->net->ops->accept_input(card->net, 0);
     assert_int_equal(card->count, 512); /* kept; the rest was dropped */
     send_arp(card, 1, (const uint8_t[6]){0}, GATEWAY);
     assert_int_equal(card->count, 513);
@@ -546,9 +543,9 @@ static void tap(void **state UNUSED)
     int raw;
 
     assert_int_equal(loop_init(&card->loop), 0);
-    assert_int_equal(net_tap_create(&card->net, &card->loop, "mvtest0"), -ENODEV);
+    assert_int_equal(net_tap_create(&card->net, &card->loop, "mvtest0", 1), -ENODEV);
     assert_non_null(strstr(fail_text(), "ip tuntap add"));
-    assert_int_equal(net_tap_create(&card->net, &card->loop, "a-name-that-is-much-too-long"),
+    assert_int_equal(net_tap_create(&card->net, &card->loop, "a-name-that-is-much-too-long", 1),
                      -EINVAL);
     if (unshare(CLONE_NEWNET) != 0 || access("/dev/net/tun", R_OK | W_OK) != 0) {
         loop_fini(&card->loop);
@@ -556,9 +553,9 @@ static void tap(void **state UNUSED)
         skip();
     }
     make_tap("mvtest0");
-    assert_true(net_tap_create(&card->net, &card->loop, "lo") < 0);
-    assert_int_equal(net_tap_create(&card->net, &card->loop, "mvtest0"), 0);
-    assert_int_equal(net_tap_create(&second, &card->loop, "mvtest0"), -EBUSY);
+    assert_true(net_tap_create(&card->net, &card->loop, "lo", 1) < 0);
+    assert_int_equal(net_tap_create(&card->net, &card->loop, "mvtest0", 1), 0);
+    assert_int_equal(net_tap_create(&second, &card->loop, "mvtest0", 1), -EBUSY);
     card->net->front = card;
     card->net->front_ops = &front_ops;
     raw = raw_socket("mvtest0");
@@ -573,7 +570,7 @@ static void tap(void **state UNUSED)
     assert_int_equal(send(raw, frame, sizeof(frame), 0), sizeof(frame));
     turn(card, 20);
     card->full = false;
-    card->net->ops->accept_input(card->net);
+    card->net->ops->accept_input(card->net, 0);
     f = next_of_type(card, 0x88b5);
     assert_non_null(f);
     assert_int_equal(f->data[14], 'y');
