@@ -784,13 +784,13 @@ static void writes_files(void **state)
 
     set_mode(f, &packed_320x200);
     fake_mmio_write(&f->machine, GRAPHICS, 7, 1);
-    assert_int_equal(screenshot_write(f->display, path), 0);
+    assert_int_equal(screenshot_write(f->display, path, SCREENSHOT_BY_NAME), 0);
     assert_int_equal(fread(head, 1, 15, file), 15);
     assert_memory_equal(head, "P6\n640 400\n255\n", 15);
     assert_int_equal(getc(file), shown_color(7) >> 16);
     fclose(file);
     unlink(path);
-    assert_int_equal(screenshot_write(f->display, "/nonexistent/x.png"), -2);
+    assert_int_equal(screenshot_write(f->display, "/nonexistent/x.png", SCREENSHOT_BY_NAME), -2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -21,7 +21,7 @@ COMPLAINTS = re.compile(r'lockup|stall|hung task|I/O error|unstable|BUG:|WARNING
 
 
 def start_load(m):
-    m.output('rm -f /tmp/rounds; (%s) >/dev/null 2>&1 & sleep 2' % LOAD)
+    m.output('(%s) >/dev/null 2>&1 & while [ ! -e /tmp/rounds ]; do sleep 1; done' % LOAD)
 
 
 def check_guest(m):
