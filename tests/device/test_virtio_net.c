@@ -741,7 +741,7 @@ static void own_thread(void **state UNUSED)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct loop loop;
-    struct virtio_net_options options = {&f->net, MAC, &loop};
+    struct virtio_net_options options = {.net = &f->net, .mac = MAC, .loop = &loop};
     unsigned i;
 
     f->net.ops = &net_ops;
