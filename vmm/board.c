@@ -155,8 +155,7 @@ static void deliver_request(void *arg)
     /* The CPUs may have gone on for a while; what they ask for now belongs to the same end. */
     board_stop(request.board);
     __atomic_store_n(&request.board->request_pending, false, __ATOMIC_RELEASE);
-    if (request.what != MACHINE_PAUSE)
-        request.board->on_request(request.board->opaque, request.what);
+    request.board->on_request(request.board->opaque, request.what);
 }
 
 static void board_request(struct machine *machine, enum machine_request what)

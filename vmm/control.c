@@ -1,6 +1,7 @@
 /* control.c - the commands of --control, by QEMU's names; `save` is minivm's own. */
 #include "base/error.h"
 #include "backend/screenshot.h"
+#include "devices/virtio/virtio_balloon.h"
 #include "vmm/run_private.h"
 
 #include <errno.h>
@@ -79,6 +80,74 @@ static int save(void *opaque, const json_t *arguments, json_t **result UNUSED)
     return err ? err : QMP_LATER;
 }
 
+/* --- devices --- */
+
+/* The drive that "device" or "id" names, as QEMU names those of a PC. */
+static int find_cdrom(const json_t *arguments, unsigned *n)
+{
+    static const char *const names[CONFIG_MAX_CDROMS] = {"ide1-cd0", "ide1-cd1"};
+    const char *device = string_of(arguments, "device"), *id = string_of(arguments, "id");
+    const char *name = id ? id : device;
+
+    if (!name)
+        return fail(-EINVAL, "Either 'id' or 'device' must be specified");
+    for (*n = 0; *n < ARRAY_SIZE(names); (*n)++)
+        if (strcmp(names[*n], name) == 0)
+            return 0;
+    return fail(-ENODEV, "Device '%s' not found", name);
+}
+
+static int change_medium(struct run *run, const json_t *arguments, const char *path)
+{
+    bool force = json_is_true(json_object_get(arguments, "force"));
+    unsigned n;
+    int err = find_cdrom(arguments, &n);
+
+    return err ? err : board_change_cdrom(run->board, n, path, force);
+}
+
+static int eject(void *opaque, const json_t *arguments, json_t **result UNUSED)
+{
+    return change_medium(opaque, arguments, NULL);
+}
+
+static int blockdev_change_medium(void *opaque, const json_t *arguments, json_t **result UNUSED)
+{
+    return change_medium(opaque, arguments, string_of(arguments, "filename"));
+}
+
+static int find_balloon(const struct run *run, struct virtio_balloon **balloon)
+{
+    *balloon = board_balloon(run->board);
+    return *balloon ? 0 : fail(-ENODEV, "No balloon device has been activated");
+}
+
+static int balloon(void *opaque, const json_t *arguments, json_t **result UNUSED)
+{
+    json_int_t bytes = json_integer_value(json_object_get(arguments, "value"));
+    struct virtio_balloon *balloon;
+    int err = find_balloon(opaque, &balloon);
+
+    if (!err && bytes <= 0)
+        err = fail(-EINVAL, "Parameter 'target' expects a size");
+    if (!err)
+        virtio_balloon_set_target(balloon, (uint64_t)bytes);
+    return err;
+}
+
+static int query_balloon(void *opaque, const json_t *arguments UNUSED, json_t **result)
+{
+    struct virtio_balloon *balloon;
+    struct balloon_stats stats;
+    int err = find_balloon(opaque, &balloon);
+
+    if (err)
+        return err;
+    virtio_balloon_stats(balloon, &stats);
+    *result = json_pack("{s:I}", "actual", (json_int_t)stats.actual);
+    return 0;
+}
+
 /* --- pictures --- */
 
 static int screendump(void *opaque, const json_t *arguments, json_t **result UNUSED)
@@ -104,6 +173,10 @@ static const struct qmp_command commands[] = {
     {"system_powerdown", "", system_powerdown},
     {"quit", "", quit},
     {"save", "filename:s", save},
+    {"eject", "device:s? id:s? force:b?", eject},
+    {"blockdev-change-medium", "device:s? id:s? filename:s force:b?", blockdev_change_medium},
+    {"balloon", "value:i", balloon},
+    {"query-balloon", "", query_balloon},
     {"screendump", "filename:s format:s?", screendump},
 };
 

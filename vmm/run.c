@@ -132,6 +132,12 @@ static void on_request(void *opaque, enum machine_request what)
                                 : what == MACHINE_RESET  ? c->on_reboot
                                                          : c->on_crash;
 
+    if (what == MACHINE_PAUSE) {
+        run->state = RUN_STATE_PAUSED;
+        qmp_event(run->qmp, "WATCHDOG", json_pack("{s:s}", "action", "pause"));
+        qmp_event(run->qmp, "STOP", NULL);
+        return;
+    }
     if (what == MACHINE_CRASH)
         log_error("the guest crashed");
     if (what == MACHINE_POWEROFF && run->terminating)
