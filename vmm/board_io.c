@@ -1,0 +1,277 @@
+/* board_io.c - the parts that run in threads of their own: network, balloon, disks. */
+#include "base/error.h"
+#include "devices/virtio/virtio_balloon.h"
+#include "devices/virtio/virtio_blk.h"
+#include "devices/virtio/virtio_net.h"
+#include "vmm/board_private.h"
+#include "vmm/cloud_init.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define CDROM_MIN 2048 /* bytes */
+
+/* --- network and balloon --- */
+
+static int find_boot_rom(const struct vm_config *config, const char **rom)
+{
+    *rom = config_boots_from(config, BOOT_NETWORK) ? BOARD_NETWORK_ROM : NULL;
+    if (*rom && access(*rom, R_OK) != 0)
+        return fail(-errno, "--boot network needs '%s'; install the package 'ipxe-qemu'", *rom);
+    return 0;
+}
+
+struct net_opening {
+    struct board *board;
+    int err;
+    char text[512];
+};
+
+/* In its thread. */
+static void open_net(void *arg)
+{
+    struct net_opening *opening = arg;
+    struct board *board = opening->board;
+    const struct vm_config *c = board->config;
+    struct net_user_options user = c->net_user;
+
+    user.forwards = c->forwards;
+    user.forward_count = c->forward_count;
+    opening->err = c->net == NET_TAP ? net_tap_create(&board->net, &board->io_loop, c->tap, c->net_queues)
+                                     : net_user_create(&board->net, &board->io_loop, &user);
+    if (opening->err)
+        snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
+}
+
+static int create_net(struct board *board)
+{
+    struct net_opening opening = {.board = board};
+    struct virtio_net_options net = {.loop = &board->io_loop};
+    int err;
+
+    if (board->config->net == NET_NONE)
+        return 0;
+    loop_call_wait(&board->io_loop, open_net, &opening);
+    if (opening.err)
+        return fail(opening.err, "%s", opening.text);
+    net.net = board->net;
+    memcpy(net.mac, board->config->mac, sizeof(net.mac));
+    err = find_boot_rom(board->config, &net.rom);
+    return err ? err : virtio_net_create(&board->machine, PCI_DEVFN(SLOT_NET, 0), &net, &board->net_card);
+}
+
+static int create_balloon(struct board *board)
+{
+    const struct virtio_balloon_options options = {board->config->memory, &board->io_loop};
+
+    if (board->config->no_balloon)
+        return 0;
+    return virtio_balloon_create(&board->machine, PCI_DEVFN(SLOT_BALLOON, 0), &options, &board->balloon);
+}
+
+int board_create_net(struct board *board)
+{
+    int err = loop_init(&board->io_loop);
+
+    if (!err)
+        err = loop_start(&board->io_loop, "io");
+    board->io_thread = !err;
+    if (!err)
+        err = create_net(board);
+    return err ? err : create_balloon(board);
+}
+
+/* --- disks --- */
+
+struct disk_opening {
+    struct board *board;
+    struct disk **disk;
+    const struct disk_options *options;
+    int err;
+    char text[512];
+};
+
+/* In the disks' thread: an image belongs to the loop that opens it. */
+static void open_in_loop(void *arg)
+{
+    struct disk_opening *opening = arg;
+
+    opening->err = disk_open(opening->disk, &opening->board->disk_loop, opening->options);
+    if (opening->err)
+        snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
+}
+
+static int open_disk(struct board *board, struct disk **disk, const struct disk_options *options)
+{
+    struct disk_opening opening = {.board = board, .disk = disk, .options = options};
+
+    loop_call_wait(&board->disk_loop, open_in_loop, &opening);
+    return opening.err ? fail(opening.err, "%s", opening.text) : 0;
+}
+
+static int check_medium(const struct disk *disk, const char *path)
+{
+    return disk->size >= CDROM_MIN ? 0 : fail(-EINVAL, "CD '%s' has not even one block of %d bytes", path, CDROM_MIN);
+}
+
+static void attach_to_ide(struct board *board, unsigned n, struct ide_options *ide)
+{
+    unsigned unit = 0;
+
+    while (ide->units[unit].kind != IDE_NONE)
+        unit++;
+    board->ide_units[n] = unit;
+    ide->units[unit] = (struct ide_unit_options){IDE_DISK, board->disks[n], board->config->drives[n].serial};
+}
+
+static int create_disk(struct board *board, unsigned n, struct ide_options *ide)
+{
+    const struct config_drive *drive = &board->config->drives[n];
+    struct virtio_blk_options blk = {.loop = &board->disk_loop, .serial = drive->serial};
+    int err = open_disk(board, &board->disks[n], &board->config->disks[n]);
+
+    if (err)
+        return err;
+    if (drive->bus == BUS_IDE) {
+        attach_to_ide(board, n, ide);
+        return 0;
+    }
+    blk.disk = board->disks[n];
+    blk.queues = board->config->disks[n].queues ? board->config->disks[n].queues : board->config->cpus;
+    return virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_DISKS + n, 0), &blk);
+}
+
+/* A disk of memory, which the image layer opens by the name that this process has for it. */
+static int create_seed(struct board *board)
+{
+    const struct vm_config *c = board->config;
+    struct disk_options options = {.format = "raw", .read_only = true, .no_lock = true, .cache = DISK_CACHE_WRITEBACK};
+    struct virtio_blk_options blk = {.loop = &board->disk_loop, .serial = "cidata"};
+    int fd = cloud_init_create(c->cloud_init, c->name, c->uuid), err;
+    char path[32];
+
+    if (fd < 0)
+        return fd;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    options.path = path;
+    err = open_disk(board, &board->seed, &options);
+    close(fd);
+    blk.disk = board->seed;
+    return err ? err : virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_SEED, 0), &blk);
+}
+
+static int create_cdrom(struct board *board, unsigned n, struct ide_options *ide)
+{
+    const struct disk_options *iso = &board->config->cdroms[n];
+    int err = iso->path ? open_disk(board, &board->cdroms[n], iso) : 0;
+
+    if (!err && board->cdroms[n])
+        err = check_medium(board->cdroms[n], iso->path);
+    ide->units[IDE_CDROM_UNIT + n] = (struct ide_unit_options){.kind = IDE_CDROM, .disk = board->cdroms[n]};
+    return err;
+}
+
+/* The IDE function is there only if something is attached to it: to look for drives takes guests a while. */
+int board_create_disks(struct board *board)
+{
+    const struct vm_config *c = board->config;
+    struct ide_options ide = {.loop = &board->disk_loop};
+    unsigned i;
+    int err;
+
+    if (!c->disk_count && !c->cdrom_count && !c->cloud_init)
+        return 0;
+    err = loop_init(&board->disk_loop);
+    if (!err)
+        err = loop_start(&board->disk_loop, "disk");
+    board->disk_thread = !err;
+    for (i = 0; i < c->cdrom_count && !err; i++)
+        err = create_cdrom(board, i, &ide);
+    for (i = 0; i < c->disk_count && !err; i++)
+        err = create_disk(board, i, &ide);
+    if (!err && c->cloud_init)
+        err = create_seed(board);
+    for (i = 0; i < IDE_UNITS && !err; i++)
+        if (ide.units[i].kind != IDE_NONE)
+            return ide_create(&board->ide, &board->machine, &ide);
+    return err;
+}
+static void close_medium(void *arg)
+{
+    disk_close(arg);
+}
+
+int board_change_cdrom(struct board *board, unsigned n, const char *path, bool force)
+{
+    const struct disk_options iso = {
+        .path = path, .format = "raw", .read_only = true, .no_lock = board->config->relayed};
+    struct disk *new = NULL, *old = NULL;
+    int err = 0;
+
+    if (n >= board->config->cdrom_count)
+        return fail(-ENODEV, "the machine has no CD-ROM drive %u; start it with --cdrom none", n);
+    if (path)
+        err = open_disk(board, &new, &iso);
+    if (new)
+        err = check_medium(new, path);
+    if (!err)
+        err = ide_cdrom_change(board->ide, IDE_CDROM_UNIT + n, new, force, &old);
+    if (!err)
+        board->cdroms[n] = new;
+    else
+        old = new;
+    if (old)
+        loop_call_wait(&board->disk_loop, close_medium, old);
+    return err;
+}
+struct disk_closing {
+    struct board *board;
+    int err;
+};
+
+static void close_disks(void *arg)
+{
+    struct disk_closing *closing = arg;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(closing->board->disks); i++) {
+        int err = closing->board->disks[i] ? disk_close(closing->board->disks[i]) : 0;
+
+        closing->err = closing->err ? closing->err : err;
+    }
+    /* These are read-only: they have nothing to lose. */
+    for (i = 0; i < ARRAY_SIZE(closing->board->cdroms); i++)
+        if (closing->board->cdroms[i])
+            disk_close(closing->board->cdroms[i]);
+    if (closing->board->seed)
+        disk_close(closing->board->seed);
+}
+
+int board_destroy_disks(struct board *board)
+{
+    struct disk_closing closing = {.board = board};
+
+    if (!board->disk_thread)
+        return 0;
+    loop_call_wait(&board->disk_loop, close_disks, &closing);
+    loop_stop(&board->disk_loop);
+    loop_join(&board->disk_loop);
+    loop_fini(&board->disk_loop);
+    return closing.err;
+}
+
+static void close_net(void *arg)
+{
+    net_destroy(((struct board *)arg)->net);
+}
+
+void board_destroy_net(struct board *board)
+{
+    if (!board->io_thread)
+        return;
+    loop_call_wait(&board->io_loop, close_net, board);
+    loop_stop(&board->io_loop);
+    loop_join(&board->io_loop);
+    loop_fini(&board->io_loop);
+}

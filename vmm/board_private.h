@@ -1,0 +1,96 @@
+/*
+ * board_private.h - the machine's parts as the files of the board share them: board.c puts them together, board_io.c has
+ * those that run in threads of their own, board_boot.c what firmware, or a kernel without it, finds.
+ *
+ * Thread: the main loop's.
+ */
+#ifndef VMM_BOARD_PRIVATE_H
+#define VMM_BOARD_PRIVATE_H
+
+#include "base/loop.h"
+#include "devices/ide/ide.h"
+#include "devices/platform/fw_cfg.h"
+#include "vmm/acpi.h"
+#include "vmm/board.h"
+#include "vmm/direct_boot.h"
+#include "vmm/kvm.h"
+#include "vmm/pci.h"
+#include "vmm/save.h"
+#include "vmm/vcpu.h"
+
+/* The map below 1 MiB and 4 GiB. */
+#define LOW_END    0xa0000
+#define HIGH_START 0x100000
+#define ABOVE_4G   GIB(4)
+
+/* Slots of the PCI bus; disks follow one another. */
+#define SLOT_DISPLAY 2
+#define SLOT_NET 3
+#define SLOT_RNG 4
+#define SLOT_DISKS 5
+#define SLOT_BALLOON 29 /* the last: what comes later has room before them */
+#define SLOT_SEED 30
+#define SLOT_WATCHDOG 31
+
+/* CD-ROM drives are the secondary channel's, as software expects; IDE disks take what is free. */
+#define IDE_CDROM_UNIT 2
+
+struct board {
+    struct machine machine;
+    const struct vm_config *config;
+    void (*on_request)(void *opaque, enum machine_request what);
+    void *opaque;
+    bool request_pending; /* atomic: one request a run */
+
+    struct kvm kvm;
+    struct vcpus *vcpus;
+
+    /* Guest memory: 0-640K, 1M to low_top, 4G and up; between the first two the host bridge's shadow; the ROM. */
+    struct ram low, main, high, rom, variables;
+    uint8_t *shadow;
+    uint64_t low_top;
+    uint32_t pci_start;
+
+    struct fw_cfg *fw_cfg;
+    struct pci_device *pm;
+    struct device *hpet; /* NULL: none */
+    int variables_fd;    /* UEFI's store; -1: what is written is lost */
+    struct input input;
+    struct display *display;
+    struct chardev *serial, *debug;
+    struct loop io_loop; /* the thread of the network and the balloon */
+    bool io_thread;
+    struct net *net;
+    struct virtio_net *net_card;
+    struct virtio_balloon *balloon;
+    struct loop disk_loop; /* the disks' thread */
+    bool disk_thread;
+    struct disk *disks[CONFIG_MAX_DISKS], *cdroms[CONFIG_MAX_CDROMS], *seed; /* NULL: none, no medium, no cloud-init */
+    struct ide *ide;                      /* NULL: nothing is attached to it */
+    unsigned ide_units[CONFIG_MAX_DISKS]; /* of the disks that are */
+
+    struct save *save; /* its file waits for the disks to be closed */
+    struct direct_boot *kernel; /* NULL: firmware boots */
+    struct e820_entry e820[E820_MAX];
+    unsigned e820_count;
+};
+
+/* --- board_boot.c --- */
+
+/* The file that the CPU starts in, or the kernel; errors come with fail_text(). */
+int board_open_boot_files(struct board *board);
+/* After all devices were created. */
+int board_fill_fw_cfg(struct board *board);
+/* Without firmware, at a reset: what it would have left in memory and in the chipset. */
+int board_boot_directly(struct board *board, struct vcpu_entry *entry);
+
+/* --- board_io.c --- */
+
+/* The network, the balloon and the disks, each with its thread; errors come with fail_text(). */
+int board_create_net(struct board *board);
+int board_create_disks(struct board *board);
+/* After the devices were destroyed. The disks: the first error that lost data, or 0. */
+void board_destroy_net(struct board *board);
+int board_destroy_disks(struct board *board);
+
+#endif
