@@ -102,7 +102,7 @@ bench-bin: $(BENCH_BIN)
 
 # The tiers. A folder's module.mk adds to E2E_NEEDS, PAYLOAD_NEEDS and FUZZ_NEEDS what its tests need built.
 SANITIZERS := address,undefined thread
-PAYLOAD_TESTS := $(wildcard tests/payload/run)
+PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save)
 E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
 # CPU: they come first, and the others run beside them.
@@ -138,7 +138,8 @@ tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FAKE_SERVER) $(FUZZ_NEED
 # And what takes long: every fuzz target for a while, the payload guests on QEMU too, more of what boots from a CD.
 check-all: check
 	$(Q)$(MAKE) --no-print-directory fuzz TIME=60
-	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/e2e/test_ide.py --long"
+	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/e2e/test_ide.py --long" \
+		"tests/e2e/test_platform.py --uefi" "tests/payload/save 100" "tests/e2e/test_save.py 10"
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 
 # minivm beside QEMU, qemu-img and libspice-server, all in one run; docs/performance.md says what is measured how.

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The PC around the devices as stock systems find it: identity, topology, timers, panic port, watchdog, cloud-init's seed,
-a kernel started by PVH, Xen by Multiboot, UEFI and its variables. TAP on stdout.
+a kernel started by PVH, Xen by Multiboot; with --uefi instead, OVMF and its variables. TAP on stdout.
 
-The same command lines run on hardware KVM or, where there is none, in the software host.
+The same command lines run on hardware KVM or, where there is none, in the software host; but there OVMF mostly ends
+QEMU 7.2 (docs/platform.md), so --uefi is no part of the default tests.
 """
-import os, re, shutil, signal, subprocess, tempfile
+import os, shutil, signal, sys, tempfile
 
 from machine import ANSWER, BOOT, TINY, Machine, Tap, run_minivm
 from viewer import require
@@ -50,7 +51,8 @@ def check_seed(m):
     m.output('modprobe -a virtio_blk nls_cp437 nls_ascii vfat && mount -t vfat -o ro /dev/vda /mnt')
     require(m.output('cat /mnt/user-data') .replace('\r', '') == '#cloud-config\n', m.output('cat /mnt/user-data'))
     require('local-hostname: small' in m.output('cat /mnt/meta-data'), m.output('cat /mnt/meta-data'))
-    require(m.output('cat /sys/block/vda/serial /sys/block/vda/ro').split() == ['cidata', '1'], 'not the seed')
+    require(m.output('cat /sys/block/vda/serial').strip() == 'cidata', 'not the seed')
+    require(m.output('cat /sys/block/vda/ro').strip() == '1', 'the seed can be written to')
     label = m.output('dd if=/dev/vda bs=1 skip=43 count=6 2>/dev/null')
     require(label == 'cidata', label)
 
@@ -143,12 +145,15 @@ def test_uefi(tap, folder):
 
 
 def main():
-    tap = Tap(10)
+    uefi = sys.argv[1:] == ['--uefi']
+    tap = Tap(2 if uefi else 8)
     folder = tempfile.mkdtemp(prefix='minivm-platform-')
     try:
-        test_machine(tap, folder)
-        test_xen(tap)
-        test_uefi(tap, folder)
+        if uefi:
+            test_uefi(tap, folder)
+        else:
+            test_machine(tap, folder)
+            test_xen(tap)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     tap.end()
