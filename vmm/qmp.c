@@ -95,10 +95,12 @@ static void put(struct client *c, json_t *message)
     json_dump_callback(message, append, &c->output, JSON_COMPACT);
     writer_bytes(&c->output, "\r\n", 2);
     json_decref(message);
-    if (c->output.bad)
+    if (c->output.bad) {
         log_warn("--control: a client that does not read is dropped");
-    else
+        shutdown(c->fd, SHUT_RDWR); /* which wakes ready() */
+    } else {
         flush(c);
+    }
 }
 
 /* --- answers --- */

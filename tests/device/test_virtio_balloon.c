@@ -362,6 +362,7 @@ static void saved_state(void **state UNUSED)
         assert_int_equal(device->ops->load(device, &r, device->ops->version) == 0, cut == w.size);
         machine_unlock(&f->m.base);
     }
+    device->ops->resume(device);
     virtio_balloon_stats(f->balloon, &stats);
     assert_int_equal(stats.target, MIB(40));
     assert_int_equal(stats.actual, RAM - 100 * 4096);

@@ -786,6 +786,7 @@ static void write_cache_switch(void **state UNUSED)
     fake_mmio_write(&f->m, f->d.config + wce, 1, 1);
     reader_init(&r, w.data, w.size);
     assert_int_equal(device->ops->load(device, &r, device->ops->version), 0);
+    device->ops->resume(device);
     machine_unlock(&f->m.base);
     writer_fini(&w);
     assert_int_equal(driver_config(&f->d, wce, 1), 0);

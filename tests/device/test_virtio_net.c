@@ -720,9 +720,11 @@ static void link_and_announcement(void **state UNUSED)
     writer_init(&w, MIB(1));
     machine_lock(&f->m.base);
     device->ops->save(device, &w);
+    device->ops->resume(device);
     set_mode(&c, VIRTIO_NET_CTRL_RX_PROMISC, 1);
     reader_init(&r, w.data, w.size);
     assert_int_equal(device->ops->load(device, &r, device->ops->version), 0);
+    device->ops->resume(device);
     machine_unlock(&f->m.base);
     assert_int_equal(reader_left(&r), 0);
     assert_int_equal(driver_config(&f->d, status, 2), VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);

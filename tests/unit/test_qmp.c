@@ -213,6 +213,7 @@ static void test_clients(void **state)
     struct fixture *f = *state;
     char byte;
     int i, ends[2], fds[QMP_MAX_CLIENTS];
+    ssize_t n;
 
     negotiate(f);
     for (i = 0; i < QMP_MAX_CLIENTS; i++) {
@@ -229,9 +230,9 @@ static void test_clients(void **state)
     for (i = 0; i < 30000; i++)
         qmp_event(f->qmp, "STOP", NULL);
     turn(f);
-    while (recv(f->fd, f->answer, sizeof(f->answer), MSG_DONTWAIT) > 0)
+    while ((n = recv(f->fd, f->answer, sizeof(f->answer), MSG_DONTWAIT)) > 0)
         ;
-    assert_int_equal(recv(f->fd, f->answer, 1, 0), 0); /* it was dropped */
+    assert_int_equal(n, 0); /* it was dropped */
     close(f->fd);
     add_client(f);
     negotiate(f);
