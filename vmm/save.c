@@ -106,13 +106,11 @@ static void save_shape(const struct save_machine *m, struct writer *w)
     writer_u64(w, m->config->memory);
     writer_u32(w, m->config->cpus);
     writer_u64(w, machine_clock(m->machine));
-    writer_u64(w, real_time());
 }
 
-/* Also says how long ago it was saved, by the host's clock. */
-static int load_shape(const struct save_machine *m, struct reader *r, uint64_t *elapsed)
+static int load_shape(const struct save_machine *m, struct reader *r)
 {
-    uint64_t memory = reader_u64(r), clock, saved, now = real_time();
+    uint64_t memory = reader_u64(r);
     uint32_t cpus = reader_u32(r);
 
     if (memory != m->config->memory)
@@ -120,10 +118,7 @@ static int load_shape(const struct save_machine *m, struct reader *r, uint64_t *
                     (unsigned long long)(m->config->memory >> 20));
     if (cpus != m->config->cpus)
         return fail(-EINVAL, "it was saved with --cpus %u, this machine has %u", cpus, m->config->cpus);
-    clock = reader_u64(r);
-    saved = reader_u64(r);
-    *elapsed = now > saved ? now - saved : 0;
-    machine_clock_set(m->machine, clock);
+    machine_clock_set(m->machine, reader_u64(r));
     return 0;
 }
 
@@ -205,6 +200,13 @@ struct save {
         savefile_section_end(w, token);                                                            \
     } while (0)
 
+/* With the time by the host's clock, so that the guest's will have gone on by what passes until it is restored. */
+static int save_kvm(struct kvm *kvm, struct writer *w)
+{
+    writer_u64(w, real_time());
+    return kvm_save(kvm, w);
+}
+
 /* Devices first: they finish what is in flight, which may write memory and raise interrupts. */
 static int save_state(const struct save_machine *m, struct writer *w)
 {
@@ -212,7 +214,7 @@ static int save_state(const struct save_machine *m, struct writer *w)
 
     SAVE(w, SECTION_MACHINE, save_shape(m, w));
     save_devices(m->machine, w);
-    SAVE(w, SECTION_KVM, err = kvm_save(m->kvm, w));
+    SAVE(w, SECTION_KVM, err = save_kvm(m->kvm, w));
     if (!err)
         SAVE(w, SECTION_CPUS, err = vcpus_save(m->vcpus, w));
     if (!err && w->bad)
@@ -315,8 +317,9 @@ static int check_unused(const struct savefile *file)
     return s ? fail(-EINVAL, "it holds a '%s' (number %u), which this machine lacks", s->name, s->instance) : 0;
 }
 
-static int set_cpus(const struct save_machine *m, struct savefile *file, uint64_t elapsed)
+static int set_cpus(const struct save_machine *m, struct savefile *file)
 {
+    uint64_t saved, now, elapsed;
     struct reader chips, cpus;
     int err = find(file, SECTION_KVM, &chips);
 
@@ -324,6 +327,9 @@ static int set_cpus(const struct save_machine *m, struct savefile *file, uint64_
         err = find(file, SECTION_CPUS, &cpus);
     if (err)
         return err;
+    saved = reader_u64(&chips);
+    now = real_time();
+    elapsed = now > saved ? now - saved : 0;
     err = kvm_load(m->kvm, &chips, elapsed);
     if (!err)
         err = vcpus_load(m->vcpus, &cpus, elapsed);
@@ -332,12 +338,11 @@ static int set_cpus(const struct save_machine *m, struct savefile *file, uint64_
 
 static int read_file(const struct save_machine *m, struct savefile *file)
 {
-    uint64_t elapsed = 0;
     struct reader r;
     int err = find(file, SECTION_MACHINE, &r);
 
     if (!err)
-        err = load_shape(m, &r, &elapsed);
+        err = load_shape(m, &r);
     if (!err)
         err = find(file, SECTION_DISKS, &r);
     if (!err)
@@ -350,7 +355,7 @@ static int read_file(const struct save_machine *m, struct savefile *file)
     if (!err)
         err = load_devices(m->machine, file);
     if (!err)
-        err = set_cpus(m, file, elapsed);
+        err = set_cpus(m, file);
     return err ? err : check_unused(file);
 }
 

@@ -21,6 +21,7 @@ COMPLAINTS = re.compile(r'lockup|stall|hung task|I/O error|unstable|BUG:|WARNING
 
 
 def start_load(m):
+    m.output('dmesg -c')  # its start is not what is looked at
     m.output('(%s) >/dev/null 2>&1 & while [ ! -e /tmp/rounds ]; do sleep 1; done' % LOAD)
 
 
