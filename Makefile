@@ -63,7 +63,7 @@ include $(sort $(wildcard */module.mk */*/module.mk))
 
 .DEFAULT_GOAL := all
 .PHONY: all clean install unit device bench-bin check check-unit check-device check-payload check-e2e \
-	check-fuzz check-sanitized tested sanitized bench check-all
+	check-fuzz check-sanitized tested sanitized threaded bench check-all
 all: $(MINIVM) $(CLIENT)
 
 $(MINIVM): $(BUILD)/vmm/main.o $(LIB)
@@ -101,7 +101,6 @@ device: $(DEVICE_BIN)
 bench-bin: $(BENCH_BIN)
 
 # The tiers. A folder's module.mk adds to E2E_NEEDS, PAYLOAD_NEEDS and FUZZ_NEEDS what its tests need built.
-SANITIZERS := address,undefined thread
 PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save)
 E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
@@ -109,9 +108,12 @@ E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
 BOOT_TESTS := tests/e2e/test_guest.py tests/e2e/test_platform.py tests/e2e/test_desktop.py tests/e2e/test_life.py \
 	tests/e2e/test_ide.py
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
-# The lives of disk images take minutes with the thread sanitizer, which has nothing to find in them: they have one thread.
-SANITIZED_TESTS = $(filter-out build/thread/tests/unit/test_disk_torture,$(foreach s,$(subst $(comma),-,$(SANITIZERS)),\
-	$(patsubst build/%,build/$(s)/%,$(UNIT_BIN) $(DEVICE_BIN))))
+# What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
+THREADED := $(addprefix unit/test_,base chardev disk_raw mux net recorded server server_link vmm) \
+	$(addprefix device/test_,ide% net_% qxl% vga virtio_%)
+THREADED_BIN := $(filter $(addprefix $(BUILD)/tests/,$(THREADED)),$(UNIT_BIN) $(DEVICE_BIN))
+SANITIZED_TESTS = $(patsubst build/%,build/address-undefined/%,$(UNIT_BIN) $(DEVICE_BIN)) \
+	$(patsubst build/%,build/thread/%,$(THREADED_BIN))
 
 check-unit: unit
 	$(Q)tests/run $(UNIT_BIN)
@@ -123,8 +125,10 @@ check-e2e: all $(E2E_NEEDS) $(FAKE_SERVER)
 	$(Q)tests/run --timeout 1800 $(E2E_TESTS)
 check-fuzz: $(FUZZ_NEEDS)
 	$(Q)tests/run --timeout 600 $(FUZZ_TESTS)
+threaded: $(THREADED_BIN)
 sanitized:
-	$(Q)for s in $(SANITIZERS); do $(MAKE) --no-print-directory SAN=$$s unit device || exit 1; done
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined unit device
+	$(Q)$(MAKE) --no-print-directory SAN=thread threaded
 check-sanitized: sanitized
 	$(Q)tests/run $(SANITIZED_TESTS)
 
