@@ -316,6 +316,12 @@ static int create_devices(struct board *board)
     return err ? err : board_fill_fw_cfg(board);
 }
 
+/* When the guest runs already: nobody shall wait for it. */
+static void discard_missed_ticks(void *arg)
+{
+    kvm_discard_missed_ticks(&((struct board *)arg)->kvm);
+}
+
 int board_create(struct board **created, const struct vm_config *config, struct loop *loop,
                  void (*request)(void *opaque, enum machine_request what), void *opaque)
 {
@@ -340,6 +346,8 @@ int board_create(struct board **created, const struct vm_config *config, struct 
         err = vcpus_create(&board->vcpus, &board->machine, &board->kvm, config->cpus);
     if (!err)
         err = config->restore ? board_restore(board, config->restore) : board_reset(board);
+    if (!err)
+        loop_call(loop, discard_missed_ticks, board);
     *created = board;
     return err;
 }

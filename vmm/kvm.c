@@ -107,13 +107,11 @@ static int init_routing(struct kvm *kvm)
 static int create_chips(struct kvm *kvm)
 {
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
-    struct kvm_reinject_control discard = {.pit_reinject = 0}; /* ticks that a guest was too slow for */
     unsigned i;
     int err;
 
     if (ioctl(kvm->vm, KVM_CREATE_IRQCHIP, 0) || ioctl(kvm->vm, KVM_CREATE_PIT2, &pit))
         return -errno;
-    ioctl(kvm->vm, KVM_REINJECT_CONTROL, &discard); /* without it they are made up: no harm but load */
     err = init_routing(kvm);
     for (i = 0; !err && i < ARRAY_SIZE(kvm->chips); i++) {
         kvm->chips[i].chip_id = i;
@@ -167,6 +165,13 @@ void kvm_destroy(struct kvm *kvm)
     free(kvm->hyperv);
     free(kvm->routing);
     pthread_mutex_destroy(&kvm->lock);
+}
+
+void kvm_discard_missed_ticks(struct kvm *kvm)
+{
+    struct kvm_reinject_control discard = {.pit_reinject = 0};
+
+    ioctl(kvm->vm, KVM_REINJECT_CONTROL, &discard); /* without it they are made up: no harm but load */
 }
 
 void kvm_reset(struct kvm *kvm)

@@ -40,6 +40,8 @@ void kvm_destroy(struct kvm *kvm);
 void kvm_hide_hyperv(struct kvm *kvm);
 /* Interrupt controllers and timer as at power-on; vCPUs stopped. */
 void kvm_reset(struct kvm *kvm);
+/* Once, any time: the timer does not make up later for ticks that a guest was too slow for. KVM takes 15 ms for it. */
+void kvm_discard_missed_ticks(struct kvm *kvm);
 /* Interrupt controllers, timer and the paravirtual clock; load: saved `elapsed` nanoseconds ago. 0 or -errno. */
 int kvm_save(struct kvm *kvm, struct writer *w);
 int kvm_load(struct kvm *kvm, struct reader *r, uint64_t elapsed);
