@@ -316,12 +316,6 @@ static int create_devices(struct board *board)
     return err ? err : board_fill_fw_cfg(board);
 }
 
-/* When the guest runs already: nobody shall wait for it. */
-static void discard_missed_ticks(void *arg)
-{
-    kvm_discard_missed_ticks(&((struct board *)arg)->kvm);
-}
-
 int board_create(struct board **created, const struct vm_config *config, struct loop *loop,
                  void (*request)(void *opaque, enum machine_request what), void *opaque)
 {
@@ -346,8 +340,6 @@ int board_create(struct board **created, const struct vm_config *config, struct 
         err = vcpus_create(&board->vcpus, &board->machine, &board->kvm, config->cpus);
     if (!err)
         err = config->restore ? board_restore(board, config->restore) : board_reset(board);
-    if (!err)
-        loop_call(loop, discard_missed_ticks, board);
     *created = board;
     return err;
 }
@@ -399,9 +391,18 @@ int board_restore(struct board *board, const char *path)
     return err;
 }
 
+static void discard_missed_ticks(void *arg)
+{
+    kvm_discard_missed_ticks(&((struct board *)arg)->kvm);
+}
+
 void board_start(struct board *board)
 {
     vcpus_start(board->vcpus);
+    /* From the loop, when the guest runs already: nobody shall wait for it. */
+    if (!board->started)
+        loop_call(board->machine.loop, discard_missed_ticks, board);
+    board->started = true;
 }
 
 void board_stop(struct board *board)

@@ -41,6 +41,7 @@ struct board {
     void (*on_request)(void *opaque, enum machine_request what);
     void *opaque;
     bool request_pending; /* atomic: one request a run */
+    bool started;         /* the CPUs have run */
 
     struct kvm kvm;
     struct vcpus *vcpus;
