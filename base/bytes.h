@@ -78,6 +78,14 @@ static inline void store_be64(void *p, uint64_t v)
     store_le64(p, __builtin_bswap64(v));
 }
 
+/* Nothing but zeroes: each byte is like its neighbour, and the first is one. */
+static inline bool is_zero(const void *data, size_t size)
+{
+    const uint8_t *p = data;
+
+    return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
+}
+
 struct reader {
     const uint8_t *p, *end;
     bool bad;

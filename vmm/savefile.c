@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAGIC        "minivm\r\n" /* a transfer as text would damage it */
@@ -84,19 +83,12 @@ uint64_t savefile_memory_start(size_t sections_size)
     return ALIGN_UP(SAVEFILE_PAGE + (uint64_t)sections_size, SAVEFILE_PAGE);
 }
 
-static bool is_zero(const uint8_t *page)
-{
-    static const uint8_t zero[SAVEFILE_PAGE];
-
-    return memcmp(page, zero, sizeof(zero)) == 0;
-}
-
 /* How many bytes from here on are pages that hold something; 0 if the first does not. */
 static uint64_t filled_run(const uint8_t *data, uint64_t size)
 {
     uint64_t n = 0;
 
-    while (n < size && n < RUN_MAX && !is_zero(data + n))
+    while (n < size && n < RUN_MAX && !is_zero(data + n, SAVEFILE_PAGE))
         n += SAVEFILE_PAGE;
     return n;
 }
@@ -156,23 +148,7 @@ void savefile_close(struct savefile_writer *file)
 
 static int damaged(const struct savefile *file, const char *how)
 {
-    return fail(-EINVAL, "'%s' is no usable saved machine: %s", file->path, how);
-}
-
-static int read_all(const struct savefile *file, void *data, size_t size, uint64_t offset)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t n = pread(file->fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return fail(-EIO, "'%s' cannot be read: %s", file->path, n ? strerror(errno) : "it ends early");
-        done += (size_t)n;
-    }
-    return 0;
+    return fail(-EINVAL, "'%s' is no usable saved machine: %s", file->file.path, how);
 }
 
 static int read_section(struct savefile *file, struct reader *r)
@@ -203,7 +179,7 @@ static int read_state(struct savefile *file, const struct header *header)
     file->state = malloc(header->state_size);
     if (!file->state)
         return -ENOMEM;
-    err = read_all(file, file->state, header->state_size, SAVEFILE_PAGE);
+    err = file_read(&file->file, file->state, header->state_size, SAVEFILE_PAGE);
     if (err)
         return err;
     SHA256(file->state, header->state_size, sha256);
@@ -218,36 +194,31 @@ static int read_state(struct savefile *file, const struct header *header)
 int savefile_open(struct savefile *file, const char *path)
 {
     struct header header;
-    struct stat st;
     int err;
 
     memset(file, 0, sizeof(*file));
-    file->path = path;
-    file->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (file->fd < 0)
-        return fail(-errno, "'%s': %s", path, strerror(errno));
-    if (fstat(file->fd, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < sizeof(header))
+    err = file_open(&file->file, "saved machine", path);
+    if (err)
+        return err;
+    if (file->file.size < sizeof(header))
         return damaged(file, "it is too short");
-    file->size = (uint64_t)st.st_size;
-    err = read_all(file, &header, sizeof(header), 0);
+    err = file_read(&file->file, &header, sizeof(header), 0);
     if (err)
         return err;
     if (memcmp(header.magic, MAGIC, sizeof(header.magic)) != 0)
         return damaged(file, "it is something else");
     if (header.format != FORMAT || header.page != SAVEFILE_PAGE)
         return damaged(file, "its format is of another version of minivm");
-    if (header.file_size != file->size || header.state_size > SAVEFILE_MAX_STATE ||
-        header.state_size == 0 || savefile_memory_start(header.state_size) > file->size)
+    if (header.file_size != file->file.size || header.state_size > SAVEFILE_MAX_STATE ||
+        header.state_size == 0 || savefile_memory_start(header.state_size) > file->file.size)
         return damaged(file, "it is cut short");
     return read_state(file, &header);
 }
 
 void savefile_fini(struct savefile *file)
 {
-    if (file->fd >= 0)
-        close(file->fd);
+    file_close(&file->file);
     free(file->state);
-    file->fd = -1;
     file->state = NULL;
 }
 
@@ -262,13 +233,13 @@ int savefile_find(struct savefile *file, const char *name, uint32_t instance, ui
         if (s->instance != instance || strcmp(s->name, name) != 0)
             continue;
         if (s->version > version)
-            return fail(-ENOTSUP, "'%s': its '%s' is of a newer minivm", file->path, name);
+            return fail(-ENOTSUP, "'%s': its '%s' is of a newer minivm", file->file.path, name);
         s->used = true;
         *found_version = s->version;
         reader_init(r, s->data, s->size);
         return 0;
     }
-    return fail(-ENOENT, "'%s' was saved by a machine without '%s' (number %u)", file->path, name, instance);
+    return fail(-ENOENT, "'%s' was saved by a machine without '%s' (number %u)", file->file.path, name, instance);
 }
 
 const struct savefile_section *savefile_unused(const struct savefile *file)
@@ -283,10 +254,10 @@ const struct savefile_section *savefile_unused(const struct savefile *file)
 
 int savefile_get_memory(const struct savefile *file, uint64_t offset, uint8_t *host, uint64_t size)
 {
-    if (!IS_ALIGNED(offset, SAVEFILE_PAGE) || offset > file->size || size > file->size - offset)
+    if (!IS_ALIGNED(offset, SAVEFILE_PAGE) || offset > file->file.size || size > file->file.size - offset)
         return damaged(file, "its memory does not fit into it");
-    if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file->fd,
+    if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file->file.fd,
              (off_t)offset) != MAP_FAILED)
         return 0;
-    return read_all(file, host, size, offset);
+    return file_read(&file->file, host, size, offset);
 }

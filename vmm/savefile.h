@@ -14,6 +14,7 @@
 #define VMM_SAVEFILE_H
 
 #include "base/bytes.h"
+#include "base/file.h"
 
 #define SAVEFILE_PAGE         4096
 #define SAVEFILE_NAME         24 /* bytes of a section's name, zero-filled */
@@ -55,9 +56,7 @@ void savefile_close(struct savefile_writer *file);
 /* --- reading --- */
 
 struct savefile {
-    const char *path; /* the caller's */
-    int fd;
-    uint64_t size;
+    struct file file;
     uint8_t *state; /* owned */
     struct savefile_section sections[SAVEFILE_MAX_SECTIONS];
     unsigned section_count;

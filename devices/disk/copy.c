@@ -1,5 +1,6 @@
 #include "devices/disk/copy.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -63,19 +64,14 @@ static int next_piece(struct image_copy *c, struct piece *p)
     return 0;
 }
 
-static bool all_zero(const uint8_t *data, size_t bytes)
-{
-    return bytes == 0 || (data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0);
-}
-
 static enum kind kind_of(const struct image_copy *c, const struct piece *p, uint64_t at,
                          uint64_t bytes)
 {
     if (c->differing)
         return memcmp(p->data + at, p->behind + at, bytes) == 0 ? SKIP
-               : all_zero(p->data + at, bytes)                  ? ZERO
+               : is_zero(p->data + at, bytes)                   ? ZERO
                                                                 : DATA;
-    if (!all_zero(p->data + at, bytes))
+    if (!is_zero(p->data + at, bytes))
         return DATA;
     return c->starts_zeroed ? SKIP : ZERO;
 }

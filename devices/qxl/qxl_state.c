@@ -7,20 +7,13 @@
 #define PAGE         4096
 #define END_OF_PAGES UINT32_MAX
 
-static bool page_is_zero(const uint8_t *page)
-{
-    static const uint8_t zero[PAGE];
-
-    return memcmp(page, zero, PAGE) == 0;
-}
-
 /* Pages that hold something, each after its number. */
 static void save_ram(const struct ram *ram, struct writer *w)
 {
     for (uint32_t i = 0; i < ram->size / PAGE; i++) {
         const uint8_t *page = ram->host + (size_t)i * PAGE;
 
-        if (page_is_zero(page))
+        if (is_zero(page, PAGE))
             continue;
         writer_u32(w, i);
         writer_bytes(w, page, PAGE);
