@@ -12,6 +12,31 @@
 
 #define CDROM_MIN 2048 /* bytes */
 
+/* Something that belongs to a loop is opened in its thread; the words for what went wrong come along. */
+struct opening {
+    int (*open)(void *what);
+    void *what;
+    int err;
+    char text[512];
+};
+
+static void open_in_loop(void *arg)
+{
+    struct opening *opening = arg;
+
+    opening->err = opening->open(opening->what);
+    if (opening->err)
+        snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
+}
+
+static int open_by(struct loop *loop, int (*open)(void *what), void *what)
+{
+    struct opening opening = {.open = open, .what = what};
+
+    loop_call_wait(loop, open_in_loop, &opening);
+    return opening.err ? fail(opening.err, "%s", opening.text) : 0;
+}
+
 /* --- network and balloon --- */
 
 static int find_boot_rom(const struct vm_config *config, const char **rom)
@@ -22,39 +47,28 @@ static int find_boot_rom(const struct vm_config *config, const char **rom)
     return 0;
 }
 
-struct net_opening {
-    struct board *board;
-    int err;
-    char text[512];
-};
-
-/* In its thread. */
-static void open_net(void *arg)
+static int open_net(void *what)
 {
-    struct net_opening *opening = arg;
-    struct board *board = opening->board;
+    struct board *board = what;
     const struct vm_config *c = board->config;
     struct net_user_options user = c->net_user;
 
     user.forwards = c->forwards;
     user.forward_count = c->forward_count;
-    opening->err = c->net == NET_TAP ? net_tap_create(&board->net, &board->io_loop, c->tap, c->net_queues)
-                                     : net_user_create(&board->net, &board->io_loop, &user);
-    if (opening->err)
-        snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
+    return c->net == NET_TAP ? net_tap_create(&board->net, &board->io_loop, c->tap, c->net_queues)
+                             : net_user_create(&board->net, &board->io_loop, &user);
 }
 
 static int create_net(struct board *board)
 {
-    struct net_opening opening = {.board = board};
     struct virtio_net_options net = {.loop = &board->io_loop};
     int err;
 
     if (board->config->net == NET_NONE)
         return 0;
-    loop_call_wait(&board->io_loop, open_net, &opening);
-    if (opening.err)
-        return fail(opening.err, "%s", opening.text);
+    err = open_by(&board->io_loop, open_net, board);
+    if (err)
+        return err;
     net.net = board->net;
     memcpy(net.mac, board->config->mac, sizeof(net.mac));
     err = find_boot_rom(board->config, &net.rom);
@@ -85,29 +99,21 @@ int board_create_net(struct board *board)
 /* --- disks --- */
 
 struct disk_opening {
-    struct board *board;
     struct disk **disk;
+    struct loop *loop;
     const struct disk_options *options;
-    int err;
-    char text[512];
 };
 
-/* In the disks' thread: an image belongs to the loop that opens it. */
-static void open_in_loop(void *arg)
+static int open_image(void *what)
 {
-    struct disk_opening *opening = arg;
+    struct disk_opening *o = what;
 
-    opening->err = disk_open(opening->disk, &opening->board->disk_loop, opening->options);
-    if (opening->err)
-        snprintf(opening->text, sizeof(opening->text), "%s", fail_text());
+    return disk_open(o->disk, o->loop, o->options);
 }
 
 static int open_disk(struct board *board, struct disk **disk, const struct disk_options *options)
 {
-    struct disk_opening opening = {.board = board, .disk = disk, .options = options};
-
-    loop_call_wait(&board->disk_loop, open_in_loop, &opening);
-    return opening.err ? fail(opening.err, "%s", opening.text) : 0;
+    return open_by(&board->disk_loop, open_image, &(struct disk_opening){disk, &board->disk_loop, options});
 }
 
 static int check_medium(const struct disk *disk, const char *path)
