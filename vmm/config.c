@@ -82,32 +82,20 @@ static int set_accel(void *opaque, const char *value)
     return err;
 }
 
-static int set_hyperv(void *opaque, const char *value)
-{
-    static const char *const names[] = {"on", "off", NULL};
-    int chosen = 0, err = choose(value, names, &chosen);
+/* One of two words, the first of which is the default; `field` says that it is the second. */
+#define SECOND(option, field, ...)                                                                 \
+    static int set_##option(void *opaque, const char *value)                                       \
+    {                                                                                              \
+        static const char *const names[] = {__VA_ARGS__, NULL};                                    \
+        int chosen = 0, err = choose(value, names, &chosen);                                       \
+                                                                                                   \
+        ((struct vm_config *)opaque)->field = chosen == 1;                                         \
+        return err;                                                                                \
+    }
 
-    ((struct vm_config *)opaque)->no_hyperv = chosen == 1;
-    return err;
-}
-
-static int set_hpet(void *opaque, const char *value)
-{
-    static const char *const names[] = {"on", "off", NULL};
-    int chosen = 0, err = choose(value, names, &chosen);
-
-    ((struct vm_config *)opaque)->no_hpet = chosen == 1;
-    return err;
-}
-
-static int set_rtc(void *opaque, const char *value)
-{
-    static const char *const names[] = {"utc", "localtime", NULL};
-    int chosen = 0, err = choose(value, names, &chosen);
-
-    ((struct vm_config *)opaque)->rtc_local = chosen == 1;
-    return err;
-}
+SECOND(hyperv, no_hyperv, "on", "off")
+SECOND(hpet, no_hpet, "on", "off")
+SECOND(rtc, rtc_local, "utc", "localtime")
 
 static int set_watchdog(void *opaque, const char *value)
 {
