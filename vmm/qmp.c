@@ -263,10 +263,7 @@ static void take_command(struct client *c, const char *data, size_t size)
     json_t *id = json_object_get(command, "id");
     json_t *arguments = json_object_get(command, "arguments");
     const char *name = json_string_value(json_object_get(command, "execute"));
-    static json_t *none;
 
-    if (!none)
-        none = json_object();
     if (!json_is_object(command))
         answer_error(c, NULL, "GenericError", "JSON parse error");
     else if (!name)
@@ -274,7 +271,7 @@ static void take_command(struct client *c, const char *data, size_t size)
     else if (arguments && !json_is_object(arguments))
         answer_error(c, id, "GenericError", "QMP input member 'arguments' must be an object");
     else
-        run_named(c, name, arguments ? arguments : none, id);
+        run_named(c, name, arguments, id);
     json_decref(command);
 }
 

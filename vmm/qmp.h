@@ -28,7 +28,7 @@ struct qmp_command {
     /* "name:type ...": type s a string, i an integer, b a boolean; a '?' at the end: may be missing. */
     const char *arguments;
     /*
-     * 0, with *result (owned by the caller) if it is more than {}; QMP_LATER, after which nothing more is read from this client until then; -errno with
+     * arguments may be NULL, which Jansson takes for an empty object. 0, with *result (owned by the caller) if it is more than {}; QMP_LATER, after which nothing more is read from this client until then; -errno with
      * fail_text(), -ENODEV being QEMU's DeviceNotFound.
      */
     int (*run)(void *opaque, const json_t *arguments, json_t **result);

@@ -26,7 +26,7 @@ struct run {
     struct relay *relay;
     char password[PASSWORD_MAX + 1];
     struct expect expect;
-    bool expecting, met;
+    bool expecting;
     uv_timer_t timeout, grace;
     enum run_state state;
     bool terminating; /* a signal has asked the guest to power off */
