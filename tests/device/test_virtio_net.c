@@ -95,9 +95,9 @@ static struct fixture *create(const struct net *net)
 
 static const struct net plain;
 
-static struct fixture *start(enum driver_interface interface, bool msix, uint64_t features)
+static struct fixture *start_on(const struct net *net, enum driver_interface interface, bool msix, uint64_t features)
 {
-    struct fixture *f = create(&plain);
+    struct fixture *f = create(net);
 
     driver_init(&f->d, &f->m, DEVFN, interface, msix);
     assert_true(driver_negotiate(&f->d, features));
@@ -106,6 +106,11 @@ static struct fixture *start(enum driver_interface interface, bool msix, uint64_
     driver_ok(&f->d);
     fake_machine_run(&f->m, 0);
     return f;
+}
+
+static struct fixture *start(enum driver_interface interface, bool msix, uint64_t features)
+{
+    return start_on(&plain, interface, msix, features);
 }
 
 static void stop(struct fixture *f)
@@ -396,15 +401,7 @@ static const struct net able = {
 
 static struct fixture *start_able(uint64_t features)
 {
-    struct fixture *f = create(&able);
-
-    driver_init(&f->d, &f->m, DEVFN, DRIVER_MODERN, true);
-    assert_true(driver_negotiate(&f->d, features));
-    driver_setup_queue(&f->d, &f->q[RX], RX, 256);
-    driver_setup_queue(&f->d, &f->q[TX], TX, 256);
-    driver_ok(&f->d);
-    fake_machine_run(&f->m, 0);
-    return f;
+    return start_on(&able, DRIVER_MODERN, true, features);
 }
 
 static void send_with(struct fixture *f, struct virtio_net_hdr header, uint32_t size)
