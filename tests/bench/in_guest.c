@@ -3,25 +3,20 @@
  *
  *   in_guest send|recv ADDRESS PORT SECONDS   TCP to or from the host; prints bytes a second
  *   in_guest ping ADDRESS PORT SECONDS        one byte there and back; prints rounds a second
- *   in_guest read|random DEVICE SECONDS       O_DIRECT, in pieces of 1 MiB in order or of 4 KiB anywhere; bytes a second
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#include <linux/fs.h>
 
 #define PIECE (1 << 20)
-#define SMALL 4096
 
-static char buffer[PIECE] __attribute__((aligned(4096)));
+static char buffer[PIECE];
 
 static double now(void)
 {
@@ -69,51 +64,24 @@ static long recv_some(int s)
     return read(s, buffer, sizeof(buffer));
 }
 
-static unsigned long long disk_size, place;
-
-static long read_next(int fd)
-{
-    long n = pread(fd, buffer, PIECE, (off_t)place);
-
-    place = (place + PIECE) % (disk_size / PIECE * PIECE);
-    return n;
-}
-
-static long read_random(int fd)
-{
-    static unsigned long long state = 88172645463325252ULL;
-
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return pread(fd, buffer, SMALL, (off_t)(state % (disk_size / SMALL) * SMALL));
-}
-
 static const struct {
     const char *name;
-    long (*step)(int fd);
-    int network;
-} modes[] = {
-    {"send", send_some, 1}, {"recv", recv_some, 1},   {"ping", one_round, 1},
-    {"read", read_next, 0}, {"random", read_random, 0},
-};
+    long (*step)(int s);
+} modes[] = {{"send", send_some}, {"recv", recv_some}, {"ping", one_round}};
 
 int main(int argc, char **argv)
 {
     double start, seconds, total = 0;
     unsigned i;
-    int fd;
+    int s;
 
-    for (i = 0; i < sizeof(modes) / sizeof(modes[0]) && argc >= 4; i++) {
+    for (i = 0; i < sizeof(modes) / sizeof(modes[0]) && argc == 5; i++) {
         if (strcmp(modes[i].name, argv[1]) != 0)
             continue;
-        fd = modes[i].network ? dial(argv[2], argv[3]) : open(argv[2], O_RDONLY | O_DIRECT);
-        check(fd, argv[2]);
-        if (!modes[i].network)
-            check(ioctl(fd, BLKGETSIZE64, &disk_size), "size");
-        seconds = atof(argv[argc - 1]);
+        s = dial(argv[2], argv[3]);
+        seconds = atof(argv[4]);
         for (start = now(); now() < start + seconds;) {
-            long n = modes[i].step(fd);
+            long n = modes[i].step(s);
 
             check(n, argv[1]);
             if (n == 0)
