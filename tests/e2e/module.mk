@@ -1,2 +1,2 @@
 # What the tests with guests boot.
-E2E_NEEDS += demo $(TINY) $(EFI) $(XEN)
+E2E_NEEDS += demo $(TINY) $(EFI) $(XEN) $(BUILD)/payload/ports.img

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""The demo desktop, as its users see it: boot menu, desktop, typing, the same picture in three ways. TAP on stdout.
+"""The demo desktop, as its users see it: boot menu, desktop, typing, the same picture in three ways, a disk that grows,
+reboot, clients that come and go, power. TAP on stdout.
 
 Stock clients (spicy-screenshot, remote-viewer under Xvfb) and our own see and drive a stock Debian.
 """
-import os, re, shutil, tempfile, time
+import os, re, shutil, subprocess, sys, tempfile, time
 
 from machine import (ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, client_picture, difference, read_png, spicy_picture)
 from viewer import Viewer, require, wait_for
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
+from qmp import Qmp
 
 MENU_LINE = 16  # text rows are 16 pixels high
 OUR_DEVICES = re.compile(r'qxl|virtio|drm|vda|8250|ttyS0|i8042|psmouse|atkbd|rtc|hwrng|piix', re.I)
@@ -74,18 +78,37 @@ def check_guest(m):
     require(m.output('systemctl --failed --no-legend --plain').strip() == '', 'units failed')
 
 
-def check_pictures(m, folder, port, shot):
-    """The machine's own screenshot is taken when the expected words come."""
+def check_pictures(folder, port, control):
+    shot = os.path.join(folder, 'machine.png')
     picture = same_pictures(folder, port)
-    m.send("echo PICTURE''-NOW\n")
-    require(m.end(ANSWER) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
+    qmp = Qmp(control)
+    qmp('screendump', filename=shot, format='png')
+    qmp.close()
     bad = difference(read_png(shot), picture)
     require(not bad, 'the machine\'s screenshot and spicy-screenshot\'s: ' + bad)
 
 
-def test_pictures(tap, folder):
-    shot = os.path.join(folder, 'machine.png')
-    with Machine(folder, DEMO, *DESKTOP, '--snapshot', '--expect', 'PICTURE-NOW', '--screenshot', shot) as m:
+def check_growth(m, disk):
+    before = os.path.getsize(disk)
+    m.output('dd if=/dev/urandom of=/root/ballast bs=1M count=64 && sync', BOOT)
+    require(os.path.getsize(disk) - before > 60 << 20, 'the image has not grown')
+
+
+def check_reconnects(m, folder, port):
+    for i in range(50):
+        spicy_picture(folder, port)
+        if i == 9:
+            time.sleep(1)
+            descriptors, rss = m.resources()
+    wait_for('descriptors', lambda: m.resources()[0] <= descriptors, 20)
+    grown = m.resources()[1] - rss
+    require(grown < 4096, 'memory grew by %d KiB in 40 connections' % grown)
+
+
+def test_desktop(tap, folder):
+    disk, control = os.path.join(folder, 'demo.qcow2'), os.path.join(folder, 'control')
+    shutil.copyfile(DEMO, disk)
+    with Machine(folder, disk, *DESKTOP, '--control', control) as m:
         port = m.ready_port()
         with tap('the boot menu is readable, and both clients show the same'):
             check_menu(m, folder, port)
@@ -103,14 +126,27 @@ def test_pictures(tap, folder):
         with tap('text typed by our client arrives'):
             check_our_typing(m, folder, port)
         with tap('spicy-screenshot, our client and the machine itself show the same picture'):
-            check_pictures(m, folder, port, shot)
+            check_pictures(folder, port, control)
+        with tap('the image grows with what the guest writes'):
+            check_growth(m, disk)
+        with tap('reboot comes back to the desktop'):
+            m.send('reboot\n')
+            m.expect('DESKTOP-READY', BOOT)
+        with tap('fifty clients leave no descriptors and no memory'):
+            check_reconnects(m, folder, port)
+        with tap('SIGTERM powers the desktop down, with status 0'):
+            m.terminate()
+            require(m.end(BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
+    with tap('the image is clean after all that'):
+        done = subprocess.run(['qemu-img', 'check', disk], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        require(done.returncode == 0, done.stdout)
 
 
 def main():
-    tap = Tap(6)
+    tap = Tap(11)
     folder = tempfile.mkdtemp(prefix='minivm-desktop-')
     try:
-        test_pictures(tap, folder)
+        test_desktop(tap, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     tap.end()

@@ -63,7 +63,7 @@ def save(m, control, saved, disk):
 
 
 def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     seconds = LONG_PAUSE if len(sys.argv) > 1 else PAUSE
     tap = Tap(2 * rounds + 3)
     with tempfile.TemporaryDirectory() as folder:

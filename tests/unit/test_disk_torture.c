@@ -29,7 +29,7 @@
 static struct loop loop;
 static const char *dir;
 static char path[128], start_path[128];
-static unsigned rounds = 6;
+static unsigned rounds = 3;
 static bool all_moments;
 
 /* Moments, of `all`, that are left out between two that are tried. */
