@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -91,39 +92,94 @@ static int from_poll(short events)
     return slirp;
 }
 
-/* Level-triggered, once: a descriptor that nobody serves any more cannot keep the loop awake. */
-static void watch(struct net_user *user, const struct pollfd *fd)
+static struct watched *watched(struct net_user *user, int fd)
 {
-    /* EPOLLIN and its kin have the values of POLLIN and its kin. */
-    struct epoll_event event = {.events = (uint32_t)fd->events | EPOLLONESHOT, .data.fd = fd->fd};
+    struct watched *more;
+    int count = fd + fd / 2 + 64;
 
-    if (epoll_ctl(user->epoll, EPOLL_CTL_MOD, fd->fd, &event) != 0)
-        epoll_ctl(user->epoll, EPOLL_CTL_ADD, fd->fd, &event);
+    if (fd < user->watched_count)
+        return &user->watched[fd];
+    more = realloc(user->watched, (size_t)count * sizeof(*more));
+    if (!more)
+        return NULL;
+    memset(more + user->watched_count, 0, (size_t)(count - user->watched_count) * sizeof(*more));
+    user->watched = more;
+    user->watched_count = count;
+    return &more[fd];
 }
 
+/* The system is only asked for what changes: with a request and its answer nothing does. */
+static void watch(struct net_user *user, struct watched *w, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+
+    if (w->events == events)
+        return;
+    if (!events)
+        epoll_ctl(user->epoll, EPOLL_CTL_DEL, fd, NULL);
+    else if (!w->events || epoll_ctl(user->epoll, EPOLL_CTL_MOD, fd, &event) != 0)
+        epoll_ctl(user->epoll, EPOLL_CTL_ADD, fd, &event);
+    w->events = events;
+}
+
+/* EPOLLIN and its kin have the values of POLLIN and its kin. */
 static int add_poll(int fd, int events, void *opaque)
 {
     struct net_user *user = opaque;
+    struct watched *w = user->fd_count < MAX_DESCRIPTORS ? watched(user, fd) : NULL;
 
-    if (user->fd_count == MAX_DESCRIPTORS)
+    if (!w)
         return -1;
     user->fds[user->fd_count] = (struct pollfd){.fd = fd, .events = to_poll(events)};
-    watch(user, &user->fds[user->fd_count]);
+    w->wanted = true;
+    w->index = user->fd_count;
+    watch(user, w, fd, (uint32_t)user->fds[user->fd_count].events);
     return (int)user->fd_count++;
 }
 
+/* What libslirp waits for now, and no more. */
+static void fill(struct net_user *user, uint32_t *timeout)
+{
+    unsigned i, count = user->fd_count;
+
+    for (i = 0; i < count; i++) {
+        user->before[i] = user->fds[i].fd;
+        user->watched[user->fds[i].fd].wanted = false;
+    }
+    user->fd_count = 0;
+    slirp_pollfds_fill(user->slirp, timeout, add_poll, user);
+    for (i = 0; i < count; i++) {
+        struct watched *w = &user->watched[user->before[i]];
+
+        if (!w->wanted)
+            watch(user, w, user->before[i], 0);
+    }
+}
+
+/* Taken: what came is told once. */
 static int get_revents(int index, void *opaque)
 {
     struct net_user *user = opaque;
+    short revents = 0;
 
-    return index >= 0 && (unsigned)index < user->fd_count ? from_poll(user->fds[index].revents) : 0;
+    if (index >= 0 && (unsigned)index < user->fd_count) {
+        revents = user->fds[index].revents;
+        user->fds[index].revents = 0;
+    }
+    return from_poll(revents);
 }
 
-static void register_fd(int fd UNUSED, void *opaque)
+/* A number may come back as another socket: nothing is known of it. */
+static void forget_fd(struct net_user *user, int fd)
 {
-    struct net_user *user = opaque;
-
+    if (fd < user->watched_count)
+        user->watched[fd].events = 0;
     user->stale = true;
+}
+
+static void register_fd(int fd, void *opaque)
+{
+    forget_fd(opaque, fd);
 }
 
 static void unregister_fd(int fd, void *opaque)
@@ -131,7 +187,7 @@ static void unregister_fd(int fd, void *opaque)
     struct net_user *user = opaque;
 
     epoll_ctl(user->epoll, EPOLL_CTL_DEL, fd, NULL);
-    user->stale = true;
+    forget_fd(user, fd);
 }
 
 static void notify(void *opaque)
@@ -153,23 +209,21 @@ const SlirpCb user_event_callbacks = {
 
 /* --- the loop --- */
 
+/* Of more descriptors than this the next turn of the loop serves the others. */
 static void serve(struct net_user *user)
 {
-    int err = poll(user->fds, user->fd_count, 0) < 0;
+    struct epoll_event ready[64];
+    int i, count = epoll_wait(user->epoll, ready, ARRAY_SIZE(ready), 0);
 
+    for (i = 0; i < count; i++)
+        user->fds[user->watched[ready[i].data.fd].index].revents = (short)ready[i].events;
     user->stale = true;
-    slirp_pollfds_poll(user->slirp, err, get_revents, user);
+    slirp_pollfds_poll(user->slirp, count < 0, get_revents, user);
 }
 
 static void descriptors_ready(uv_poll_t *handle, int status UNUSED, int events UNUSED)
 {
-    struct net_user *user = handle->data;
-    struct epoll_event ready[64];
-
-    /* Taken out, so that the epoll itself is quiet until they are armed again. */
-    while (epoll_wait(user->epoll, ready, ARRAY_SIZE(ready), 0) == ARRAY_SIZE(ready))
-        ;
-    serve(user);
+    serve(handle->data);
 }
 
 static void time_is_up(uv_timer_t *handle)
@@ -186,8 +240,7 @@ static void before_sleep(uv_prepare_t *handle)
     if (!user->stale)
         return;
     user->stale = false;
-    user->fd_count = 0;
-    slirp_pollfds_fill(user->slirp, &timeout, add_poll, user);
+    fill(user, &timeout);
     if (timeout == UINT32_MAX)
         uv_timer_stop(user->timer);
     else
@@ -209,6 +262,7 @@ void user_events_fini(struct net_user *user)
     close_handle(user->prepare);
     if (user->epoll >= 0)
         close(user->epoll);
+    free(user->watched);
 }
 
 int user_events_init(struct net_user *user)

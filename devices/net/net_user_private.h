@@ -16,6 +16,13 @@ struct queued_frame {
     uint8_t data[];
 };
 
+/* A descriptor in the epoll. */
+struct watched {
+    uint32_t events; /* 0: it is not there */
+    unsigned index;  /* in fds; of the last time if wanted is not set */
+    bool wanted;
+};
+
 struct net_user {
     struct net net;
     struct loop *loop;
@@ -23,10 +30,13 @@ struct net_user {
     STAILQ_HEAD(, queued_frame) queue;
     unsigned queued;
     struct virtio_net_hdr header; /* of frames for the guest */
-    /* What libslirp waits for. The descriptors lie in an epoll of their own: it tells when to look at them. */
+    /* What libslirp waits for. The descriptors lie in an epoll of their own, which changes only where they do. */
     struct pollfd fds[MAX_DESCRIPTORS];
     unsigned fd_count;
     int epoll;
+    int before[MAX_DESCRIPTORS]; /* those of the last time */
+    struct watched *watched;     /* by descriptor */
+    int watched_count;
     bool stale; /* fds must be asked for again before the loop sleeps */
     /* libuv frees these late, so they live on the heap. */
     uv_poll_t *poll;

@@ -153,11 +153,14 @@ static void run_tx(struct virtio_net *n, struct virtio_queue *q)
     unsigned budget = q->vq.size;
 
     virtq_enable_notification(&q->vq, false);
+    n->sending = true;
     for (; budget && virtq_pop(&q->vq, &n->tx_buffer) > 0; budget--) {
         send_frame(n, q->index / 2, &n->tx_buffer);
         virtq_push(&q->vq, n->tx_buffer.head, 0);
     }
+    n->sending = false;
     virtio_interrupt(q);
+    net_tell_received(n);
     virtq_enable_notification(&q->vq, true);
     if (virtq_available(&q->vq))
         virtio_kick(q);
@@ -203,7 +206,7 @@ static void reset(struct virtio_device *virtio)
 {
     struct virtio_net *n = container_of(virtio, struct virtio_net, virtio);
 
-    n->starved = 0;
+    n->starved = n->answered = 0;
     net_filter_reset(&n->filter, n->mac);
     virtio_set_config(virtio, offsetof(struct virtio_net_config, mac), n->mac, sizeof(n->mac));
     net_set_status(n, false);

@@ -28,6 +28,8 @@ struct virtio_net {
     unsigned used_pairs; /* by the driver */
     unsigned offloads;   /* that the driver takes, NET_* */
     uint32_t starved;    /* bit n: the network waits for buffers in pair n */
+    uint32_t answered;   /* ... has received frames that the driver does not know of yet */
+    bool sending;        /* the network answers from within: an interrupt now would only take the CPU away */
     struct net_filter filter;
     struct virtq_buffer rx_buffer, tx_buffer; /* two: a frame that is sent may be answered at once */
     struct iovec frame[VIRTQ_MAX_IOV];
@@ -52,6 +54,7 @@ void net_set_pairs(struct virtio_net *n, unsigned pairs);
 void net_set_status(struct virtio_net *n, bool announce);
 
 /* virtio_net_receive.c: struct net_front_ops */
+void net_tell_received(struct virtio_net *n);
 bool net_receive(void *front, unsigned pair, const struct virtio_net_hdr *header,
                  const uint8_t *frame, size_t size);
 

@@ -103,8 +103,16 @@ static bool receive_locked(struct virtio_net *n, struct virtio_queue *q,
     if (result != FILL_DONE || n->virtio.broken)
         return result != FILL_WAIT;
     virtq_publish(&q->vq, used);
-    virtio_interrupt(q);
+    n->answered |= 1u << q->index / 2;
+    if (!n->sending)
+        net_tell_received(n);
     return true;
+}
+
+void net_tell_received(struct virtio_net *n)
+{
+    for (; n->answered; n->answered &= n->answered - 1)
+        virtio_interrupt(rx_queue(n, (unsigned)__builtin_ctz(n->answered)));
 }
 
 bool net_receive(void *front, unsigned pair, const struct virtio_net_hdr *header,
