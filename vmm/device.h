@@ -93,5 +93,7 @@ void machine_clock_set(struct machine *machine, uint64_t time);
 
 /* For a device's create: fills in the base and enters it into the machine's list. */
 void device_init(struct device *device, const struct device_ops *ops, struct machine *machine);
+/* Takes it off the list and frees it. As for all destroying, device lock held and vCPUs stopped. */
+void device_destroy(struct device *device);
 
 #endif
