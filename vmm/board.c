@@ -217,6 +217,8 @@ static int create_chipset(struct board *board)
     if (!err)
         err = need(board->pm = piix4_pm_create(m), "power management");
     if (!err)
+        err = board_create_hotplug(board);
+    if (!err)
         err = create_clocks(board, &rtc);
     if (!err)
         err = need(board->fw_cfg = fw_cfg_create(m), "firmware configuration");
@@ -329,7 +331,9 @@ int board_create(struct board **created, const struct vm_config *config, struct 
     board->opaque = opaque;
     board->variables_fd = -1;
     input_init(&board->input);
-    err = init_machine(board, loop);
+    err = board_init_plugs(board);
+    if (!err)
+        err = init_machine(board, loop);
     if (!err)
         err = create_memory(board);
     if (!err)
@@ -352,6 +356,7 @@ int board_reset(struct board *board)
     struct device *device;
     int err = 0;
 
+    board_remove_drawn(board, true);
     machine_lock(&board->machine);
     kvm_reset(&board->kvm);
     pci_bus_reset(board->machine.pci);
@@ -368,14 +373,17 @@ int board_reset(struct board *board)
 static struct save_machine save_parts(struct board *board)
 {
     return (struct save_machine){&board->machine, &board->kvm, board->vcpus, board->config,
-                                 {&board->low, &board->main, &board->high}};
+                                 {&board->low, &board->main, &board->high},
+                                 board_plugged_disk, board_save_plugged, board_load_plugged, board};
 }
 
 int board_save(struct board *board, const char *path)
 {
     const struct save_machine parts = save_parts(board);
-    int err = save_begin(&board->save, &parts, path);
+    int err;
 
+    board_remove_drawn(board, false);
+    err = save_begin(&board->save, &parts, path);
     if (err)
         save_resume(&board->machine);
     return err;
@@ -450,11 +458,8 @@ static void destroy_devices(struct board *board)
     struct device *device;
 
     machine_lock(&board->machine);
-    while ((device = TAILQ_LAST(&board->machine.devices, device_list))) {
-        TAILQ_REMOVE(&board->machine.devices, device, link);
-        if (device->ops->destroy)
-            device->ops->destroy(device);
-    }
+    while ((device = TAILQ_LAST(&board->machine.devices, device_list)))
+        device_destroy(device);
     machine_unlock(&board->machine);
 }
 
@@ -480,6 +485,7 @@ int board_destroy(struct board *board)
     err = board_destroy_disks(board);
     err = finish_save(board, err);
     board_destroy_net(board);
+    board_destroy_plugs(board);
     chardev_destroy(board->serial);
     chardev_destroy(board->debug);
     direct_boot_close(board->kernel);

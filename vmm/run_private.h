@@ -53,4 +53,15 @@ void run_quit(struct run *run);
 /* --control's socket and the connections that a relay hands over. */
 int control_start(struct run *run);
 
+/* --- control_plug.c: commands, as struct qmp_command has them --- */
+
+int control_blockdev_add(void *opaque, const json_t *arguments, json_t **result);
+int control_blockdev_del(void *opaque, const json_t *arguments, json_t **result);
+int control_netdev_add(void *opaque, const json_t *arguments, json_t **result);
+int control_netdev_del(void *opaque, const json_t *arguments, json_t **result);
+int control_device_add(void *opaque, const json_t *arguments, json_t **result);
+int control_device_del(void *opaque, const json_t *arguments, json_t **result);
+/* For board_on_unplugged(). */
+void control_unplugged(void *opaque, const char *id);
+
 #endif
