@@ -5,6 +5,7 @@
 #include "tests/lib/virtio_driver.h"
 
 #include <linux/virtio_blk.h>
+#include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -293,6 +294,15 @@ static void *write_forever(void *arg)
     return NULL;
 }
 
+/* Beside the writer, whose queue it is. */
+static void notify_too(struct cpu *cpu)
+{
+    if (cpu->d.interface == DRIVER_LEGACY)
+        fake_out(&cpu->f->m, cpu->d.port + VIRTIO_PCI_QUEUE_NOTIFY, 0, 2);
+    else
+        fake_mmio_write(&cpu->f->m, cpu->q.notify_addr, 0, 2);
+}
+
 /* Another CPU reads and writes its registers. */
 static void *probe_forever(void *arg)
 {
@@ -301,7 +311,7 @@ static void *probe_forever(void *arg)
     while (!__atomic_load_n(&cpu->stop, __ATOMIC_ACQUIRE)) {
         driver_status(&cpu->d);
         driver_config(&cpu->d, 0, 4);
-        driver_notify(&cpu->q);
+        notify_too(cpu);
         __atomic_add_fetch(&cpu->asks, 1, __ATOMIC_RELEASE);
     }
     return NULL;
