@@ -25,22 +25,14 @@ int board_check_id(const char *id)
     return 0;
 }
 
-/* All have one namespace, whatever they are. */
-static struct backend *find_id(struct board *board, const char *id)
+struct backend *board_find_backend(struct board *board, enum board_backend kind, const char *id)
 {
     struct backend *b;
 
     TAILQ_FOREACH(b, &board->backends, link)
-        if (strcmp(b->id, id) == 0)
+        if (b->kind == kind && strcmp(b->id, id) == 0)
             return b;
     return NULL;
-}
-
-struct backend *board_find_backend(struct board *board, enum board_backend kind, const char *id)
-{
-    struct backend *b = find_id(board, id);
-
-    return b && b->kind == kind ? b : NULL;
 }
 
 static int new_backend(struct board *board, enum board_backend kind, const char *id, struct backend **backend)
@@ -51,8 +43,8 @@ static int new_backend(struct board *board, enum board_backend kind, const char 
 
     if (err)
         return err;
-    if (find_id(board, id))
-        return fail(-EEXIST, "Duplicate nodes with node-name='%s'", id);
+    if (board_find_backend(board, kind, id))
+        return fail(-EEXIST, kind == BOARD_DISK ? "Duplicate nodes with node-name='%s'" : "Duplicate ID '%s' for netdev", id);
     TAILQ_FOREACH(b, &board->backends, link)
         count++;
     if (count == BOARD_MAX_BACKENDS)

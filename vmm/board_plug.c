@@ -89,10 +89,11 @@ static int create_device(struct board *board, struct plugged *p)
 {
     int err = choose_slot(board, p);
 
-    if (!err)
-        err = p->backend->kind == BOARD_DISK ? create_blk(board, p) : create_net(board, p);
     if (err)
         return err;
+    err = p->backend->kind == BOARD_DISK ? create_blk(board, p) : create_net(board, p);
+    if (err)
+        return fail(err, "%s cannot be made: %s", driver_names[p->backend->kind], strerror(-err));
     p->device = &pci_bus_device(board->machine.pci, PCI_DEVFN(p->slot, 0))->base;
     p->device->ops->reset(p->device);
     p->backend->used = true;
