@@ -144,7 +144,7 @@ tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FAKE_SERVER) $(FUZZ_NEED
 # And what takes long: every fuzz target for a while, the payload guests on QEMU too, more of what boots from a CD.
 check-all: check
 	$(Q)$(MAKE) --no-print-directory fuzz TIME=60
-	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/e2e/test_ide.py --long" \
+	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
 		"tests/e2e/test_platform.py --uefi" "tests/payload/save 100" "tests/e2e/test_save.py 10"
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 

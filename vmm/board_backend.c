@@ -44,7 +44,8 @@ static int new_backend(struct board *board, enum board_backend kind, const char 
     if (err)
         return err;
     if (board_find_backend(board, kind, id))
-        return fail(-EEXIST, kind == BOARD_DISK ? "Duplicate nodes with node-name='%s'" : "Duplicate ID '%s' for netdev", id);
+        return fail(-EEXIST, kind == BOARD_DISK ? "Duplicate nodes with node-name='%s'" : "Duplicate ID '%s' for netdev",
+                    id);
     TAILQ_FOREACH(b, &board->backends, link)
         count++;
     if (count == BOARD_MAX_BACKENDS)

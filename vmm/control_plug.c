@@ -4,6 +4,7 @@
 #include "vmm/run_private.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,18 +133,28 @@ static int parse_kind(const json_t *arguments, struct board_device *device)
     return device->backend ? 0 : fail(-EINVAL, "Parameter '%s' is missing", kinds[i].backend);
 }
 
+static int parse_queues(const json_t *arguments, unsigned *queues)
+{
+    const json_t *number = json_object_get(arguments, "num-queues");
+
+    if (number && json_integer_value(number) < 1)
+        return fail(-EINVAL, "Parameter 'num-queues' expects a number from 1 on");
+    *queues = (unsigned)MIN(json_integer_value(number), UINT_MAX);
+    return 0;
+}
+
 int control_device_add(void *opaque, const json_t *arguments, json_t **result UNUSED)
 {
-    json_int_t queues = json_integer_value(json_object_get(arguments, "num-queues"));
     const char *mac = string_of(arguments, "mac");
     struct board_device device = {.id = string_of(arguments, "id"),
-                                  .serial = string_of(arguments, "serial"),
-                                  .queues = (unsigned)MIN(MAX(queues, 0), 1000)};
+                                  .serial = string_of(arguments, "serial")};
     uint8_t address[6];
     int err = parse_kind(arguments, &device);
 
     if (!err)
         err = parse_address(arguments, &device.slot);
+    if (!err)
+        err = parse_queues(arguments, &device.queues);
     if (!err && mac) {
         err = net_parse_mac(address, mac);
         device.mac = address;
