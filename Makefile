@@ -106,7 +106,7 @@ PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/p
 E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
 # CPU: they come first, and the others run beside them.
-BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py)
+BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py)
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
 THREADED := $(addprefix unit/test_,base chardev disk_raw mux net recorded server server_link vmm) \
