@@ -153,7 +153,7 @@ static volatile uint32_t *sector_at(unsigned i)
     return (volatile uint32_t *)(uintptr_t)(DATA + 512 * i);
 }
 
-static unsigned fill(const struct disk *disk)
+static unsigned spill(const struct disk *disk)
 {
     unsigned i, failed = 0;
     uint32_t at;
@@ -196,8 +196,8 @@ int main(void)
     check(disk != NULL, "there is a disk");
     if (!disk)
         return 0;
-    put("filling\n");
-    check_equal(fill(disk), 0, "every write and every flush was done");
+    put("spilling\n");
+    check_equal(spill(disk), 0, "every write and every flush was done");
     check_equal(count_wrong(disk), 0, "every sector holds what was written");
     return 0;
 }
