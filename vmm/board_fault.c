@@ -33,7 +33,7 @@ static void send_message(const struct board_watch *watch, const struct disk_faul
 
     if (!m)
         abort();
-    *m = (struct message){board->on_fault, board->fault_opaque, (unsigned)(watch - board->watches), !fault};
+    *m = (struct message){board->on_fault, board->fault_opaque, watch->disk, !fault};
     if (fault)
         m->fault = *fault;
     loop_call(board->machine.loop, deliver, m);
@@ -58,7 +58,7 @@ static void watch_disks(void *arg)
     for (i = 0; i < ARRAY_SIZE(board->disks); i++) {
         const struct disk_watcher watcher = {on_fault, on_recovered, &board->watches[i]};
 
-        board->watches[i].board = board;
+        board->watches[i] = (struct board_watch){board, i};
         if (board->disks[i])
             disk_watch(board->disks[i], &watcher);
     }

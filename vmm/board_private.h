@@ -35,8 +35,10 @@
 /* CD-ROM drives are the secondary channel's, as software expects; IDE disks take what is free. */
 #define IDE_CDROM_UNIT 2
 
+/* Whose disk it is, for a call from that disk's thread. */
 struct board_watch {
     struct board *board;
+    unsigned disk;
 };
 
 struct board {

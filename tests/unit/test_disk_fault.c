@@ -32,6 +32,7 @@ static struct host {
     int read_error, write_error;  /* of all, if not 0 */
     int sync_error;               /* of the next one */
     bool interrupts;              /* every few calls */
+    bool whole;                   /* no write gets in half */
     unsigned calls, interrupted, cut;
 } host;
 
@@ -91,7 +92,7 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
     room = take_room();
     if (room < 0)
         return refuse(ENOSPC);
-    if (room == 0 && iov->iov_len > 512) {
+    if (room == 0 && iov->iov_len > 512 && !host.whole) {
         struct iovec part = {iov->iov_base, ALIGN_UP(iov->iov_len / 2, 512)};
 
         __atomic_add_fetch(&host.cut, 1, __ATOMIC_RELAXED);
@@ -122,7 +123,7 @@ static void repair_host(void)
     set(&host.read_error, 0);
     set(&host.write_error, 0);
     set(&host.sync_error, 0);
-    host.interrupts = false;
+    host.interrupts = host.whole = false;
 }
 
 /* --- a device that keeps what the host could not do, and its owner --- */
@@ -138,7 +139,8 @@ struct keeper {
     STAILQ_HEAD(, carried) kept;
     uv_timer_t retry;
     unsigned random;
-    bool alone; /* nobody makes room */
+    bool alone;  /* nobody makes room */
+    bool plenty; /* who makes room makes enough for ever */
     unsigned faults, reports, recovered;
     struct disk_fault last;
 };
@@ -183,7 +185,7 @@ static void make_room(uv_timer_t *timer)
 
     k->random = k->random * 1664525u + 1013904223u;
     /* More after each try in vain: all that waits is done anew each time. */
-    set(&host.left, 30 * (int)(1 + k->faults - k->recovered) + (int)(k->random >> 16) % 60);
+    set(&host.left, k->plenty ? INT32_MAX : 30 * (int)(1 + k->faults - k->recovered) + (int)(k->random >> 16) % 60);
     retry_all(k);
 }
 
@@ -315,6 +317,72 @@ static void test_full(void **state UNUSED)
     /* The refcount table has to grow on the way. */
     full_again_and_again("qcow2", "-o cluster_size=512,refcount_bits=64", DISK_CACHE_NONE);
     assert_true(host.cut > 5);
+}
+
+#define GROWTH_FROM KIB(1920)
+#define GROWTH_TO   KIB(2048)
+
+static void write_range(struct keeper *k, uint64_t from, uint64_t to)
+{
+    uint8_t data[4096];
+
+    for (; from < to; from += sizeof(data)) {
+        memset(data, (int)(from >> 12) | 1, sizeof(data));
+        assert_int_equal(do_one(k, DISK_WRITE, from, data), 0);
+    }
+    assert_int_equal(do_one(k, DISK_FLUSH, 0, NULL), 0);
+}
+
+static void check_range(const char *format, uint64_t from, uint64_t to)
+{
+    struct disk *disk = NULL;
+    uint8_t data[4096];
+
+    assert_int_equal(disk_open(&disk, &loop, &(struct disk_options){.path = path, .format = format}), 0);
+    for (; from < to; from += sizeof(data)) {
+        assert_int_equal(disk_do(&loop, disk, DISK_READ, from, data, sizeof(data)), 0);
+        assert_int_equal(data[0], (uint8_t)((from >> 12) | 1));
+        assert_memory_equal(data, data + 1, sizeof(data) - 1);
+    }
+    assert_int_equal(disk_close(disk), 0);
+}
+
+/* Full at each of the moments in which a refcount table is outgrown and moved: no step is left half done. */
+static void full_while_growing(bool whole)
+{
+    struct keeper k;
+    int left;
+
+    make_image("qcow2", "-o cluster_size=512,refcount_bits=64");
+    keeper_open(&k, (struct disk_options){.cache = DISK_CACHE_UNSAFE});
+    write_range(&k, 0, GROWTH_FROM);
+    assert_int_equal(keeper_close(&k), 0);
+    assert_int_equal(test_command("cp %s %s.before", path, path), 0);
+    for (left = 1;; left++) {
+        assert_int_equal(test_command("cp %s.before %s", path, path), 0);
+        keeper_open(&k, (struct disk_options){.cache = DISK_CACHE_UNSAFE});
+        set(&host.left, left);
+        host.whole = whole;
+        k.plenty = true;
+        write_range(&k, GROWTH_FROM, GROWTH_TO);
+        if (!k.faults)
+            break; /* there was room for all of it */
+        repair_host();
+        assert_int_equal(keeper_close(&k), 0);
+        if (test_command("qemu-img check -f qcow2 %s", path))
+            fail_msg("full after %d: %s", left, test_output());
+        check_range("qcow2", GROWTH_FROM, GROWTH_TO);
+    }
+    assert_true(left > 40);
+    repair_host();
+    assert_int_equal(keeper_close(&k), 0);
+}
+
+static void test_full_while_growing(void **state UNUSED)
+{
+    repair_host();
+    full_while_growing(false);
+    full_while_growing(true);
 }
 
 /* Nothing but interruptions and short transfers. */
@@ -563,7 +631,7 @@ static void test_counts(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full),    cmocka_unit_test(test_interrupted), cmocka_unit_test(test_killed_when_full),
+        cmocka_unit_test(test_full),    cmocka_unit_test(test_full_while_growing), cmocka_unit_test(test_interrupted), cmocka_unit_test(test_killed_when_full),
         cmocka_unit_test(test_dropped), cmocka_unit_test(test_policy),      cmocka_unit_test(test_never_kept),
         cmocka_unit_test(test_sync),    cmocka_unit_test(test_counts),
     };
