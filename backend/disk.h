@@ -79,6 +79,7 @@ struct disk {
     uint64_t size; /* bytes, a multiple of DISK_SECTOR */
     bool read_only;
     const char *path; /* as given at open */
+    unsigned backing_depth; /* images behind the first */
     enum disk_on_error on_read_error, on_write_error;
     struct disk_count counts[DISK_OPS];
     uint64_t written_end; /* of the last byte that was ever written; atomic, too */

@@ -8,8 +8,7 @@
 /* Members of QEMU's answer that are always zero here: nothing is throttled. */
 static void add_zeroes(json_t *o)
 {
-    static const char *const names[] = {"bps",  "bps_rd",  "bps_wr",  "iops",
-                                        "iops_rd", "iops_wr", "write_threshold"};
+    static const char *const names[] = {"bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr", "write_threshold"};
     size_t i;
 
     for (i = 0; i < ARRAY_SIZE(names); i++)
@@ -30,8 +29,8 @@ static json_t *image_of(const struct disk *disk)
 static json_t *inserted(const struct disk *disk, const struct disk_options *options)
 {
     json_t *o = json_pack("{s:s, s:b, s:s, s:b, s:s, s:i, s:o}", "file", disk->path, "ro", disk->read_only, "drv",
-                          disk->ops->format, "encrypted", 0, "detect_zeroes", "off", "backing_file_depth", 0, "image",
-                          image_of(disk));
+                          disk->ops->format, "encrypted", 0, "detect_zeroes", "off", "backing_file_depth",
+                          (int)disk->backing_depth, "image", image_of(disk));
 
     json_object_set_new(o, "cache",
                         json_pack("{s:b, s:b, s:b}", "writeback", 1, "direct",

@@ -349,6 +349,15 @@ static const struct disk_ops *find_ops(const char *format)
     return NULL;
 }
 
+static unsigned depth_behind(const struct image *image)
+{
+    unsigned n = 0;
+
+    while ((image = image->backing))
+        n++;
+    return n;
+}
+
 static int start(struct layered *d, struct loop *loop, const struct disk_options *options,
                  enum io_backend backend)
 {
@@ -363,6 +372,7 @@ static int start(struct layered *d, struct loop *loop, const struct disk_options
     if (err)
         return err;
     d->disk.path = d->top->name;
+    d->disk.backing_depth = depth_behind(d->top);
     d->disk.read_only = d->top->read_only;
     d->disk.on_read_error = options->on_read_error;
     d->disk.on_write_error = options->on_write_error;

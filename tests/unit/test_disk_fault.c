@@ -28,11 +28,11 @@ static char path[256];
 /* --- the host; the disk's threads look at it --- */
 
 static struct host {
-    int left;                     /* writes and allocations until it is full; huge: never */
-    int read_error, write_error;  /* of all, if not 0 */
-    int sync_error;               /* of the next one */
-    bool interrupts;              /* every few calls */
-    bool whole;                   /* no write gets in half */
+    int left;                    /* writes and allocations until it is full; huge: never */
+    int read_error, write_error; /* of all, if not 0 */
+    int sync_error;              /* of the next one */
+    bool interrupts;             /* every few calls */
+    bool whole;                  /* no write gets in half */
     unsigned calls, interrupted, cut;
 } host;
 
