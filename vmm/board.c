@@ -380,10 +380,17 @@ static struct save_machine save_parts(struct board *board)
 int board_save(struct board *board, const char *path)
 {
     const struct save_machine parts = save_parts(board);
-    int err;
+    int err = board_check_disks(board);
 
+    if (err)
+        return err;
     board_remove_drawn(board, false);
     err = save_begin(&board->save, &parts, path);
+    /* What was in flight has ended by now, perhaps without having been done. */
+    if (!err && (err = board_check_disks(board))) {
+        save_abort(board->save);
+        board->save = NULL;
+    }
     if (err)
         save_resume(&board->machine);
     return err;
@@ -476,11 +483,12 @@ static int finish_save(struct board *board, int err)
 
 int board_destroy(struct board *board)
 {
-    int err;
+    int err, lost;
 
     if (!board)
         return 0;
     vcpus_destroy(board->vcpus);
+    lost = board_unwatch_disks(board);
     destroy_devices(board);
     err = board_destroy_disks(board);
     err = finish_save(board, err);
@@ -505,5 +513,5 @@ int board_destroy(struct board *board)
         munmap(board->shadow, I440FX_SHADOW_SIZE);
     pthread_mutex_destroy(&board->machine.lock);
     free(board);
-    return err;
+    return err ? err : lost;
 }

@@ -49,6 +49,12 @@ struct backend {
     struct net_user_options user;
 };
 
+/* Whose disk it is, for a call from that disk's thread. */
+struct board_watch {
+    struct board *board;
+    unsigned disk;
+};
+
 struct board {
     struct machine machine;
     const struct vm_config *config;
@@ -81,6 +87,9 @@ struct board {
     struct loop disk_loop; /* the disks' thread */
     bool disk_thread;
     struct disk *disks[CONFIG_MAX_DISKS], *cdroms[CONFIG_MAX_CDROMS], *seed; /* NULL: none, no medium, no cloud-init */
+    struct board_watch watches[CONFIG_MAX_DISKS]; /* of the disks' faults */
+    board_fault_fn *on_fault;
+    void *fault_opaque;
     struct ide *ide;                      /* NULL: nothing is attached to it */
     unsigned ide_units[CONFIG_MAX_DISKS]; /* of the disks that are */
 
@@ -105,6 +114,13 @@ int board_open_boot_files(struct board *board);
 int board_fill_fw_cfg(struct board *board);
 /* Without firmware, at a reset: what it would have left in memory and in the chipset. */
 int board_boot_directly(struct board *board, struct vcpu_entry *entry);
+
+/* --- board_fault.c --- */
+
+/* -EBUSY with fail_text() if a device keeps what the host could not do. */
+int board_check_disks(struct board *board);
+/* Nothing is kept any more; -EIO if something was. */
+int board_unwatch_disks(struct board *board);
 
 /* --- board_io.c --- */
 

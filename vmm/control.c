@@ -20,6 +20,7 @@ static int query_status(void *opaque, const json_t *arguments UNUSED, json_t **r
     static const char *const names[] = {
         [RUN_STATE_RUNNING] = "running",
         [RUN_STATE_PAUSED] = "paused",
+        [RUN_STATE_IO_ERROR] = "io-error",
         [RUN_STATE_SHUTDOWN] = "shutdown",
         [RUN_STATE_CRASHED] = "guest-panicked",
     };
@@ -168,6 +169,8 @@ static const struct qmp_command commands[] = {
     {"query-status", "", query_status},
     {"query-name", "", query_name},
     {"query-kvm", "", query_kvm},
+    {"query-block", "", control_query_block},
+    {"query-blockstats", "query-nodes:b?", control_query_blockstats},
     {"stop", "", stop},
     {"cont", "", cont},
     {"system_reset", "", system_reset},

@@ -405,8 +405,10 @@ void qmp_event(struct qmp *qmp, const char *name, json_t *data)
     json_t *event;
     struct client *c;
 
-    if (!qmp)
+    if (!qmp) {
+        json_decref(data);
         return;
+    }
     clock_gettime(CLOCK_REALTIME, &now);
     event = json_pack("{s:{s:I, s:I}, s:s}", "timestamp", "seconds", (json_int_t)now.tv_sec, "microseconds",
                       (json_int_t)(now.tv_nsec / 1000), "event", name);
