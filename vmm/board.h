@@ -44,22 +44,28 @@ bool board_running(const struct board *board);
 int board_save(struct board *board, const char *path);
 int board_restore(struct board *board, const char *path);
 
+/* Disks, CD-ROM drives and the images that came later, each with a number below this for as long as it is there. */
+#define BOARD_MAX_BACKENDS 32 /* disks and networks that came while the machine runs (board_plug.h) */
+#define BOARD_MAX_DRIVES   (CONFIG_MAX_DISKS + CONFIG_MAX_CDROMS + BOARD_MAX_BACKENDS)
+#define BOARD_MAX_ID       63 /* bytes of a name: a letter, then letters, digits and -._ */
+
 /*
- * What the disks tell: a fault, or NULL when everything is done that a disk's device kept for another try. `disk` counts
- * in the order of the command line. In the main loop's thread; perhaps once more after board_destroy().
+ * What the disks tell: a fault, or NULL when everything is done that a disk's device kept for another try. In the
+ * main loop's thread; perhaps once more after board_destroy().
  */
-typedef void board_fault_fn(void *opaque, unsigned disk, const struct disk_fault *fault);
+typedef void board_fault_fn(void *opaque, unsigned drive, const struct disk_fault *fault);
 void board_watch_disks(struct board *board, board_fault_fn *fn, void *opaque);
 /* Try again what is kept; the answer comes as a call of the above. */
 void board_retry_disks(struct board *board);
 
-/* A disk or CD-ROM drive, by the name that QEMU gives it. */
+/* A disk or CD-ROM drive, by the name that QEMU gives it; one that came later by its node's. */
 struct board_drive {
-    char device[16];
+    char device[BOARD_MAX_ID + 1];
     const struct disk *disk; /* NULL: no medium */
+    const struct disk_options *options;
     bool removable, locked, tray_open;
 };
-/* Disks first, then CD-ROM drives; false: there are only n. */
+/* false: none has that number, which is below BOARD_MAX_DRIVES. */
 bool board_drive(struct board *board, unsigned n, struct board_drive *drive);
 
 void board_power_button(struct board *board);

@@ -35,10 +35,22 @@ struct backend *board_find_backend(struct board *board, enum board_backend kind,
     return NULL;
 }
 
+/* BOARD_MAX_BACKENDS: all are taken. */
+static unsigned free_number(const struct board *board)
+{
+    const struct backend *b;
+    uint32_t taken = 0;
+
+    static_assert(BOARD_MAX_BACKENDS == 32, "a bit for each");
+    TAILQ_FOREACH(b, &board->backends, link)
+        taken |= 1u << b->number;
+    return ~taken ? (unsigned)__builtin_ctz(~taken) : BOARD_MAX_BACKENDS;
+}
+
 static int new_backend(struct board *board, enum board_backend kind, const char *id, struct backend **backend)
 {
-    unsigned count = 0;
     struct backend *b;
+    unsigned number;
     int err = board_check_id(id);
 
     if (err)
@@ -46,14 +58,14 @@ static int new_backend(struct board *board, enum board_backend kind, const char 
     if (board_find_backend(board, kind, id))
         return fail(-EEXIST, kind == BOARD_DISK ? "Duplicate nodes with node-name='%s'" : "Duplicate ID '%s' for netdev",
                     id);
-    TAILQ_FOREACH(b, &board->backends, link)
-        count++;
-    if (count == BOARD_MAX_BACKENDS)
+    number = free_number(board);
+    if (number == BOARD_MAX_BACKENDS)
         return fail(-ENOSPC, "there are %d disks and networks already; remove some", BOARD_MAX_BACKENDS);
     b = calloc(1, sizeof(*b));
     if (!b)
         return fail(-ENOMEM, "out of memory");
     b->kind = kind;
+    b->number = number;
     strcpy(b->id, id);
     *backend = b;
     return 0;
@@ -109,6 +121,7 @@ int board_add_disk(struct board *board, const char *id, const struct disk_option
         return err;
     }
     TAILQ_INSERT_TAIL(&board->backends, b, link);
+    board_watch_backend(board, b);
     return 0;
 }
 

@@ -6,6 +6,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* The numbers of drives: first the command line's disks. */
+#define FIRST_CDROM   CONFIG_MAX_DISKS
+#define FIRST_BACKEND (FIRST_CDROM + CONFIG_MAX_CDROMS)
 
 /* --- faults: from the disks' thread to the main loop --- */
 
@@ -13,7 +18,7 @@
 struct message {
     board_fault_fn *fn;
     void *opaque;
-    unsigned disk;
+    unsigned drive;
     bool recovered;
     struct disk_fault fault;
 };
@@ -23,7 +28,7 @@ static void deliver(void *arg)
     struct message m = *(struct message *)arg;
 
     free(arg);
-    m.fn(m.opaque, m.disk, m.recovered ? NULL : &m.fault);
+    m.fn(m.opaque, m.drive, m.recovered ? NULL : &m.fault);
 }
 
 static void send_message(const struct board_watch *watch, const struct disk_fault *fault)
@@ -33,7 +38,7 @@ static void send_message(const struct board_watch *watch, const struct disk_faul
 
     if (!m)
         abort();
-    *m = (struct message){board->on_fault, board->fault_opaque, watch->disk, !fault};
+    *m = (struct message){board->on_fault, board->fault_opaque, watch->drive, !fault};
     if (fault)
         m->fault = *fault;
     loop_call(board->machine.loop, deliver, m);
@@ -49,19 +54,50 @@ static void on_recovered(void *opaque)
     send_message(opaque, NULL);
 }
 
-/* In the disks' thread. */
+static const struct backend *backend_of(const struct board *board, unsigned drive)
+{
+    const struct backend *b;
+
+    TAILQ_FOREACH(b, &board->backends, link)
+        if (b->kind == BOARD_DISK && FIRST_BACKEND + b->number == drive)
+            return b;
+    return NULL;
+}
+
+/* NULL: none, or a CD-ROM drive, whose medium only reads. */
+static struct disk *watched_disk(const struct board *board, unsigned drive)
+{
+    const struct backend *b = backend_of(board, drive);
+
+    return b ? b->disk : drive < ARRAY_SIZE(board->disks) ? board->disks[drive] : NULL;
+}
+
+/* In the disks' thread, as all that follows and has `arg`. */
+static void watch_disk(void *arg)
+{
+    struct board_watch *watch = arg;
+    const struct disk_watcher watcher = {on_fault, on_recovered, watch};
+    struct disk *disk = watched_disk(watch->board, watch->drive);
+
+    if (disk)
+        disk_watch(disk, &watcher);
+}
+
 static void watch_disks(void *arg)
 {
     struct board *board = arg;
     unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(board->disks); i++) {
-        const struct disk_watcher watcher = {on_fault, on_recovered, &board->watches[i]};
-
+    for (i = 0; i < BOARD_MAX_DRIVES; i++) {
         board->watches[i] = (struct board_watch){board, i};
-        if (board->disks[i])
-            disk_watch(board->disks[i], &watcher);
+        watch_disk(&board->watches[i]);
     }
+}
+
+void board_watch_backend(struct board *board, const struct backend *backend)
+{
+    if (board->on_fault)
+        loop_call_wait(&board->disk_loop, watch_disk, &board->watches[FIRST_BACKEND + backend->number]);
 }
 
 void board_watch_disks(struct board *board, board_fault_fn *fn, void *opaque)
@@ -86,11 +122,12 @@ struct unwatching {
 static void unwatch_disks(void *arg)
 {
     struct unwatching *u = arg;
+    struct disk *disk;
     unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(u->board->disks); i++)
-        if (u->board->disks[i] && disk_watch(u->board->disks[i], NULL))
-            u->err = lost_with(u->board->disks[i]);
+    for (i = 0; i < BOARD_MAX_DRIVES; i++)
+        if ((disk = watched_disk(u->board, i)) && disk_watch(disk, NULL))
+            u->err = lost_with(disk);
 }
 
 int board_unwatch_disks(struct board *board)
@@ -112,11 +149,12 @@ struct looking {
 static void find_kept(void *arg)
 {
     struct looking *l = arg;
+    const struct disk *disk;
     unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(l->board->disks) && !l->found; i++)
-        if (l->board->disks[i] && l->board->disks[i]->kept)
-            l->found = l->board->disks[i];
+    for (i = 0; i < BOARD_MAX_DRIVES && !l->found; i++)
+        if ((disk = watched_disk(l->board, i)) && disk->kept)
+            l->found = disk;
 }
 
 int board_check_disks(struct board *board)
@@ -147,6 +185,7 @@ static void show_disk(struct board *board, unsigned n, struct board_drive *drive
     unsigned unit = board->ide_units[n];
 
     drive->disk = board->disks[n];
+    drive->options = &board->config->disks[n];
     if (board->config->drives[n].bus == BUS_IDE)
         snprintf(drive->device, sizeof(drive->device), "ide%u-hd%u", unit / 2, unit % 2);
     else
@@ -158,6 +197,7 @@ static void show_cdrom(struct board *board, unsigned n, struct board_drive *driv
     struct ide_cdrom_state state;
 
     drive->disk = board->cdroms[n];
+    drive->options = &board->config->cdroms[n];
     drive->removable = true;
     snprintf(drive->device, sizeof(drive->device), "ide1-cd%u", n);
     if (ide_cdrom_state(board->ide, IDE_CDROM_UNIT + n, &state))
@@ -166,16 +206,24 @@ static void show_cdrom(struct board *board, unsigned n, struct board_drive *driv
     drive->tray_open = state.open;
 }
 
+static void show_backend(const struct backend *backend, struct board_drive *drive)
+{
+    drive->disk = backend->disk;
+    drive->options = &backend->options;
+    strcpy(drive->device, backend->id);
+}
+
 bool board_drive(struct board *board, unsigned n, struct board_drive *drive)
 {
     const struct vm_config *c = board->config;
+    const struct backend *b = backend_of(board, n);
 
     *drive = (struct board_drive){0};
     if (n < c->disk_count)
         show_disk(board, n, drive);
-    else if (n - c->disk_count < c->cdrom_count)
-        show_cdrom(board, n - c->disk_count, drive);
-    else
-        return false;
-    return true;
+    else if (n >= FIRST_CDROM && n - FIRST_CDROM < c->cdrom_count)
+        show_cdrom(board, n - FIRST_CDROM, drive);
+    else if (b)
+        show_backend(b, drive);
+    return drive->options;
 }

@@ -17,9 +17,7 @@
 
 #include "vmm/board.h"
 
-#define BOARD_MAX_ID       63 /* bytes of a name: a letter, then letters, digits and -._ */
-#define BOARD_MAX_BACKENDS 32
-#define BOARD_MAX_SERIAL   20
+#define BOARD_MAX_SERIAL 20
 
 enum board_backend { BOARD_DISK, BOARD_NET };
 

@@ -41,7 +41,8 @@ struct backend {
     TAILQ_ENTRY(backend) link;
     enum board_backend kind;
     char id[BOARD_MAX_ID + 1];
-    bool used; /* a device has it */
+    unsigned number; /* below BOARD_MAX_BACKENDS */
+    bool used;       /* a device has it */
     struct disk *disk;
     struct disk_options options; /* its strings are the next two */
     char *path, format[BACKEND_MAX_FORMAT + 1];
@@ -52,7 +53,7 @@ struct backend {
 /* Whose disk it is, for a call from that disk's thread. */
 struct board_watch {
     struct board *board;
-    unsigned disk;
+    unsigned drive;
 };
 
 struct board {
@@ -87,7 +88,7 @@ struct board {
     struct loop disk_loop; /* the disks' thread */
     bool disk_thread;
     struct disk *disks[CONFIG_MAX_DISKS], *cdroms[CONFIG_MAX_CDROMS], *seed; /* NULL: none, no medium, no cloud-init */
-    struct board_watch watches[CONFIG_MAX_DISKS]; /* of the disks' faults */
+    struct board_watch watches[BOARD_MAX_DRIVES]; /* of the disks' faults */
     board_fault_fn *on_fault;
     void *fault_opaque;
     struct ide *ide;                      /* NULL: nothing is attached to it */
@@ -117,6 +118,8 @@ int board_boot_directly(struct board *board, struct vcpu_entry *entry);
 
 /* --- board_fault.c --- */
 
+/* A disk that came later is watched as the others are. */
+void board_watch_backend(struct board *board, const struct backend *backend);
 /* -EBUSY with fail_text() if a device keeps what the host could not do. */
 int board_check_disks(struct board *board);
 /* Nothing is kept any more; -EIO if something was. */

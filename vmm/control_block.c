@@ -47,14 +47,6 @@ static const char *io_status(const struct run *run, unsigned disk)
     return !err ? "ok" : err == -ENOSPC || err == -EDQUOT ? "nospace" : "failed";
 }
 
-/* Disks and drives count as board_drive() has them. */
-static const struct disk_options *options_of(const struct run *run, unsigned n)
-{
-    const struct vm_config *c = run->config;
-
-    return n < c->disk_count ? &c->disks[n] : &c->cdroms[n - c->disk_count];
-}
-
 static json_t *show(const struct run *run, unsigned n, const struct board_drive *drive)
 {
     json_t *o = json_pack("{s:s, s:s, s:b, s:b}", "device", drive->device, "type", "unknown", "removable",
@@ -64,7 +56,7 @@ static json_t *show(const struct run *run, unsigned n, const struct board_drive 
         json_object_set_new(o, "tray_open", json_boolean(drive->tray_open));
     json_object_set_new(o, "io-status", json_string(drive->removable ? "ok" : io_status(run, n)));
     if (drive->disk)
-        json_object_set_new(o, "inserted", inserted(drive->disk, options_of(run, n)));
+        json_object_set_new(o, "inserted", inserted(drive->disk, drive->options));
     return o;
 }
 
@@ -75,8 +67,9 @@ int control_query_block(void *opaque, const json_t *arguments UNUSED, json_t **r
     unsigned n;
 
     *result = json_array();
-    for (n = 0; board_drive(run->board, n, &drive); n++)
-        json_array_append_new(*result, show(run, n, &drive));
+    for (n = 0; n < BOARD_MAX_DRIVES; n++)
+        if (board_drive(run->board, n, &drive))
+            json_array_append_new(*result, show(run, n, &drive));
     return 0;
 }
 
@@ -128,7 +121,9 @@ int control_query_blockstats(void *opaque, const json_t *arguments UNUSED, json_
     unsigned n;
 
     *result = json_array();
-    for (n = 0; board_drive(run->board, n, &drive); n++)
-        json_array_append_new(*result, json_pack("{s:s, s:o}", "device", drive.device, "stats", stats(drive.disk)));
+    for (n = 0; n < BOARD_MAX_DRIVES; n++)
+        if (board_drive(run->board, n, &drive))
+            json_array_append_new(*result,
+                                  json_pack("{s:s, s:o}", "device", drive.device, "stats", stats(drive.disk)));
     return 0;
 }

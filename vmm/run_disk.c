@@ -18,21 +18,15 @@ static bool is_space(int err)
     return err == -ENOSPC || err == -EDQUOT;
 }
 
-static const char *path_of(struct run *run, unsigned disk)
+static const char *path_of(const struct board_drive *drive)
 {
-    struct board_drive drive;
-
-    return board_drive(run->board, disk, &drive) && drive.disk ? drive.disk->path : "?";
+    return drive->disk ? drive->disk->path : "?";
 }
 
-static const char *place_of(const struct run *run, unsigned disk)
+static void say(const struct board_drive *drive, int err)
 {
-    return run->config->disks[disk].snapshot ? " (what it changes, in $TMPDIR or /var/tmp)" : "";
-}
-
-static void say(struct run *run, unsigned disk, int err)
-{
-    const char *path = path_of(run, disk), *place = place_of(run, disk);
+    const char *path = path_of(drive);
+    const char *place = drive->options->snapshot ? " (what it changes, in $TMPDIR or /var/tmp)" : "";
 
     if (is_space(err))
         log_error("disk '%s'%s: %s; the machine is paused; make room and it goes on", path, place,
@@ -42,14 +36,10 @@ static void say(struct run *run, unsigned disk, int err)
                   strerror(-err));
 }
 
-static void send_event(struct run *run, unsigned disk, const struct disk_fault *fault)
+static void send_event(struct run *run, const struct board_drive *drive, const struct disk_fault *fault)
 {
-    struct board_drive drive;
-
-    if (!board_drive(run->board, disk, &drive))
-        return;
     qmp_event(run->qmp, "BLOCK_IO_ERROR",
-              json_pack("{s:s, s:s, s:s, s:b, s:s}", "device", drive.device, "operation",
+              json_pack("{s:s, s:s, s:s, s:b, s:s}", "device", drive->device, "operation",
                         fault->op == DISK_READ ? "read" : "write", "action", fault->kept ? "stop" : "report",
                         "nospace", is_space(fault->err), "reason", strerror(-fault->err)));
 }
@@ -73,14 +63,14 @@ static void stand_still(struct run *run)
     qmp_event(run->qmp, "STOP", NULL);
 }
 
-static void on_kept(struct run *run, unsigned disk, const struct disk_fault *fault)
+static void on_kept(struct run *run, const struct board_drive *drive, int *error, const struct disk_fault *fault)
 {
     /* Tried again in vain: that was said before. */
-    if (run->disk_errors[disk] && run->state == RUN_STATE_IO_ERROR)
+    if (*error && run->state == RUN_STATE_IO_ERROR)
         return;
-    run->disk_errors[disk] = fault->err;
-    send_event(run, disk, fault);
-    say(run, disk, fault->err);
+    *error = fault->err;
+    send_event(run, drive, fault);
+    say(drive, fault->err);
     stand_still(run);
     if (is_space(fault->err))
         uv_timer_start(&run->retry, try_again, RETRY_INTERVAL, RETRY_INTERVAL);
@@ -96,27 +86,28 @@ static bool any_error(const struct run *run)
     return false;
 }
 
-static void on_recovered(struct run *run, unsigned disk)
+static void on_recovered(struct run *run, const struct board_drive *drive, int *error)
 {
-    run->disk_errors[disk] = 0;
+    *error = 0;
     if (run->state != RUN_STATE_IO_ERROR || any_error(run))
         return;
-    log_warn("disk '%s': what waited is done; the machine goes on", path_of(run, disk));
+    log_warn("disk '%s': what waited is done; the machine goes on", path_of(drive));
     run_resume(run);
 }
 
-static void on_fault(void *opaque, unsigned disk, const struct disk_fault *fault)
+static void on_fault(void *opaque, unsigned n, const struct disk_fault *fault)
 {
     struct run *run = opaque;
+    struct board_drive drive;
 
-    if (run->ended || !run->board)
+    if (run->ended || !run->board || !board_drive(run->board, n, &drive))
         return;
     if (!fault)
-        on_recovered(run, disk);
+        on_recovered(run, &drive, &run->disk_errors[n]);
     else if (fault->kept)
-        on_kept(run, disk, fault);
+        on_kept(run, &drive, &run->disk_errors[n], fault);
     else
-        send_event(run, disk, fault);
+        send_event(run, &drive, fault);
 }
 
 void run_retry_disks(struct run *run)

@@ -34,7 +34,7 @@ struct run {
     struct expect expect;
     bool expecting;
     uv_timer_t timeout, grace, retry;
-    int disk_errors[CONFIG_MAX_DISKS]; /* -errno for which a disk's requests are kept; 0: it works */
+    int disk_errors[BOARD_MAX_DRIVES]; /* -errno for which a drive's requests are kept; 0: it works */
     enum run_state state;
     bool terminating; /* a signal has asked the guest to power off */
     bool saving;      /* the machine is in a file, but for its disks' last writes; somebody waits for the answer */
