@@ -69,6 +69,8 @@ static void deliver_request(void *arg)
     struct request request = *(struct request *)arg;
 
     free(arg);
+    if (!request.board->vcpus)
+        return; /* it is being destroyed */
     /* The CPUs may have gone on for a while; what they ask for now belongs to the same end. */
     board_stop(request.board);
     __atomic_store_n(&request.board->request_pending, false, __ATOMIC_RELEASE);
@@ -488,6 +490,8 @@ int board_destroy(struct board *board)
     if (!board)
         return 0;
     vcpus_destroy(board->vcpus);
+    board->vcpus = NULL;
+    loop_run_calls(board->machine.loop); /* nobody asks for anything any more: what was asked for must not come later */
     lost = board_unwatch_disks(board);
     destroy_devices(board);
     err = board_destroy_disks(board);

@@ -88,10 +88,8 @@ static void watch_disks(void *arg)
     struct board *board = arg;
     unsigned i;
 
-    for (i = 0; i < BOARD_MAX_DRIVES; i++) {
-        board->watches[i] = (struct board_watch){board, i};
+    for (i = 0; i < BOARD_MAX_DRIVES; i++)
         watch_disk(&board->watches[i]);
-    }
 }
 
 void board_watch_backend(struct board *board, const struct backend *backend)
@@ -102,8 +100,12 @@ void board_watch_backend(struct board *board, const struct backend *backend)
 
 void board_watch_disks(struct board *board, board_fault_fn *fn, void *opaque)
 {
+    unsigned i;
+
     board->on_fault = fn;
     board->fault_opaque = opaque;
+    for (i = 0; i < BOARD_MAX_DRIVES; i++)
+        board->watches[i] = (struct board_watch){board, i};
     if (board->disk_thread)
         loop_call_wait(&board->disk_loop, watch_disks, board);
 }

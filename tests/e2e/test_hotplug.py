@@ -3,13 +3,14 @@
 import os, subprocess, sys, tempfile
 
 from machine import ANSWER, BOOT, Machine, Tap
-from test_guest import APPEND, DIRECT
+from test_guest import DIRECT
 from viewer import require
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
 from qmp import Error, Qmp
 
 MIB = 1 << 20
+APPEND = 'console=ttyS0 quiet load=virtio_pci,virtio_blk,virtio_net'
 
 
 def make_disk(folder, name):
