@@ -102,15 +102,15 @@ device: $(DEVICE_BIN)
 bench-bin: $(BENCH_BIN)
 
 # The tiers. A folder's module.mk adds to E2E_NEEDS, PAYLOAD_NEEDS and FUZZ_NEEDS what its tests need built.
-PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save)
+PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/plug tests/payload/full)
 E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
 # CPU: they come first, and the others run beside them.
-BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py)
+BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py)
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
-THREADED := $(addprefix unit/test_,base chardev disk_raw mux net recorded server server_link vmm) \
-	$(addprefix device/test_,ide% net_% qxl% vga virtio_%)
+THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw mux net recorded server server_link vmm) \
+	$(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
 THREADED_BIN := $(filter $(addprefix $(BUILD)/tests/,$(THREADED)),$(UNIT_BIN) $(DEVICE_BIN))
 SANITIZED_TESTS = $(patsubst build/%,build/address-undefined/%,$(UNIT_BIN) $(DEVICE_BIN)) \
 	$(patsubst build/%,build/thread/%,$(THREADED_BIN))
@@ -144,7 +144,7 @@ tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FAKE_SERVER) $(FUZZ_NEED
 # And what takes long: every fuzz target for a while, the payload guests on QEMU too, more of what boots from a CD.
 check-all: check
 	$(Q)$(MAKE) --no-print-directory fuzz TIME=60
-	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/e2e/test_ide.py --long" \
+	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
 		"tests/e2e/test_platform.py --uefi" "tests/payload/save 100" "tests/e2e/test_save.py 10"
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 

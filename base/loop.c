@@ -12,17 +12,14 @@ struct loop_call {
     void *arg;
 };
 
-static void run_calls(uv_async_t *wake)
+void loop_run_calls(struct loop *loop)
 {
-    struct loop *loop = container_of(wake, struct loop, wake);
     struct loop_call *call;
-    bool stopping;
 
     pthread_mutex_lock(&loop->lock);
     call = loop->calls;
     loop->calls = NULL;
     loop->calls_tail = &loop->calls;
-    stopping = loop->stopping;
     pthread_mutex_unlock(&loop->lock);
 
     while (call) {
@@ -32,6 +29,17 @@ static void run_calls(uv_async_t *wake)
         free(call);
         call = next;
     }
+}
+
+static void woken(uv_async_t *wake)
+{
+    struct loop *loop = container_of(wake, struct loop, wake);
+    bool stopping;
+
+    loop_run_calls(loop);
+    pthread_mutex_lock(&loop->lock);
+    stopping = loop->stopping;
+    pthread_mutex_unlock(&loop->lock);
     if (stopping)
         uv_stop(&loop->uv);
 }
@@ -45,7 +53,7 @@ int loop_init(struct loop *loop)
     err = uv_loop_init(&loop->uv);
     if (err)
         return err;
-    err = uv_async_init(&loop->uv, &loop->wake, run_calls);
+    err = uv_async_init(&loop->uv, &loop->wake, woken);
     if (err)
         uv_loop_close(&loop->uv);
     loop->thread = pthread_self();
@@ -78,7 +86,7 @@ static void close_handle(uv_handle_t *handle, void *arg UNUSED)
 void loop_fini(struct loop *loop)
 {
     loop->stopping = false; /* the handles' closing needs the loop to run once more */
-    run_calls(&loop->wake);
+    loop_run_calls(loop);
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_loop_close(&loop->uv);

@@ -38,6 +38,8 @@ void loop_stop(struct loop *loop);
 void loop_call(struct loop *loop, void (*fn)(void *arg), void *arg);
 /* The same, and wait until it was called; at once when already in the loop's thread. */
 void loop_call_wait(struct loop *loop, void (*fn)(void *arg), void *arg);
+/* Make the calls that wait, now; in the loop's thread. */
+void loop_run_calls(struct loop *loop);
 bool loop_is_current(const struct loop *loop);
 /*
  * Have fn called for what asks a program to end: SIGINT, SIGTERM and SIGHUP (the terminal has gone), the last unless it

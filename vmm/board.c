@@ -69,6 +69,8 @@ static void deliver_request(void *arg)
     struct request request = *(struct request *)arg;
 
     free(arg);
+    if (!request.board->vcpus)
+        return; /* it is being destroyed */
     /* The CPUs may have gone on for a while; what they ask for now belongs to the same end. */
     board_stop(request.board);
     __atomic_store_n(&request.board->request_pending, false, __ATOMIC_RELEASE);
@@ -217,6 +219,8 @@ static int create_chipset(struct board *board)
     if (!err)
         err = need(board->pm = piix4_pm_create(m), "power management");
     if (!err)
+        err = board_create_hotplug(board);
+    if (!err)
         err = create_clocks(board, &rtc);
     if (!err)
         err = need(board->fw_cfg = fw_cfg_create(m), "firmware configuration");
@@ -329,7 +333,9 @@ int board_create(struct board **created, const struct vm_config *config, struct 
     board->opaque = opaque;
     board->variables_fd = -1;
     input_init(&board->input);
-    err = init_machine(board, loop);
+    err = board_init_plugs(board);
+    if (!err)
+        err = init_machine(board, loop);
     if (!err)
         err = create_memory(board);
     if (!err)
@@ -352,6 +358,7 @@ int board_reset(struct board *board)
     struct device *device;
     int err = 0;
 
+    board_remove_drawn(board, true);
     machine_lock(&board->machine);
     kvm_reset(&board->kvm);
     pci_bus_reset(board->machine.pci);
@@ -368,14 +375,24 @@ int board_reset(struct board *board)
 static struct save_machine save_parts(struct board *board)
 {
     return (struct save_machine){&board->machine, &board->kvm, board->vcpus, board->config,
-                                 {&board->low, &board->main, &board->high}};
+                                 {&board->low, &board->main, &board->high},
+                                 board_plugged_disk, board_save_plugged, board_load_plugged, board};
 }
 
 int board_save(struct board *board, const char *path)
 {
     const struct save_machine parts = save_parts(board);
-    int err = save_begin(&board->save, &parts, path);
+    int err = board_check_disks(board);
 
+    if (err)
+        return err;
+    board_remove_drawn(board, false);
+    err = save_begin(&board->save, &parts, path);
+    /* What was in flight has ended by now, perhaps without having been done. */
+    if (!err && (err = board_check_disks(board))) {
+        save_abort(board->save);
+        board->save = NULL;
+    }
     if (err)
         save_resume(&board->machine);
     return err;
@@ -450,11 +467,8 @@ static void destroy_devices(struct board *board)
     struct device *device;
 
     machine_lock(&board->machine);
-    while ((device = TAILQ_LAST(&board->machine.devices, device_list))) {
-        TAILQ_REMOVE(&board->machine.devices, device, link);
-        if (device->ops->destroy)
-            device->ops->destroy(device);
-    }
+    while ((device = TAILQ_LAST(&board->machine.devices, device_list)))
+        device_destroy(device);
     machine_unlock(&board->machine);
 }
 
@@ -471,15 +485,19 @@ static int finish_save(struct board *board, int err)
 
 int board_destroy(struct board *board)
 {
-    int err;
+    int err, lost;
 
     if (!board)
         return 0;
     vcpus_destroy(board->vcpus);
+    board->vcpus = NULL;
+    loop_run_calls(board->machine.loop); /* nobody asks for anything any more: what was asked for must not come later */
+    lost = board_unwatch_disks(board);
     destroy_devices(board);
     err = board_destroy_disks(board);
     err = finish_save(board, err);
     board_destroy_net(board);
+    board_destroy_plugs(board);
     chardev_destroy(board->serial);
     chardev_destroy(board->debug);
     direct_boot_close(board->kernel);
@@ -499,5 +517,5 @@ int board_destroy(struct board *board)
         munmap(board->shadow, I440FX_SHADOW_SIZE);
     pthread_mutex_destroy(&board->machine.lock);
     free(board);
-    return err;
+    return err ? err : lost;
 }

@@ -27,7 +27,7 @@ int board_create(struct board **board, const struct vm_config *config, struct lo
                  void (*request)(void *opaque, enum machine_request what), void *opaque);
 /*
  * Stops the vCPUs; flushes and closes the disks; then a saved machine's file gets its name. The first error that lost
- * data or the file, or 0.
+ * data or the file, or 0. What the host could not do for a disk and was kept for another try is lost.
  */
 int board_destroy(struct board *board);
 
@@ -43,6 +43,30 @@ bool board_running(const struct board *board);
  */
 int board_save(struct board *board, const char *path);
 int board_restore(struct board *board, const char *path);
+
+/* Disks, CD-ROM drives and the images that came later, each with a number below this for as long as it is there. */
+#define BOARD_MAX_BACKENDS 32 /* disks and networks that came while the machine runs (board_plug.h) */
+#define BOARD_MAX_DRIVES   (CONFIG_MAX_DISKS + CONFIG_MAX_CDROMS + BOARD_MAX_BACKENDS)
+#define BOARD_MAX_ID       63 /* bytes of a name: a letter, then letters, digits and -._ */
+
+/*
+ * What the disks tell: a fault, or NULL when everything is done that a disk's device kept for another try. In the
+ * main loop's thread; perhaps once more after board_destroy().
+ */
+typedef void board_fault_fn(void *opaque, unsigned drive, const struct disk_fault *fault);
+void board_watch_disks(struct board *board, board_fault_fn *fn, void *opaque);
+/* Try again what is kept; the answer comes as a call of the above. */
+void board_retry_disks(struct board *board);
+
+/* A disk or CD-ROM drive, by the name that QEMU gives it; one that came later by its node's. */
+struct board_drive {
+    char device[BOARD_MAX_ID + 1];
+    const struct disk *disk; /* NULL: no medium */
+    const struct disk_options *options;
+    bool removable, locked, tray_open;
+};
+/* false: none has that number, which is below BOARD_MAX_DRIVES. */
+bool board_drive(struct board *board, unsigned n, struct board_drive *drive);
 
 void board_power_button(struct board *board);
 

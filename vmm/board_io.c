@@ -96,6 +96,34 @@ int board_create_net(struct board *board)
     return err ? err : create_balloon(board);
 }
 
+struct net_opening {
+    struct net **net;
+    struct loop *loop;
+    const struct net_user_options *options;
+};
+
+static int open_user_net(void *what)
+{
+    struct net_opening *o = what;
+
+    return net_user_create(o->net, o->loop, o->options);
+}
+
+int board_open_user_net(struct board *board, struct net **net, const struct net_user_options *options)
+{
+    return open_by(&board->io_loop, open_user_net, &(struct net_opening){net, &board->io_loop, options});
+}
+
+static void close_net(void *arg)
+{
+    net_destroy(arg);
+}
+
+void board_close_net(struct board *board, struct net *net)
+{
+    loop_call_wait(&board->io_loop, close_net, net);
+}
+
 /* --- disks --- */
 
 struct disk_opening {
@@ -111,9 +139,46 @@ static int open_image(void *what)
     return disk_open(o->disk, o->loop, o->options);
 }
 
-static int open_disk(struct board *board, struct disk **disk, const struct disk_options *options)
+/* From the first disk on. */
+static int start_disk_thread(struct board *board)
 {
-    return open_by(&board->disk_loop, open_image, &(struct disk_opening){disk, &board->disk_loop, options});
+    int err;
+
+    if (board->disk_thread)
+        return 0;
+    err = loop_init(&board->disk_loop);
+    if (!err)
+        err = loop_start(&board->disk_loop, "disk");
+    board->disk_thread = !err;
+    return err ? fail(err, "no thread for the disks: %s", strerror(-err)) : 0;
+}
+
+int board_open_disk(struct board *board, struct disk **disk, const struct disk_options *options)
+{
+    int err = start_disk_thread(board);
+
+    return err ? err : open_by(&board->disk_loop, open_image, &(struct disk_opening){disk, &board->disk_loop, options});
+}
+
+struct disk_closing {
+    struct disk *disk;
+    int err;
+};
+
+static void close_image(void *arg)
+{
+    struct disk_closing *closing = arg;
+
+    closing->err = disk_close(closing->disk);
+}
+
+int board_close_disk(struct board *board, struct disk *disk)
+{
+    struct disk_closing closing = {.disk = disk};
+
+    if (disk)
+        loop_call_wait(&board->disk_loop, close_image, &closing);
+    return closing.err;
 }
 
 static int check_medium(const struct disk *disk, const char *path)
@@ -135,7 +200,7 @@ static int create_disk(struct board *board, unsigned n, struct ide_options *ide)
 {
     const struct config_drive *drive = &board->config->drives[n];
     struct virtio_blk_options blk = {.loop = &board->disk_loop, .serial = drive->serial};
-    int err = open_disk(board, &board->disks[n], &board->config->disks[n]);
+    int err = board_open_disk(board, &board->disks[n], &board->config->disks[n]);
 
     if (err)
         return err;
@@ -161,7 +226,7 @@ static int create_seed(struct board *board)
         return fd;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     options.path = path;
-    err = open_disk(board, &board->seed, &options);
+    err = board_open_disk(board, &board->seed, &options);
     close(fd);
     blk.disk = board->seed;
     return err ? err : virtio_blk_create(&board->machine, PCI_DEVFN(SLOT_SEED, 0), &blk);
@@ -170,7 +235,7 @@ static int create_seed(struct board *board)
 static int create_cdrom(struct board *board, unsigned n, struct ide_options *ide)
 {
     const struct disk_options *iso = &board->config->cdroms[n];
-    int err = iso->path ? open_disk(board, &board->cdroms[n], iso) : 0;
+    int err = iso->path ? board_open_disk(board, &board->cdroms[n], iso) : 0;
 
     if (!err && board->cdroms[n])
         err = check_medium(board->cdroms[n], iso->path);
@@ -188,10 +253,7 @@ int board_create_disks(struct board *board)
 
     if (!c->disk_count && !c->cdrom_count && !c->cloud_init)
         return 0;
-    err = loop_init(&board->disk_loop);
-    if (!err)
-        err = loop_start(&board->disk_loop, "disk");
-    board->disk_thread = !err;
+    err = start_disk_thread(board);
     for (i = 0; i < c->cdrom_count && !err; i++)
         err = create_cdrom(board, i, &ide);
     for (i = 0; i < c->disk_count && !err; i++)
@@ -202,10 +264,6 @@ int board_create_disks(struct board *board)
         if (ide.units[i].kind != IDE_NONE)
             return ide_create(&board->ide, &board->machine, &ide);
     return err;
-}
-static void close_medium(void *arg)
-{
-    disk_close(arg);
 }
 
 int board_change_cdrom(struct board *board, unsigned n, const char *path, bool force)
@@ -218,7 +276,7 @@ int board_change_cdrom(struct board *board, unsigned n, const char *path, bool f
     if (n >= board->config->cdrom_count)
         return fail(-ENODEV, "the machine has no CD-ROM drive %u; start it with --cdrom none", n);
     if (path)
-        err = open_disk(board, &new, &iso);
+        err = board_open_disk(board, &new, &iso);
     if (new)
         err = check_medium(new, path);
     if (!err)
@@ -227,56 +285,45 @@ int board_change_cdrom(struct board *board, unsigned n, const char *path, bool f
         board->cdroms[n] = new;
     else
         old = new;
-    if (old)
-        loop_call_wait(&board->disk_loop, close_medium, old);
+    board_close_disk(board, old);
     return err;
 }
-struct disk_closing {
-    struct board *board;
-    int err;
-};
 
-static void close_disks(void *arg)
-{
-    struct disk_closing *closing = arg;
-    unsigned i;
-
-    for (i = 0; i < ARRAY_SIZE(closing->board->disks); i++) {
-        int err = closing->board->disks[i] ? disk_close(closing->board->disks[i]) : 0;
-
-        closing->err = closing->err ? closing->err : err;
-    }
-    /* These are read-only: they have nothing to lose. */
-    for (i = 0; i < ARRAY_SIZE(closing->board->cdroms); i++)
-        if (closing->board->cdroms[i])
-            disk_close(closing->board->cdroms[i]);
-    if (closing->board->seed)
-        disk_close(closing->board->seed);
-}
-
+/* CDs and the seed are read-only: they have nothing to lose. */
 int board_destroy_disks(struct board *board)
 {
-    struct disk_closing closing = {.board = board};
+    struct backend *b;
+    unsigned i;
+    int err = 0, e;
 
     if (!board->disk_thread)
         return 0;
-    loop_call_wait(&board->disk_loop, close_disks, &closing);
+    for (i = 0; i < ARRAY_SIZE(board->disks); i++) {
+        e = board_close_disk(board, board->disks[i]);
+        err = err ? err : e;
+    }
+    TAILQ_FOREACH(b, &board->backends, link) {
+        e = board_close_disk(board, b->disk);
+        err = err ? err : e;
+    }
+    for (i = 0; i < ARRAY_SIZE(board->cdroms); i++)
+        board_close_disk(board, board->cdroms[i]);
+    board_close_disk(board, board->seed);
     loop_stop(&board->disk_loop);
     loop_join(&board->disk_loop);
     loop_fini(&board->disk_loop);
-    return closing.err;
-}
-
-static void close_net(void *arg)
-{
-    net_destroy(((struct board *)arg)->net);
+    return err;
 }
 
 void board_destroy_net(struct board *board)
 {
+    struct backend *b;
+
     if (!board->io_thread)
         return;
-    loop_call_wait(&board->io_loop, close_net, board);
+    board_close_net(board, board->net);
+    TAILQ_FOREACH(b, &board->backends, link)
+        board_close_net(board, b->net);
     loop_stop(&board->io_loop);
     loop_join(&board->io_loop);
     loop_fini(&board->io_loop);

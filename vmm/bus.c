@@ -26,7 +26,7 @@ struct bus {
     struct region *regions[BUS_MAX_REGIONS]; /* newest first */
     unsigned region_count;
     struct bus_notifier notifiers[BUS_MAX_NOTIFIERS];
-    unsigned notifier_count;
+    unsigned notifier_count; /* atomic: a first look goes without the lock */
 };
 
 struct bus *bus_create(const char *name, uint64_t limit, pthread_mutex_t *device_lock,
@@ -103,7 +103,7 @@ int bus_add_notifier(struct bus *bus, uint64_t addr, unsigned width, bool match,
     if (bus->notifier_count == BUS_MAX_NOTIFIERS)
         err = -ENOSPC;
     else
-        bus->notifiers[bus->notifier_count++] =
+        bus->notifiers[__atomic_fetch_add(&bus->notifier_count, 1, __ATOMIC_RELEASE)] =
             (struct bus_notifier){addr, value, width, match, notifier};
     pthread_rwlock_unlock(&bus->lock);
     return err;
@@ -123,7 +123,7 @@ void bus_remove_notifier(struct bus *bus, uint64_t addr, unsigned width, bool ma
         struct bus_notifier *n = &bus->notifiers[i];
 
         if (n->notifier == notifier && n->addr == addr && n->value == value && n->match == match) {
-            *n = bus->notifiers[--bus->notifier_count];
+            *n = bus->notifiers[__atomic_sub_fetch(&bus->notifier_count, 1, __ATOMIC_RELEASE)];
             break;
         }
     }
@@ -136,7 +136,7 @@ static bool notify(struct bus *bus, uint64_t addr, uint64_t value, unsigned widt
     bool taken = false;
     unsigned i;
 
-    if (!bus->notifier_count)
+    if (!__atomic_load_n(&bus->notifier_count, __ATOMIC_ACQUIRE))
         return false;
     pthread_rwlock_rdlock(&bus->lock);
     for (i = 0; i < bus->notifier_count && !taken; i++) {

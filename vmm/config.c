@@ -142,13 +142,50 @@ static int set_disk_bus(struct config_drive *drive, const char *bus)
     return err ? fail_prefix(err, "bus") : 0;
 }
 
+/* The parts that are one word out of a few, in the order of the enums that they become. */
+enum disk_choice { CHOICE_CACHE, CHOICE_DISCARD, CHOICE_WERROR, CHOICE_RERROR, DISK_CHOICES };
+
+static const struct {
+    const char *key, *words[4];
+} disk_choices[DISK_CHOICES] = {
+    [CHOICE_CACHE] = {"cache", {"none", "writeback", "unsafe"}},
+    [CHOICE_DISCARD] = {"discard", {"unmap", "ignore"}},
+    [CHOICE_WERROR] = {"werror", {"enospc", "report", "stop"}},
+    [CHOICE_RERROR] = {"rerror", {"report", "stop"}},
+};
+
+static int find_disk_choice(const char *key)
+{
+    int i = 0;
+
+    while (i < DISK_CHOICES && strcmp(key, disk_choices[i].key) != 0)
+        i++;
+    return i;
+}
+
+static int set_disk_choice(struct disk_options *disk, enum disk_choice choice, const char *value)
+{
+    static const enum disk_on_error rerrors[] = {DISK_ON_ERROR_REPORT, DISK_ON_ERROR_STOP};
+    int chosen = 0, err = choose(value, disk_choices[choice].words, &chosen);
+
+    if (err)
+        return fail_prefix(err, "%s", disk_choices[choice].key);
+    if (choice == CHOICE_CACHE)
+        disk->cache = chosen;
+    else if (choice == CHOICE_DISCARD)
+        disk->ignore_discard = chosen;
+    else if (choice == CHOICE_WERROR)
+        disk->on_write_error = (enum disk_on_error)chosen;
+    else
+        disk->on_read_error = rerrors[chosen];
+    return 0;
+}
+
 static int disk_suboption(void *opaque, const char *key, const char *value)
 {
-    static const char *const caches[] = {"none", "writeback", "unsafe", NULL};
-    static const char *const discards[] = {"unmap", "ignore", NULL};
     struct new_disk *new_disk = opaque;
     struct disk_options *disk = new_disk->disk;
-    int chosen = 0, err;
+    int choice = find_disk_choice(key), err;
 
     if (strcmp(key, "") == 0 || strcmp(key, "path") == 0) {
         set_copy(&disk->path, value);
@@ -171,20 +208,13 @@ static int disk_suboption(void *opaque, const char *key, const char *value)
         if (err)
             return fail_prefix(err, "queues");
         disk->queues = (unsigned)n;
-    } else if (strcmp(key, "cache") == 0 && value) {
-        err = choose(value, caches, &chosen);
-        if (err)
-            return fail_prefix(err, "cache");
-        disk->cache = chosen;
-    } else if (strcmp(key, "discard") == 0 && value) {
-        err = choose(value, discards, &chosen);
-        if (err)
-            return fail_prefix(err, "discard");
-        disk->ignore_discard = chosen;
+    } else if (choice < DISK_CHOICES && value) {
+        return set_disk_choice(disk, (enum disk_choice)choice, value);
     } else {
         return fail(-EINVAL, "unknown part '%s'; a disk is PATH[,format=raw|qcow2][,readonly=on][,snapshot=on]"
                              "[,cache=none|writeback|unsafe][,discard=unmap|ignore][,backing=any]"
-                             "[,bus=virtio|ide][,serial=TEXT][,queues=N]",
+                             "[,bus=virtio|ide][,serial=TEXT][,queues=N][,werror=enospc|report|stop]"
+                             "[,rerror=report|stop]",
                     key);
     }
     return 0;
@@ -480,7 +510,7 @@ static const struct option_def run_options[] = {
     {"rtc", "utc|localtime", "what the real-time clock shows (default utc; Windows wants localtime)", set_rtc},
     {"watchdog", "reset|poweroff|destroy|pause|none", "a watchdog timer, and what follows when nobody feeds it",
      set_watchdog},
-    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, discard=, backing=any, bus=, serial=, queues=", add_disk},
+    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, discard=, backing=any, bus=, serial=, queues=, werror=, rerror=", add_disk},
     {"cdrom", "ISO|none", "a CD-ROM drive with this image in it, or empty; repeatable", add_cdrom},
     {"boot", "disk|cdrom|network[,...]", "what firmware tries, in order (default disk,cdrom)", set_boot},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},

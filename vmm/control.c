@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "backend/screenshot.h"
 #include "devices/virtio/virtio_balloon.h"
+#include "vmm/board_plug.h"
 #include "vmm/run_private.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ static int query_status(void *opaque, const json_t *arguments UNUSED, json_t **r
     static const char *const names[] = {
         [RUN_STATE_RUNNING] = "running",
         [RUN_STATE_PAUSED] = "paused",
+        [RUN_STATE_IO_ERROR] = "io-error",
         [RUN_STATE_SHUTDOWN] = "shutdown",
         [RUN_STATE_CRASHED] = "guest-panicked",
     };
@@ -167,6 +169,8 @@ static const struct qmp_command commands[] = {
     {"query-status", "", query_status},
     {"query-name", "", query_name},
     {"query-kvm", "", query_kvm},
+    {"query-block", "", control_query_block},
+    {"query-blockstats", "query-nodes:b?", control_query_blockstats},
     {"stop", "", stop},
     {"cont", "", cont},
     {"system_reset", "", system_reset},
@@ -175,6 +179,12 @@ static const struct qmp_command commands[] = {
     {"save", "filename:s", save},
     {"eject", "device:s? id:s? force:b?", eject},
     {"blockdev-change-medium", "device:s? id:s? filename:s force:b?", blockdev_change_medium},
+    {"blockdev-add", "driver:s node-name:s file:o read-only:b? discard:s? cache:o?", control_blockdev_add},
+    {"blockdev-del", "node-name:s", control_blockdev_del},
+    {"netdev_add", "type:s id:s restrict:b? ipv6:b?", control_netdev_add},
+    {"netdev_del", "id:s", control_netdev_del},
+    {"device_add", "driver:s id:s drive:s? netdev:s? serial:s? mac:s? num-queues:i? bus:s? addr:s?", control_device_add},
+    {"device_del", "id:s", control_device_del},
     {"balloon", "value:i", balloon},
     {"query-balloon", "", query_balloon},
     {"screendump", "filename:s format:s?", screendump},
@@ -186,5 +196,6 @@ int control_start(struct run *run)
 
     if (!run->config->control)
         return 0;
+    board_on_unplugged(run->board, control_unplugged, run);
     return qmp_create(&run->qmp, &run->loop, path, commands, ARRAY_SIZE(commands), run);
 }

@@ -40,3 +40,10 @@ void device_init(struct device *device, const struct device_ops *ops, struct mac
     device->machine = machine;
     TAILQ_INSERT_TAIL(&machine->devices, device, link);
 }
+
+void device_destroy(struct device *device)
+{
+    TAILQ_REMOVE(&device->machine->devices, device, link);
+    if (device->ops->destroy)
+        device->ops->destroy(device);
+}

@@ -35,6 +35,11 @@ struct device_ops {
     int (*load)(struct device *device, struct reader *r, uint32_t version);
     /* The machine goes on after save or load: what these stopped is started. NULL: nothing was. */
     void (*resume)(struct device *device);
+    /*
+     * The host may be able to do now what it could not: requests that were kept for this are tried again
+     * (backend/disk.h). Without the device lock; the vCPUs may run. NULL: nothing is kept.
+     */
+    void (*retry)(struct device *device);
     void (*destroy)(struct device *device);
 };
 
@@ -93,5 +98,7 @@ void machine_clock_set(struct machine *machine, uint64_t time);
 
 /* For a device's create: fills in the base and enters it into the machine's list. */
 void device_init(struct device *device, const struct device_ops *ops, struct machine *machine);
+/* Takes it off the list and frees it. As for all destroying, device lock held and vCPUs stopped. */
+void device_destroy(struct device *device);
 
 #endif

@@ -47,6 +47,40 @@ DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
                 FOUR_SLOTS(16), FOUR_SLOTS(20), FOUR_SLOTS(24), FOUR_SLOTS(28)
             })
 
+            /* Slots 13 to 28 take and lose devices while the machine runs: devices/platform/pci_hotplug.h */
+            Device(HPLG) {
+                Name(_HID, EisaId("PNP0A06"))
+                Name(_UID, "PCI hot plug")
+                Name(_STA, 0x0b)
+                Name(_CRS, ResourceTemplate() { IO(Decode16, 0xae00, 0xae00, 1, 20) })
+            }
+            OperationRegion(HPRG, SystemIO, 0xae00, 20)
+            Field(HPRG, DWordAcc, NoLock, WriteAsZeros) { HPUP, 32, HPDN, 32, HPEJ, 32 }
+
+#define HOT_SLOT(n) \
+            Device(S##n) { \
+                Name(_ADR, (n << 16)) \
+                Name(_SUN, n) \
+                Method(_EJ0, 1, NotSerialized) { HPEJ = (1 << n) } \
+            }
+#define FOUR_HOT_SLOTS(a, b, c, d) HOT_SLOT(a) HOT_SLOT(b) HOT_SLOT(c) HOT_SLOT(d)
+
+            FOUR_HOT_SLOTS(13, 14, 15, 16) FOUR_HOT_SLOTS(17, 18, 19, 20)
+            FOUR_HOT_SLOTS(21, 22, 23, 24) FOUR_HOT_SLOTS(25, 26, 27, 28)
+
+/* Arg0 has a bit for each slot that Arg1 is about: 1 look what is there, 3 let it go. */
+#define TELL(n) If (Arg0 & (1 << n)) { Notify(S##n, Arg1) }
+#define TELL_FOUR(a, b, c, d) TELL(a) TELL(b) TELL(c) TELL(d)
+
+            Method(HPTL, 2, NotSerialized) {
+                TELL_FOUR(13, 14, 15, 16) TELL_FOUR(17, 18, 19, 20)
+                TELL_FOUR(21, 22, 23, 24) TELL_FOUR(25, 26, 27, 28)
+            }
+            Method(HPEV, 0, Serialized) {
+                HPTL(HPUP, 1)
+                HPTL(HPDN, 3)
+            }
+
             Device(ISA) {
                 Name(_ADR, 0x00010000)
                 OperationRegion(PIRQ, PCI_Config, 0x60, 4)
@@ -132,5 +166,9 @@ DefinitionBlock("dsdt.aml", "DSDT", 1, "MINIVM", "MINIVM", 1)
         LINK(LNKB, 1, PRQB)
         LINK(LNKC, 2, PRQC)
         LINK(LNKD, 3, PRQD)
+    }
+
+    Scope(\_GPE) {
+        Method(_E01, 0, NotSerialized) { \_SB.PCI0.HPEV() }
     }
 }

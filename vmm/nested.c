@@ -8,6 +8,7 @@
 #include "vmm/mux.h"
 #include "vmm/nested_private.h"
 #include "vmm/relay.h"
+#include "vmm/relay_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +40,7 @@ struct nested {
     struct loop loop;
     struct nested_shares shares;
     struct disk_hold *holds[CONFIG_MAX_DISKS], *cdrom_holds[CONFIG_MAX_CDROMS], *variables_hold; /* UEFI's */
+    struct nested_locks locks; /* of images that came later */
     struct ear ears[LISTENERS_MAX];
     unsigned ear_count;
     int spice_port;
@@ -85,6 +87,13 @@ static void on_ended(void *opaque, uint16_t id)
             n->outputs[i] = 0;
 }
 
+static void serve_lock(struct nested *n, const uint8_t *data, size_t size)
+{
+    uint8_t answer[RELAY_LOCK_SIZE];
+
+    mux_control(n->mux, NESTED_LOCKED, answer, nested_locks_serve(&n->locks, &n->shares, data, size, answer));
+}
+
 static void on_control(void *opaque, uint32_t code, const uint8_t *data, size_t size)
 {
     struct nested *n = opaque;
@@ -96,6 +105,8 @@ static void on_control(void *opaque, uint32_t code, const uint8_t *data, size_t 
         n->exited = true;
         n->status = (int)load_le32(data);
         uv_timer_start(&n->drain_timer, on_drain_tick, 0, DRAIN_TICK_MS);
+    } else if (code == NESTED_LOCK) {
+        serve_lock(n, data, size);
     }
 }
 
@@ -417,6 +428,7 @@ static void finish(struct nested *n)
     for (i = 0; i < n->config->cdrom_count; i++)
         disk_hold_destroy(n->cdrom_holds[i]);
     disk_hold_destroy(n->variables_hold);
+    nested_locks_fini(&n->locks);
     loop_fini(&n->loop);
 }
 

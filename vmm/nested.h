@@ -9,7 +9,7 @@
  * Control messages (mux_control), outside to inside: START, once: strings, each ended by a NUL, the first letter says
  * what it is: m a share to mount, "TAG ro|rw PATH"; a an address to listen on; d the working directory; s "1" if the
  * serial port has a stream of its own; r one word of the command line. SIGNAL: u32 number. Inside to outside: EXIT, u32
- * exit status.
+ * exit status. LOCK, and back LOCKED: relay_lock.h's requests and answers.
  *
  * Streams are opened by the outside: "stdin", "stdout", "stderr"; "serial"; "spice PEER" for a viewer;
  * "control" for somebody at --control; "tcp HOST PORT" for a forwarded port.
@@ -22,7 +22,7 @@
 #define NESTED_PORT   "/dev/minivm" /* guest/host/init makes it */
 #define NESTED_SERIAL "/.minivm/serial"
 
-enum nested_control { NESTED_START, NESTED_SIGNAL, NESTED_RUNNING, NESTED_EXIT };
+enum nested_control { NESTED_START, NESTED_SIGNAL, NESTED_RUNNING, NESTED_EXIT, NESTED_LOCK, NESTED_LOCKED };
 
 /*
  * Run the machine of `config`, which argc and argv of the run command said; the exit status. Messages are logged.

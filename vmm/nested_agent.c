@@ -5,6 +5,7 @@
 #include "vmm/mux.h"
 #include "vmm/nested.h"
 #include "vmm/relay.h"
+#include "vmm/relay_lock.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,6 +35,8 @@ struct agent {
     struct loop loop;
     struct mux *mux;
     int port, relay;     /* relay: our end of the machine's RELAY_FD */
+    int locks;           /* and of its RELAY_LOCK_FD */
+    uv_poll_t lock_poll;
     int standard[3];     /* our ends of the machine's standard streams until a stream takes them */
     uint16_t outputs[2]; /* streams of standard output and error; 0: ended */
     uint16_t serial;
@@ -86,17 +89,26 @@ static void add_address(const char *address)
         log_debug("address %s is there already", address);
 }
 
-static void become_machine(int relay, const int *standard, char **words)
+/* For the program to come; a descriptor that is there already is only told to stay. */
+static void place(int fd, int at)
+{
+    if (fd == at)
+        fcntl(fd, F_SETFD, 0);
+    else
+        dup2(fd, at);
+}
+
+/* The sockets may have each other's places: they go to safe ones first. */
+static void become_machine(int relay, int locks, const int *standard, char **words)
 {
     sigset_t none;
 
     dup2(standard[STDIN], STDIN_FILENO);
     dup2(standard[STDOUT], STDOUT_FILENO);
     dup2(standard[STDERR], STDERR_FILENO);
-    if (relay == RELAY_FD)
-        fcntl(relay, F_SETFD, 0);
-    else
-        dup2(relay, RELAY_FD);
+    locks = fcntl(locks, F_DUPFD_CLOEXEC, RELAY_LOCK_FD + 1);
+    place(relay, RELAY_FD);
+    place(locks, RELAY_LOCK_FD);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
@@ -106,19 +118,22 @@ static void become_machine(int relay, const int *standard, char **words)
 
 static int run_machine_in_child(struct agent *agent, char **words)
 {
-    int relay[2], in[2], out[2], errors[2];
+    int relay[2], locks[2], in[2], out[2], errors[2];
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, relay) || pipe2(in, O_CLOEXEC) ||
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, relay) ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, locks) || pipe2(in, O_CLOEXEC) ||
         pipe2(out, O_CLOEXEC) || pipe2(errors, O_CLOEXEC))
         return -errno;
     agent->relay = relay[0];
+    agent->locks = locks[0];
     agent->standard[STDIN] = in[1];
     agent->standard[STDOUT] = out[0];
     agent->standard[STDERR] = errors[0];
     agent->child = fork();
     if (agent->child == 0)
-        become_machine(relay[1], (int[]){in[0], out[1], errors[1]}, words);
+        become_machine(relay[1], locks[1], (int[]){in[0], out[1], errors[1]}, words);
     close(relay[1]);
+    close(locks[1]);
     close(in[0]);
     close(out[1]);
     close(errors[1]);
@@ -267,6 +282,27 @@ static void on_opened(void *opaque, uint16_t id, const char *what)
     }
 }
 
+/* --- locks --- */
+
+static void on_lock_request(uv_poll_t *poll, int status UNUSED, int events UNUSED)
+{
+    struct agent *agent = poll->data;
+    uint8_t request[RELAY_LOCK_SIZE];
+    ssize_t n = recv(agent->locks, request, sizeof(request), MSG_DONTWAIT);
+
+    if (n > 0)
+        mux_control(agent->mux, NESTED_LOCK, request, (size_t)n);
+    else if (n == 0)
+        uv_poll_stop(poll);
+}
+
+static void watch_locks(struct agent *agent)
+{
+    agent->lock_poll.data = agent;
+    if (uv_poll_init(&agent->loop.uv, &agent->lock_poll, agent->locks) == 0)
+        uv_poll_start(&agent->lock_poll, UV_READABLE, on_lock_request);
+}
+
 /* --- control --- */
 
 static void start_machine(struct agent *agent, const char *text, const char *end)
@@ -292,6 +328,8 @@ static void start_machine(struct agent *agent, const char *text, const char *end
         log_error("software host: the machine cannot be started: %s", strerror(-err));
     else
         mux_control(agent->mux, NESTED_RUNNING, NULL, 0);
+    if (!err)
+        watch_locks(agent);
     agent->started = !err;
 }
 
@@ -303,6 +341,8 @@ static void on_control(void *opaque, uint32_t code, const uint8_t *data, size_t 
         start_machine(agent, (const char *)data, (const char *)data + size);
     else if (code == NESTED_SIGNAL && size == 4 && agent->started && !agent->reaped)
         kill(agent->child, (int)load_le32(data));
+    else if (code == NESTED_LOCKED && agent->started)
+        send(agent->locks, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void on_lost(void *opaque)

@@ -25,6 +25,22 @@ struct nested_shares {
 /* Outer folders come before those inside them. Errors come with fail_text(). */
 int nested_shares_collect(struct nested_shares *shares, const struct vm_config *config);
 
+/* --- nested_lock.c: locks on images that come while the machine runs (relay_lock.h) --- */
+
+#define NESTED_MAX_LOCKS 32
+
+struct nested_locks {
+    struct nested_lock {
+        char *path; /* NULL: free */
+        struct disk_hold *hold;
+    } lock[NESTED_MAX_LOCKS];
+};
+
+/* Does what a request of the inside says; the size of the answer, of which there is RELAY_LOCK_SIZE at most. */
+size_t nested_locks_serve(struct nested_locks *locks, const struct nested_shares *shares, const uint8_t *data,
+                          size_t size, uint8_t *answer);
+void nested_locks_fini(struct nested_locks *locks);
+
 /* --- nested_host.c: QEMU and what it boots --- */
 
 struct nested_host {

@@ -111,9 +111,14 @@ void pci_bus_set_router(struct pci_bus *bus, void (*set)(void *opaque, unsigned 
     bus->route_opaque = opaque;
 }
 
+static bool is_plugged(const struct pci_device *pci)
+{
+    return pci->bus->devices[pci->devfn] == pci;
+}
+
 static bool intx_enabled(const struct pci_device *pci)
 {
-    return !(load_le16(pci->config + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE);
+    return is_plugged(pci) && !(load_le16(pci->config + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE);
 }
 
 /* Count the device's contribution to its link in or out. */
@@ -437,14 +442,30 @@ void pci_bus_reset(struct pci_bus *bus)
             pci_reset(bus->devices[i]);
 }
 
+void pci_unplug(struct pci_device *pci)
+{
+    if (!is_plugged(pci))
+        return;
+    pci_reset(pci);
+    pci->bus->devices[pci->devfn] = NULL;
+    /* As if the guest had switched it off: the model takes back what it has given others, such as notifiers. */
+    if (pci->config_written)
+        pci->config_written(pci, PCI_COMMAND, 2);
+}
+
+struct pci_device *pci_bus_device(const struct pci_bus *bus, uint8_t devfn)
+{
+    return bus->devices[devfn];
+}
+
 void pci_fini(struct pci_device *pci)
 {
     unsigned i;
 
-    if (pci->bus->devices[pci->devfn] != pci)
-        return;
-    pci_reset(pci);
-    pci->bus->devices[pci->devfn] = NULL;
+    if (is_plugged(pci)) {
+        pci_reset(pci);
+        pci->bus->devices[pci->devfn] = NULL;
+    }
     for (i = 0; i < pci->msix_count; i++)
         notifier_fini(&pci->msix[i].notifier);
     free(pci->msix);

@@ -75,6 +75,13 @@ void pci_bus_set_router(struct pci_bus *bus, void (*set)(void *opaque, unsigned 
 int pci_init(struct pci_device *pci, const struct device_ops *ops, struct machine *machine, uint8_t devfn,
              const struct pci_ids *ids);
 void pci_fini(struct pci_device *pci);
+/*
+ * The device is drawn from its slot: it answers nowhere, its interrupts and notifiers lead nowhere, the slot is free. Its
+ * model lives on until it is destroyed, with the vCPUs stopped, since one of them may be on its way into it right now.
+ */
+void pci_unplug(struct pci_device *pci);
+/* What is at devfn, or NULL. */
+struct pci_device *pci_bus_device(const struct pci_bus *bus, uint8_t devfn);
 void pci_save(struct pci_device *pci, struct writer *w);
 int pci_load(struct pci_device *pci, struct reader *r);
 

@@ -145,12 +145,15 @@ static void greet(struct client *c)
 
 static const char *type_name(char type)
 {
-    return type == 's' ? "string" : type == 'i' ? "integer" : "boolean";
+    return type == 's' ? "string" : type == 'i' ? "integer" : type == 'b' ? "boolean" : "object";
 }
 
 static bool has_type(const json_t *value, char type)
 {
-    return type == 's' ? json_is_string(value) : type == 'i' ? json_is_integer(value) : json_is_boolean(value);
+    return type == 's'   ? json_is_string(value)
+           : type == 'i' ? json_is_integer(value)
+           : type == 'b' ? json_is_boolean(value)
+                         : json_is_object(value);
 }
 
 /* Steps to the next of "name:type" in the list; false at its end. */
@@ -169,9 +172,9 @@ static bool next_argument(const char **list, char *name, size_t size, char *type
     return true;
 }
 
-static int check_arguments(const struct qmp_command *command, const json_t *arguments)
+int qmp_check_arguments(const char *arguments_list, const json_t *arguments)
 {
-    const char *list = command->arguments;
+    const char *list = arguments_list;
     size_t known = 0;
     char name[64], type;
     bool optional;
@@ -189,7 +192,7 @@ static int check_arguments(const struct qmp_command *command, const json_t *argu
     if (json_object_size(arguments) == known)
         return 0;
     json_object_foreach((json_t *)arguments, key, value) {
-        list = command->arguments;
+        list = arguments_list;
         while (next_argument(&list, name, sizeof(name), &type, &optional) && strcmp(name, key) != 0)
             name[0] = 0;
         if (strcmp(name, key) != 0)
@@ -216,7 +219,7 @@ static json_t *list_commands(const struct qmp *qmp)
 static void run_listed(struct client *c, const struct qmp_command *command, const json_t *arguments, json_t *id)
 {
     json_t *result = NULL;
-    int err = check_arguments(command, arguments);
+    int err = qmp_check_arguments(command->arguments, arguments);
 
     if (!err)
         err = command->run(c->qmp->opaque, arguments, &result);
@@ -228,7 +231,6 @@ static void run_listed(struct client *c, const struct qmp_command *command, cons
 
 static void run_named(struct client *c, const char *name, const json_t *arguments, json_t *id)
 {
-    static const struct qmp_command own = {"", "", NULL};
     char text[128];
     size_t i;
 
@@ -246,9 +248,9 @@ static void run_named(struct client *c, const char *name, const json_t *argument
             return;
         }
     if (strcmp(name, "query-version") == 0) {
-        answer(c, id, check_arguments(&own, arguments), version());
+        answer(c, id, qmp_check_arguments("", arguments), version());
     } else if (strcmp(name, "query-commands") == 0) {
-        answer(c, id, check_arguments(&own, arguments), list_commands(c->qmp));
+        answer(c, id, qmp_check_arguments("", arguments), list_commands(c->qmp));
     } else {
         snprintf(text, sizeof(text), "The command %.60s has not been found", name);
         answer_error(c, id, "CommandNotFound", text);
@@ -403,8 +405,10 @@ void qmp_event(struct qmp *qmp, const char *name, json_t *data)
     json_t *event;
     struct client *c;
 
-    if (!qmp)
+    if (!qmp) {
+        json_decref(data);
         return;
+    }
     clock_gettime(CLOCK_REALTIME, &now);
     event = json_pack("{s:{s:I, s:I}, s:s}", "timestamp", "seconds", (json_int_t)now.tv_sec, "microseconds",
                       (json_int_t)(now.tv_nsec / 1000), "event", name);

@@ -25,7 +25,7 @@ struct qmp;
 
 struct qmp_command {
     const char *name;
-    /* "name:type ...": type s a string, i an integer, b a boolean; a '?' at the end: may be missing. */
+    /* "name:type ...": type s a string, i an integer, b a boolean, o an object; a '?' at the end: may be missing. */
     const char *arguments;
     /*
      * arguments may be NULL, which Jansson takes for an empty object. 0, with *result (owned by the caller) if it is more than {}; QMP_LATER, after which nothing more is read from this client until then; -errno with
@@ -38,6 +38,8 @@ struct qmp_command {
 int qmp_create(struct qmp **qmp, struct loop *loop, const char *path, const struct qmp_command *commands, size_t count,
                void *opaque);
 void qmp_destroy(struct qmp *qmp); /* NULL is fine */
+/* For an object in the arguments: 0 if it has the members of a list such as a command's, else -EINVAL with fail_text(). */
+int qmp_check_arguments(const char *list, const json_t *arguments);
 /* A client that somebody else has accepted. */
 void qmp_accept(struct qmp *qmp, int fd);
 /* The answer to every command that is to be answered later: err as run() returns it. */

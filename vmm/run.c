@@ -34,25 +34,27 @@ static void start_guest(struct run *run)
 
 void run_pause(struct run *run)
 {
-    if (run->state != RUN_STATE_RUNNING)
-        return;
-    board_stop(run->board);
-    run->state = RUN_STATE_PAUSED;
-    qmp_event(run->qmp, "STOP", NULL);
+    if (run->state == RUN_STATE_RUNNING) {
+        board_stop(run->board);
+        qmp_event(run->qmp, "STOP", NULL);
+    }
+    if (run->state == RUN_STATE_RUNNING || run->state == RUN_STATE_IO_ERROR)
+        run->state = RUN_STATE_PAUSED;
 }
 
 int run_resume(struct run *run)
 {
     if (run->state == RUN_STATE_SHUTDOWN || run->state == RUN_STATE_CRASHED)
         return fail(-EBUSY, "Resetting the Virtual Machine is required");
-    if (run->state == RUN_STATE_PAUSED) {
+    if (run->state == RUN_STATE_PAUSED || run->state == RUN_STATE_IO_ERROR) {
+        run_retry_disks(run);
         start_guest(run);
         qmp_event(run->qmp, "RESUME", NULL);
     }
     return 0;
 }
 
-/* A machine that was paused stays so. */
+/* A machine that was paused stays so. One that waited for a disk does not any more. */
 int run_reset(struct run *run)
 {
     int err;
@@ -62,9 +64,10 @@ int run_reset(struct run *run)
     if (err)
         return fail(err, "the machine cannot be reset: %s", strerror(-err));
     qmp_event(run->qmp, "RESET", json_pack("{s:b, s:s}", "guest", 0, "reason", "host-qmp-system-reset"));
-    if (run->state == RUN_STATE_PAUSED)
-        return 0;
-    start_guest(run);
+    if (run->state == RUN_STATE_IO_ERROR)
+        return run_resume(run);
+    if (run->state != RUN_STATE_PAUSED)
+        start_guest(run);
     return 0;
 }
 
@@ -288,6 +291,7 @@ static int start(struct run *run)
     err = board_create(&run->board, c, &run->loop, on_request, run);
     if (err)
         return err;
+    run_watch_disks(run);
     if (run->expecting)
         chardev_set_tap(board_serial(run->board), on_serial, run);
     err = start_spice(run);
@@ -322,6 +326,7 @@ static void finish(struct run *run)
     relay_destroy(run->relay);
     spice_server_destroy(run->spice);
     err = board_destroy(run->board);
+    run->board = NULL;
     if (err) {
         log_error("%s: %s", run->saving ? "the machine was not saved" : "a disk lost data", strerror(-err));
         run->status = RUN_HOST;

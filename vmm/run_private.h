@@ -15,7 +15,13 @@
 
 #define PASSWORD_MAX 60 /* what SPICE's ticket can carry */
 
-enum run_state { RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN, RUN_STATE_CRASHED };
+enum run_state {
+    RUN_STATE_RUNNING,
+    RUN_STATE_PAUSED,
+    RUN_STATE_IO_ERROR, /* it stands still until the host can do what a disk is asked for */
+    RUN_STATE_SHUTDOWN,
+    RUN_STATE_CRASHED
+};
 
 struct run {
     const struct vm_config *config;
@@ -27,7 +33,8 @@ struct run {
     char password[PASSWORD_MAX + 1];
     struct expect expect;
     bool expecting;
-    uv_timer_t timeout, grace;
+    uv_timer_t timeout, grace, retry;
+    int disk_errors[BOARD_MAX_DRIVES]; /* -errno for which a drive's requests are kept; 0: it works */
     enum run_state state;
     bool terminating; /* a signal has asked the guest to power off */
     bool saving;      /* the machine is in a file, but for its disks' last writes; somebody waits for the answer */
@@ -48,9 +55,31 @@ int run_save(struct run *run, const char *path);
 /* Ends it without asking the guest. */
 void run_quit(struct run *run);
 
+/* --- run_disk.c --- */
+
+void run_watch_disks(struct run *run);
+/* Before the machine goes on: what waits for its disks is tried again. */
+void run_retry_disks(struct run *run);
+
+/* --- control_block.c --- */
+
+int control_query_block(void *opaque, const json_t *arguments, json_t **result);
+int control_query_blockstats(void *opaque, const json_t *arguments, json_t **result);
+
 /* --- control.c --- */
 
 /* --control's socket and the connections that a relay hands over. */
 int control_start(struct run *run);
+
+/* --- control_plug.c: commands, as struct qmp_command has them --- */
+
+int control_blockdev_add(void *opaque, const json_t *arguments, json_t **result);
+int control_blockdev_del(void *opaque, const json_t *arguments, json_t **result);
+int control_netdev_add(void *opaque, const json_t *arguments, json_t **result);
+int control_netdev_del(void *opaque, const json_t *arguments, json_t **result);
+int control_device_add(void *opaque, const json_t *arguments, json_t **result);
+int control_device_del(void *opaque, const json_t *arguments, json_t **result);
+/* For board_on_unplugged(). */
+void control_unplugged(void *opaque, const char *id);
 
 #endif

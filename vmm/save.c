@@ -12,13 +12,14 @@
 /* The sections that are not a device's, with their versions. */
 #define SECTION_MACHINE "machine"
 #define SECTION_DISKS   "disks"
+#define SECTION_PLUGGED "plugged"
 #define SECTION_MEMORY  "memory"
 #define SECTION_KVM     "interrupts-and-timer"
 #define SECTION_CPUS    "cpus"
 #define VERSION         1
 #define LATER_SECTIONS  4096 /* bytes; what is written after the memory has its place */
 
-static_assert(SAVE_RAMS * 24 + CONFIG_MAX_DISKS * 16 + 256 < LATER_SECTIONS, "memory would be overwritten");
+static_assert(SAVE_RAMS * 24 + (CONFIG_MAX_DISKS + SAVE_MAX_PLUGGED) * 16 + 256 < LATER_SECTIONS, "memory would be overwritten");
 
 static uint64_t real_time(void)
 {
@@ -59,42 +60,62 @@ static struct disk_mark mark_disk(const struct disk_options *disk)
                               (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec};
 }
 
-static int refuse_disks(const struct vm_config *c)
+/* Disk n of all, those that came while the machine ran at last; NULL: no more. */
+static const struct disk_options *disk_at(const struct save_machine *m, unsigned n)
 {
+    unsigned count = m->config->disk_count;
+
+    return n < count ? &m->config->disks[n] : m->plugged_disk(m->opaque, n - count);
+}
+
+static uint32_t count_disks(const struct save_machine *m)
+{
+    uint32_t n = 0;
+
+    while (disk_at(m, n))
+        n++;
+    return n;
+}
+
+static int refuse_disks(const struct save_machine *m)
+{
+    const struct disk_options *disk;
     unsigned i;
 
-    for (i = 0; i < c->disk_count; i++)
-        if (c->disks[i].snapshot)
+    for (i = 0; (disk = disk_at(m, i)); i++)
+        if (disk->snapshot)
             return fail(-ENOTSUP, "disk '%s' discards what is written to it; only a machine run without --snapshot can be saved",
-                        c->disks[i].path);
+                        disk->path);
     return 0;
 }
 
-static void save_disks(const struct vm_config *c, struct writer *w)
+static void save_disks(const struct save_machine *m, struct writer *w)
 {
+    const struct disk_options *disk;
     unsigned i;
 
-    writer_u32(w, c->disk_count);
-    for (i = 0; i < c->disk_count; i++) {
-        struct disk_mark mark = mark_disk(&c->disks[i]);
+    writer_u32(w, count_disks(m));
+    for (i = 0; (disk = disk_at(m, i)); i++) {
+        struct disk_mark mark = mark_disk(disk);
 
         writer_u64(w, mark.size);
         writer_u64(w, mark.mtime);
     }
 }
 
-static int check_disks(const struct vm_config *c, struct reader *r)
+static int check_disks(const struct save_machine *m, struct reader *r)
 {
-    uint32_t i, count = reader_u32(r);
+    uint32_t i, count = reader_u32(r), here = count_disks(m);
 
-    if (count != c->disk_count)
-        return fail(-EINVAL, "it was saved with %u disks, this machine has %u", count, c->disk_count);
+    if (count != here)
+        return fail(-EINVAL, "it was saved with %u disks, this machine has %u", count, here);
     for (i = 0; i < count; i++) {
-        struct disk_mark mark = mark_disk(&c->disks[i]);
+        const struct disk_options *disk = disk_at(m, i);
+        struct disk_mark mark = mark_disk(disk);
 
         if (reader_u64(r) != mark.size || reader_u64(r) != mark.mtime)
             return fail(-ESTALE, "disk '%s' was changed since the machine was saved; restoring would damage it",
-                        c->disks[i].path);
+                        disk->path);
     }
     return 0;
 }
@@ -186,7 +207,7 @@ static void save_devices(struct machine *machine, struct writer *w)
 /* --- writing --- */
 
 struct save {
-    const struct vm_config *config;
+    struct save_machine machine;
     char *path;
     struct savefile_writer file;
     struct writer sections;
@@ -213,6 +234,7 @@ static int save_state(const struct save_machine *m, struct writer *w)
     int err = 0;
 
     SAVE(w, SECTION_MACHINE, save_shape(m, w));
+    SAVE(w, SECTION_PLUGGED, m->save_plugged(m->opaque, w));
     save_devices(m->machine, w);
     SAVE(w, SECTION_KVM, err = save_kvm(m->kvm, w));
     if (!err)
@@ -238,7 +260,7 @@ static int write_file(struct save *save, const struct save_machine *m)
 int save_begin(struct save **begun, const struct save_machine *m, const char *path)
 {
     struct save *save = calloc(1, sizeof(*save));
-    int err = refuse_disks(m->config);
+    int err = refuse_disks(m);
 
     if (save)
         save->path = strdup(path);
@@ -246,7 +268,7 @@ int save_begin(struct save **begun, const struct save_machine *m, const char *pa
         free(save);
         return -ENOMEM;
     }
-    save->config = m->config;
+    save->machine = *m;
     writer_init(&save->sections, SAVEFILE_MAX_STATE);
     save->file.fd = -1;
     if (!err)
@@ -266,7 +288,7 @@ int save_commit(struct save *save)
 {
     int err;
 
-    SAVE(&save->sections, SECTION_DISKS, save_disks(save->config, &save->sections));
+    SAVE(&save->sections, SECTION_DISKS, save_disks(&save->machine, &save->sections));
     err = savefile_commit(&save->file, &save->sections);
     save_abort(save);
     return err;
@@ -336,6 +358,15 @@ static int set_cpus(const struct save_machine *m, struct savefile *file)
     return err ? fail(err, "this host's KVM does not take the state of the CPUs: %s", strerror(-err)) : 0;
 }
 
+/* Files of older versions know of none. */
+static int load_plugged(const struct save_machine *m, struct savefile *file)
+{
+    struct reader r;
+    int err = find(file, SECTION_PLUGGED, &r);
+
+    return err == -ENOENT ? 0 : err ? err : m->load_plugged(m->opaque, &r);
+}
+
 static int read_file(const struct save_machine *m, struct savefile *file)
 {
     struct reader r;
@@ -344,9 +375,11 @@ static int read_file(const struct save_machine *m, struct savefile *file)
     if (!err)
         err = load_shape(m, &r);
     if (!err)
+        err = load_plugged(m, file);
+    if (!err)
         err = find(file, SECTION_DISKS, &r);
     if (!err)
-        err = check_disks(m->config, &r);
+        err = check_disks(m, &r);
     /* Memory first: queues and rings lie in it. */
     if (!err)
         err = find(file, SECTION_MEMORY, &r);

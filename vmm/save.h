@@ -14,7 +14,8 @@
 #include "vmm/device.h"
 #include "vmm/vcpu.h"
 
-#define SAVE_RAMS 3
+#define SAVE_RAMS        3
+#define SAVE_MAX_PLUGGED 32 /* disks that came while it ran */
 
 /* What the board lends. */
 struct save_machine {
@@ -23,6 +24,11 @@ struct save_machine {
     struct vcpus *vcpus;
     const struct vm_config *config;
     struct ram *rams[SAVE_RAMS]; /* in their places; a size of 0 is skipped */
+    /* What came while it ran: its disks (disk n, NULL: no more), and all of it, which load() brings back. */
+    const struct disk_options *(*plugged_disk)(void *opaque, unsigned n);
+    void (*save_plugged)(void *opaque, struct writer *w);
+    int (*load_plugged)(void *opaque, struct reader *r);
+    void *opaque;
 };
 
 struct save;

@@ -191,9 +191,9 @@ static void run_guest(struct vcpu *cpu)
 /* An IN or MMIO read is complete only when KVM was entered again; do so without running the guest. */
 static void complete_io(struct vcpu *cpu)
 {
-    cpu->run->immediate_exit = 1;
+    __atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_RELEASE); /* vcpus_stop() may write it now, too */
     ioctl(cpu->fd, KVM_RUN, 0);
-    cpu->run->immediate_exit = 0;
+    __atomic_store_n(&cpu->run->immediate_exit, 0, __ATOMIC_RELEASE);
 }
 
 static void *vcpu_thread(void *arg)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #define IDLE_JOBS 128 /* kept for the next requests */
 
@@ -16,6 +17,7 @@ struct job {
     struct layered *disk;
     uint64_t sequence;
     uint64_t start, end; /* in bytes, rounded out to the image's grain */
+    uint64_t submitted;  /* in ns */
     bool exclusive;      /* nothing that overlaps may run at the same time */
     int result;
     TAILQ_ENTRY(job) link;
@@ -89,12 +91,42 @@ static void note_oldest(struct layered *d)
         d->settling = false; /* without memory now, it is tried again with the next request */
 }
 
+static uint64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* This thread alone writes; others may read at any time. */
+static void add(uint64_t *field, uint64_t n)
+{
+    __atomic_store_n(field, *field + n, __ATOMIC_RELAXED);
+}
+
+static void count(struct job *job, int result)
+{
+    const struct disk_request *r = job->request;
+    struct disk *disk = &job->disk->disk;
+    struct disk_count *c = &disk->counts[r->op];
+
+    if (result)
+        return;
+    if (r->op == DISK_WRITE && r->offset + r->bytes > disk->written_end)
+        __atomic_store_n(&disk->written_end, r->offset + r->bytes, __ATOMIC_RELAXED);
+    add(&c->operations, 1);
+    add(&c->bytes, r->bytes);
+    add(&c->nanoseconds, now() - job->submitted);
+}
+
 /* On the loop's own stack. */
 static void job_finish(struct job *job, int result)
 {
     struct layered *d = job->disk;
     struct disk_request *request = job->request;
 
+    count(job, result);
     TAILQ_REMOVE(&d->jobs, job, link);
     d->exclusive_count -= job->exclusive;
     job_put(d, job);
@@ -240,6 +272,7 @@ static void layered_submit(struct disk *disk, struct disk_request *request)
 
     job->request = request;
     job->disk = d;
+    job->submitted = now();
     job->sequence = ++d->context.sequence;
     job->result = check_request(disk, request);
     job->exclusive = !job->result && (request->op == DISK_DISCARD || request->op == DISK_ZERO);
@@ -316,6 +349,15 @@ static const struct disk_ops *find_ops(const char *format)
     return NULL;
 }
 
+static unsigned depth_behind(const struct image *image)
+{
+    unsigned n = 0;
+
+    while ((image = image->backing))
+        n++;
+    return n;
+}
+
 static int start(struct layered *d, struct loop *loop, const struct disk_options *options,
                  enum io_backend backend)
 {
@@ -329,7 +371,11 @@ static int start(struct layered *d, struct loop *loop, const struct disk_options
         err = qcow2_open_overlay(&d->top, &d->context);
     if (err)
         return err;
+    d->disk.path = d->top->name;
+    d->disk.backing_depth = depth_behind(d->top);
     d->disk.read_only = d->top->read_only;
+    d->disk.on_read_error = options->on_read_error;
+    d->disk.on_write_error = options->on_write_error;
     err = io_create(&d->context.io, loop, d->context.files, d->context.file_count, backend);
     if (err)
         return fail(err, "disk '%s': no I/O engine: %s", options->path, strerror(-err));

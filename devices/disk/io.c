@@ -10,13 +10,14 @@
 #include <string.h>
 
 #define BOUNCE_BYTES KIB(256)
-#define MAX_RETRIES  16
+#define MAX_RETRIES  16 /* of a part that the kernel cannot take just now */
 #define MAX_PART     GIB(1) /* the kernel's own limit is INT_MAX, less a page */
 
 struct io {
     struct io_ring *ring; /* NULL: threads do everything */
     struct io_pool *pool; /* and IO_CALL in any case */
     struct disk_file files[IO_MAX_FILES];
+    bool sync_lost[IO_MAX_FILES]; /* see note_sync() */
     struct io_list ring_queue, pool_queue;
     struct io_task *tasks, **tasks_tail;
     unsigned in_flight; /* ops submitted and not done */
@@ -139,7 +140,19 @@ static void read_end(struct io_op *op, uint64_t n)
 
 static bool try_again(struct io_op *op)
 {
-    return (op->result == -EINTR || op->result == -EAGAIN) && op->retries++ < MAX_RETRIES;
+    return op->result == -EINTR || (op->result == -EAGAIN && op->retries++ < MAX_RETRIES);
+}
+
+/*
+ * When the kernel could not write what it has cached, it says so once, forgets what it was, and calls the next sync a
+ * success. So there is no second try: that one fails, too. What goes past the cache is not lost by a sync that fails.
+ */
+static void note_sync(struct io *io, struct io_op *op)
+{
+    if (op->kind != IO_SYNC || op->result >= 0 || io->files[op->file].direct)
+        return;
+    io->sync_lost[op->file] = true;
+    op->result = -EIO;
 }
 
 static void part_done(void *opaque, struct io_op *op)
@@ -152,6 +165,7 @@ static void part_done(void *opaque, struct io_op *op)
         queue_part(io, op);
         return;
     }
+    note_sync(io, op);
     if (op->result < 0 || (op->kind != IO_READ && op->kind != IO_WRITE)) {
         finish(io, op, MIN(op->result, 0));
         return;
@@ -160,6 +174,7 @@ static void part_done(void *opaque, struct io_op *op)
         read_end(op, n);
     else
         account(op, n);
+    op->retries = 0;
     if (op->finished == op->bytes || n == 0) {
         finish(io, op, op->finished == op->bytes ? 0 : -EIO);
         return;
@@ -211,6 +226,8 @@ void io_submit(struct io *io, struct io_op *op)
         complete_later(io, op, 0);
         return;
     }
+    if (!err && op->kind == IO_SYNC && io->sync_lost[op->file])
+        err = -EIO;
     if (!err && (op->kind == IO_READ || op->kind == IO_WRITE))
         err = start_part(io, op, limit);
     if (err)

@@ -110,21 +110,24 @@ int qcow2_change_ref(struct qcow2 *q, uint64_t cluster, int by, uint64_t *now)
 
 /*
  * Lengthen the file ahead of what is written, in steps: a write that moves the end of a file costs the file system much
- * more than one inside it. If that fails, writes move the end themselves. Closing cuts off what was not needed.
+ * more than one inside it. If that fails, writes move the end themselves: for ever where the file system has no
+ * fallocate(), for a while where it has no space. Closing cuts off what was not needed.
  */
 static void extend_file(struct qcow2 *q)
 {
     struct disk_file *file = image_file(&q->image);
     struct io_op op = {.kind = IO_ALLOCATE, .offset = file->size};
+    int err;
 
-    if (q->fresh_from <= file->size || q->cannot_extend)
+    if (q->fresh_from <= file->size || q->fresh_from <= q->extend_from)
         return;
     op.bytes =
         ALIGN_UP(q->fresh_from + CLAMP(file->size / 8, EXTEND_MIN, EXTEND_MAX), 4096) - op.offset;
-    if (image_io(&q->image, &op))
-        q->cannot_extend = true;
-    else
+    err = image_io(&q->image, &op);
+    if (!err)
         file->size = MAX(file->size, op.offset + op.bytes);
+    else
+        q->extend_from = err == -ENOSPC || err == -EDQUOT ? q->fresh_from + EXTEND_MAX : UINT64_MAX;
 }
 
 /* The first unused clusters in the rest of a slice. */

@@ -111,15 +111,25 @@ static int write_growth(struct qcow2 *q, struct growth *g)
     return err ? err : image_sync_file(&q->image);
 }
 
+static void point_header(struct qcow2 *q, uint64_t table, uint64_t clusters)
+{
+    store_be64(q->header_sector + 48, table);
+    store_be32(q->header_sector + 56, (uint32_t)clusters);
+}
+
 /* The header's pointer moves only after what it is to point to is durable. */
 static int switch_table(struct qcow2 *q, struct growth *g)
 {
     struct qcow2_table old = q->reftable;
     int err;
 
-    store_be64(q->header_sector + 48, g->table.offset);
-    store_be32(q->header_sector + 56, (uint32_t)g->table_clusters);
+    point_header(q, g->table.offset, g->table_clusters);
     err = qcow2_write_header(q);
+    if (err == -ENOSPC || err == -EDQUOT) {
+        /* A sector that had no room is not written in part: all is as it was, and can be tried again. */
+        point_header(q, q->header.refcount_offset, q->header.refcount_clusters);
+        return err;
+    }
     if (!err)
         err = image_sync_file(&q->image);
     if (err)

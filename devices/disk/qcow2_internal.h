@@ -140,7 +140,7 @@ struct qcow2 {
     struct fiber_list allocated; /* waiting for an allocation to end */
     uint64_t next_free;          /* cluster to begin the search at */
     uint64_t fresh_from; /* bytes; past this the file was never written, and reads as zeroes */
-    bool cannot_extend;  /* the file system has no fallocate(), or no space */
+    uint64_t extend_from; /* fresh_from must be more for the file to be made longer ahead of it */
     struct qcow2_freed_list freed; /* since the last sync */
     struct qcow2_freed_list
         released; /* durable; counted down when requests up to release_after are done */

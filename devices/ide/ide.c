@@ -256,6 +256,11 @@ static void ide_reset(struct device *device)
     place_ports(ide);
 }
 
+static void ide_retry(struct device *device)
+{
+    ide_io_retry(of_device(device));
+}
+
 static void free_drives(struct ide *ide)
 {
     unsigned unit;
@@ -285,6 +290,7 @@ static const struct device_ops ide_ops = {
     .reset = ide_reset,
     .save = ide_save,
     .load = ide_load,
+    .retry = ide_retry,
     .destroy = ide_destroy,
 };
 

@@ -12,7 +12,7 @@
  * A drive's phases:
  *
  *     IDLE    takes commands
- *     MEDIUM  a request is in the disks' loop; the host sees BSY
+ *     MEDIUM  a request is in the disks' loop, or kept there until the host can do it; the host sees BSY
  *     PIO     a DRQ block waits for the host at the data register
  *     DMA     data waits for the bus master; the host sees DRQ
  *
@@ -124,7 +124,9 @@ struct ide_drive {
 
     /* The request in the disks' loop; io.c's. */
     bool in_flight, orphaned;
-    bool ended; /* atomic, by the disks' thread */
+    bool ended;    /* atomic, by the disks' thread */
+    bool kept;     /* the same: the host could not do it, and it waits to be tried again */
+    bool given_up; /* the disks' thread's: nothing shall wait any more */
     int result;
     struct iovec iov;
     struct disk_request request;
@@ -213,8 +215,10 @@ void ide_io_fini(struct ide *ide);
 void ide_io_submit(struct ide_drive *drive, enum disk_op op, uint64_t offset, uint8_t *data, uint64_t bytes);
 /* Nothing shall come of the request in flight, if there is one. */
 void ide_io_abandon(struct ide_drive *drive);
-/* Wait until nothing is in flight, with all that follows from it. Main loop. */
+/* Wait until nothing is in flight but what is kept, with all that follows from it. Main loop. */
 void ide_io_drain(struct ide *ide);
+/* Try again what is kept. */
+void ide_io_retry(struct ide *ide);
 
 /* --- ata.c, ata_set.c, ata_identify.c --- */
 

@@ -124,6 +124,16 @@ void piix4_pm_power_button(struct pci_device *pci)
     machine_unlock(pci->base.machine);
 }
 
+void piix4_pm_general_event(struct pci_device *pci, unsigned n)
+{
+    struct piix4_pm *pm = of_pci(pci);
+
+    machine_lock(pci->base.machine);
+    pm->gpe_status |= (uint16_t)(1u << n);
+    update_sci(pm);
+    machine_unlock(pci->base.machine);
+}
+
 /* --- registers --- */
 
 /* A status register beside its enable register, 16 bits each. */

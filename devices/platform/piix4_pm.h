@@ -26,5 +26,7 @@ struct pci_device *piix4_pm_create(struct machine *machine);
 uint16_t piix4_pm_base(struct pci_device *pci);
 /* The power button was pressed: the guest is told if it listens. Any thread. */
 void piix4_pm_power_button(struct pci_device *pci);
+/* General-purpose event n, 0..15: its status is set until the guest clears it. Any thread. */
+void piix4_pm_general_event(struct pci_device *pci, unsigned n);
 
 #endif

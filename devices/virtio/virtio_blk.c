@@ -9,6 +9,7 @@
 #include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #define QUEUE_SIZE 256
 /* A chain without an indirect table holds a header and a status byte too. */
@@ -24,6 +25,8 @@
 static_assert(SEG_MAX * SIZE_MAX_BYTES <= DISK_MAX_TRANSFER, "a legal request must be possible");
 static_assert(VIRTQ_MAX_IOV <= DISK_MAX_IOV, "a chain must fit into a disk request");
 
+struct blk_request;
+
 struct virtio_blk {
     struct virtio_device virtio;
     struct disk *disk;
@@ -31,6 +34,7 @@ struct virtio_blk {
     bool writeback; /* atomic: the driver flushes; else each write is durable when it completes */
     /* The loop's: */
     uint64_t full; /* bit n: there may be more in queue n than could be taken */
+    STAILQ_HEAD(blk_list, blk_request) kept; /* not in flight; until they are done nothing new is taken */
     struct virtq_buffer buffer;
 };
 
@@ -42,7 +46,8 @@ struct blk_request {
     struct virtio_queue *queue;
     uint32_t type;
     uint16_t head;
-    uint8_t *status; /* in guest memory */
+    STAILQ_ENTRY(blk_request) link; /* of those that are kept */
+    uint8_t *status;                /* in guest memory */
     unsigned range, range_count;
     struct virtio_blk_discard_write_zeroes ranges[MAX_RANGES];
     struct iovec iov[]; /* the data, without header and status */
@@ -70,6 +75,13 @@ static void finish(struct virtio_queue *q, uint16_t head, uint8_t *status, uint3
     virtio_interrupt(q);
 }
 
+/* There may be room now for what had none. */
+static void go_on(struct virtio_blk *blk)
+{
+    for (; blk->full; blk->full &= blk->full - 1)
+        virtio_kick(&blk->virtio.queues[__builtin_ctzll(blk->full)]);
+}
+
 static void complete(struct blk_request *r, int err)
 {
     struct virtio_blk *blk = r->blk;
@@ -78,8 +90,7 @@ static void complete(struct blk_request *r, int err)
     finish(r->queue, r->head, r->status, written, err);
     free(r);
     virtio_end(&blk->virtio);
-    for (; blk->full; blk->full &= blk->full - 1)
-        virtio_kick(&blk->virtio.queues[__builtin_ctzll(blk->full)]);
+    go_on(blk);
 }
 
 /* Whether the driver knows that a finished write may still be in a cache, and flushes (5.2.5.2, 5.2.6.2). Without
@@ -100,10 +111,21 @@ static void submit_range(struct blk_request *r)
     disk_submit(r->blk->disk, &r->disk);
 }
 
+/* Out of flight, so that whoever waits for those that are does not wait for the host's disk to get room. */
+static void keep(struct blk_request *r)
+{
+    STAILQ_INSERT_TAIL(&r->blk->kept, r, link);
+    virtio_end(&r->blk->virtio);
+}
+
 static void done(struct disk_request *disk_request, int err)
 {
     struct blk_request *r = container_of(disk_request, struct blk_request, disk);
 
+    if (disk_keeps(r->blk->disk, disk_request, err)) {
+        keep(r);
+        return;
+    }
     if (err)
         log_once(LOG_WARN, "virtio-blk: a request failed: %s; the guest sees an I/O error",
                  strerror(-err));
@@ -256,6 +278,10 @@ static void run(struct virtio_device *virtio, struct virtio_queue *q)
     struct virtio_blk *blk = container_of(virtio, struct virtio_blk, virtio);
     unsigned budget = q->vq.size;
 
+    if (!STAILQ_EMPTY(&blk->kept)) {
+        blk->full |= 1ULL << q->index;
+        return;
+    }
     virtq_enable_notification(&q->vq, false);
     for (; budget && virtio->in_flight < MAX_IN_FLIGHT; budget--) {
         if (virtq_pop(&q->vq, &blk->buffer) <= 0)
@@ -269,6 +295,41 @@ static void run(struct virtio_device *virtio, struct virtio_queue *q)
         blk->full |= 1ULL << q->index;
     else if (virtq_available(&q->vq))
         virtio_kick(q);
+}
+
+/* --- requests that the host could not do --- */
+
+static void retry_kept(void *opaque)
+{
+    struct virtio_blk *blk = opaque;
+    struct blk_list kept = STAILQ_HEAD_INITIALIZER(kept);
+    struct blk_request *r;
+
+    STAILQ_CONCAT(&kept, &blk->kept);
+    while ((r = STAILQ_FIRST(&kept))) {
+        STAILQ_REMOVE_HEAD(&kept, link);
+        virtio_begin(&blk->virtio);
+        disk_retry(blk->disk, &r->disk);
+    }
+}
+
+static void drop_kept(void *opaque)
+{
+    struct virtio_blk *blk = opaque;
+    struct blk_request *r;
+
+    while ((r = STAILQ_FIRST(&blk->kept))) {
+        STAILQ_REMOVE_HEAD(&blk->kept, link);
+        disk_drop(blk->disk, &r->disk);
+        free(r);
+    }
+}
+
+static void retry(struct device *device)
+{
+    struct virtio_blk *blk = container_of(device, struct virtio_blk, virtio.pci.base);
+
+    virtio_in_loop(&blk->virtio, retry_kept, blk);
 }
 
 /* --- the write cache --- */
@@ -295,6 +356,7 @@ static void reset(struct virtio_device *virtio)
 {
     struct virtio_blk *blk = container_of(virtio, struct virtio_blk, virtio);
 
+    drop_kept(blk);
     blk->full = 0;
     set_writeback(blk, true);
 }
@@ -326,6 +388,7 @@ static void destroy(struct device *device)
     struct virtio_blk *blk = container_of(device, struct virtio_blk, virtio.pci.base);
 
     virtio_fini(&blk->virtio);
+    virtio_in_loop(&blk->virtio, drop_kept, blk);
     free(blk);
 }
 
@@ -336,6 +399,7 @@ static const struct device_ops blk_device_ops = {
     .save = save,
     .load = load,
     .resume = virtio_resume,
+    .retry = retry,
     .destroy = destroy,
 };
 
@@ -393,6 +457,7 @@ int virtio_blk_create(struct machine *machine, uint8_t devfn,
     blk = calloc(1, sizeof(*blk));
     if (!blk)
         return -ENOMEM;
+    STAILQ_INIT(&blk->kept);
     blk->disk = options->disk;
     if (options->serial)
         memcpy(blk->serial, options->serial, strnlen(options->serial, sizeof(blk->serial)));

@@ -1,6 +1,7 @@
 /* The block device, driven as Linux' and SeaBIOS' drivers drive it, on a disk in memory whose timing the test controls,
  * and on a real file. */
 #include "devices/virtio/virtio_blk.h"
+#include "tests/lib/fault_watch.h"
 #include "tests/lib/virtio_driver.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ struct fake_disk {
     uint8_t data[DISK_SIZE];
     uv_async_t wake;
     bool hold; /* atomic */
-    int error; /* atomic: what requests end with */
+    int error, flush_error; /* atomic: what requests end with */
     struct disk_request *held[MAX_HELD];
     unsigned held_count; /* atomic for readers */
     unsigned flushes, discards, zeroes, unmaps;
@@ -72,7 +73,7 @@ static void release(uv_async_t *wake)
 
     while (d->held_count && !__atomic_load_n(&d->hold, __ATOMIC_ACQUIRE)) {
         struct disk_request *r = d->held[__atomic_sub_fetch(&d->held_count, 1, __ATOMIC_RELEASE)];
-        int err = __atomic_load_n(&d->error, __ATOMIC_ACQUIRE);
+        int err = __atomic_load_n(r->op == DISK_FLUSH ? &d->flush_error : &d->error, __ATOMIC_ACQUIRE);
         bool inside = r->offset <= d->disk.size && r->bytes <= d->disk.size - r->offset;
 
         r->done(r, err ? err : inside ? perform(d, r) : -EINVAL);
@@ -402,9 +403,11 @@ static void disk_errors(void **state UNUSED)
     assert_int_equal(run_one(f, VIRTIO_BLK_T_IN, 0, addr, 512), VIRTIO_BLK_S_IOERR);
     __atomic_store_n(&f->disk.error, -ENOSPC, __ATOMIC_RELEASE);
     assert_int_equal(run_one(f, VIRTIO_BLK_T_OUT, 0, addr, 512), VIRTIO_BLK_S_IOERR);
-    __atomic_store_n(&f->disk.error, -ENOTSUP, __ATOMIC_RELEASE);
+    __atomic_store_n(&f->disk.flush_error, -EIO, __ATOMIC_RELEASE);
+    assert_int_equal(run_one(f, VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_IOERR);
+    __atomic_store_n(&f->disk.flush_error, -ENOTSUP, __ATOMIC_RELEASE);
     assert_int_equal(run_one(f, VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_UNSUPP);
-    __atomic_store_n(&f->disk.error, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&f->disk.flush_error, 0, __ATOMIC_RELEASE);
     assert_int_equal(run_one(f, VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_OK);
     stop(f);
 }
@@ -798,6 +801,176 @@ static void write_cache_switch(void **state UNUSED)
     stop(f);
 }
 
+/* --- a host without room --- */
+
+static void set_error(struct fixture *f, int error)
+{
+    __atomic_store_n(&f->disk.error, error, __ATOMIC_RELEASE);
+    __atomic_store_n(&f->disk.flush_error, error, __ATOMIC_RELEASE);
+}
+
+static const uint32_t without_room[] = {VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_DISCARD,
+                                        VIRTIO_BLK_T_WRITE_ZEROES};
+
+/* One of each kind, for a host that cannot do them. They write 0x77 to sector 8. */
+static void give_without_room(struct fixture *f, struct fault_watch *w, gpa_t addr)
+{
+    static const struct virtio_blk_discard_write_zeroes range = {.sector = 16, .num_sectors = 8};
+    unsigned i, before = fault_watch_count(&w->kept);
+
+    memset(driver_pointer(&f->d, addr), 0x77, 512);
+    memcpy(driver_pointer(&f->d, addr + 512), &range, sizeof(range));
+    set_error(f, -ENOSPC);
+    for (i = 0; i < ARRAY_SIZE(without_room); i++) {
+        struct driver_buffer data = {addr, 512, false};
+
+        if (without_room[i] == VIRTIO_BLK_T_DISCARD || without_room[i] == VIRTIO_BLK_T_WRITE_ZEROES)
+            data = (struct driver_buffer){addr + 512, sizeof(range), false};
+        request(f, without_room[i], without_room[i] == VIRTIO_BLK_T_OUT ? 8 : 0, &data,
+                without_room[i] == VIRTIO_BLK_T_FLUSH ? 0 : 1, false);
+    }
+    driver_kick(&f->q);
+    assert_true(fault_watch_wait(&f->m, &w->kept, before + 1));
+    fake_machine_run(&f->m, 20);
+    assert_int_equal(f->q.used->idx, f->q.last_used);
+}
+
+static struct fixture *start_watched(struct fault_watch *w)
+{
+    struct fixture *f = start(DRIVER_MODERN, true, ALL_FEATURES);
+
+    fault_watch_start(w, &f->disk.disk, &f->disk.loop);
+    return f;
+}
+
+static void take_all(struct fixture *f, unsigned n)
+{
+    uint16_t head;
+
+    for (; n; n--) {
+        assert_true(driver_wait_used(&f->q, &head, NULL));
+        assert_int_equal(status_of(f, head), VIRTIO_BLK_S_OK);
+    }
+}
+
+/* Nothing is told to the guest and nothing new is taken until it can be done; then all of it is. */
+static void waits_for_room(void **state UNUSED)
+{
+    struct fault_watch w;
+    struct fixture *f = start_watched(&w);
+    gpa_t addr = driver_alloc(&f->d, 4096);
+    struct driver_buffer read = {addr + 1024, 512, true};
+    unsigned i;
+
+    give_without_room(f, &w, addr);
+    assert_int_equal(fault_watch_count(&w.kept), 1);
+    set_error(f, 0);
+    request(f, VIRTIO_BLK_T_IN, 3, &read, 1, false);
+    driver_kick(&f->q);
+    fake_machine_run(&f->m, 20);
+    assert_int_equal(f->q.used->idx, 0);
+    set_error(f, -ENOSPC);
+    fault_watch_retry(&f->m); /* in vain */
+    assert_true(fault_watch_wait(&f->m, &w.kept, 2));
+    fake_machine_run(&f->m, 20);
+    assert_int_equal(f->q.used->idx, 0);
+    set_error(f, 0);
+    fault_watch_retry(&f->m);
+    take_all(f, ARRAY_SIZE(without_room) + 1);
+    assert_int_equal(fault_watch_count(&w.recovered), 1);
+    assert_int_equal(f->disk.flushes, 1);
+    assert_int_equal(f->disk.discards, 1);
+    assert_int_equal(f->disk.zeroes, 1);
+    for (i = 0; i < 512; i++)
+        assert_int_equal(f->disk.data[8 * 512 + i], 0x77);
+    assert_memory_equal(driver_pointer(&f->d, addr + 1024), f->disk.data + 3 * 512, 512);
+    stop(f);
+}
+
+/* Without a write cache that its driver flushes, a write is done when the flush after it is. */
+static void flush_waits_for_room(void **state UNUSED)
+{
+    struct fault_watch w;
+    struct fixture *f = create(false, true);
+    gpa_t addr;
+
+    configure(f, DRIVER_MODERN, true, ALL_FEATURES & ~BIT(VIRTIO_BLK_F_FLUSH) & ~BIT(VIRTIO_BLK_F_CONFIG_WCE));
+    fault_watch_start(&w, &f->disk.disk, &f->disk.loop);
+    addr = driver_alloc(&f->d, 4096);
+    memset(driver_pointer(&f->d, addr), 0x77, 512);
+    __atomic_store_n(&f->disk.flush_error, -ENOSPC, __ATOMIC_RELEASE);
+    request(f, VIRTIO_BLK_T_OUT, 8, &(struct driver_buffer){addr, 512, false}, 1, false);
+    driver_kick(&f->q);
+    assert_true(fault_watch_wait(&f->m, &w.kept, 1));
+    assert_int_equal(f->q.used->idx, 0);
+    __atomic_store_n(&f->disk.flush_error, 0, __ATOMIC_RELEASE);
+    fault_watch_retry(&f->m);
+    take_all(f, 1);
+    assert_int_equal(f->disk.flushes, 1);
+    assert_int_equal(f->disk.data[8 * 512], 0x77);
+    stop(f);
+}
+
+/* A reset drops what waits, without waiting for room, and nothing of it comes later. */
+static void reset_without_room(void **state UNUSED)
+{
+    unsigned round;
+
+    for (round = 0; round < 2; round++) {
+        struct fault_watch w;
+        struct fixture *f = start_watched(&w);
+        gpa_t addr = driver_alloc(&f->d, 4096);
+
+        give_without_room(f, &w, addr);
+        if (round == 0)
+            driver_reset(&f->d);
+        else
+            fake_machine_reset(&f->m);
+        assert_true(fault_watch_wait(&f->m, &w.recovered, 1));
+        set_error(f, 0);
+        fault_watch_retry(&f->m);
+        fake_machine_run(&f->m, 20);
+        assert_int_equal(f->disk.flushes + f->disk.discards + f->disk.zeroes, 0);
+        assert_int_not_equal(f->disk.data[8 * 512], 0x77);
+        configure(f, DRIVER_MODERN, true, ALL_FEATURES);
+        assert_int_equal(run_one(f, VIRTIO_BLK_T_IN, 0, addr, 512), VIRTIO_BLK_S_OK);
+        stop(f);
+    }
+}
+
+/* Saving does not wait for room; when the machine goes on instead, nothing is lost. */
+static void saved_without_room(void **state UNUSED)
+{
+    struct fault_watch w;
+    struct fixture *f = start_watched(&w);
+    struct device *device = TAILQ_FIRST(&f->m.base.devices);
+    gpa_t addr = driver_alloc(&f->d, 4096);
+    struct writer writer;
+
+    give_without_room(f, &w, addr);
+    writer_init(&writer, MIB(1));
+    machine_lock(&f->m.base);
+    device->ops->save(device, &writer);
+    device->ops->resume(device);
+    machine_unlock(&f->m.base);
+    writer_fini(&writer);
+    set_error(f, 0);
+    fault_watch_retry(&f->m);
+    take_all(f, ARRAY_SIZE(without_room));
+    assert_int_equal(f->disk.flushes + f->disk.discards + f->disk.zeroes, 3);
+    stop(f);
+}
+
+static void destroyed_without_room(void **state UNUSED)
+{
+    struct fault_watch w;
+    struct fixture *f = start_watched(&w);
+
+    give_without_room(f, &w, driver_alloc(&f->d, 4096));
+    stop(f);
+    assert_int_equal(w.recovered, 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -810,7 +983,9 @@ int main(void)
         cmocka_unit_test(saved_in_flight), cmocka_unit_test(one_head_again_and_again),
         cmocka_unit_test(on_a_file),       cmocka_unit_test(needs_a_loop),
         cmocka_unit_test(many_queues),     cmocka_unit_test(queues_wait_for_room),
-        cmocka_unit_test(write_cache_switch),
+        cmocka_unit_test(write_cache_switch), cmocka_unit_test(waits_for_room),
+        cmocka_unit_test(flush_waits_for_room), cmocka_unit_test(reset_without_room),
+        cmocka_unit_test(saved_without_room), cmocka_unit_test(destroyed_without_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

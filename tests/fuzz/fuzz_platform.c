@@ -8,6 +8,7 @@
 #include "devices/platform/i440fx.h"
 #include "devices/platform/i6300esb.h"
 #include "devices/platform/i8042.h"
+#include "devices/platform/pci_hotplug.h"
 #include "devices/platform/piix3.h"
 #include "devices/platform/piix4_pm.h"
 #include "devices/platform/pvpanic.h"
@@ -28,6 +29,7 @@ static const uint16_t ports[] = {
     0x60,  0x64,  0x70,  0x71,  0x80,  0x8f,  0x92,  0xb2,  0xb3,  0x2f8, 0x3f8,
     0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x402, 0x510, 0x511, 0x514, 0x518,
     0x505, 0x600, 0x602, 0x604, 0x608, 0x700, 0x702, 0xcf8, 0xcf9, 0xcfc, 0xcfe, 0xafe0,
+    0xae00, 0xae04, 0xae08, 0xae0c, 0xae10,
 };
 
 static const uint8_t functions[] = {PCI_DEVFN(0, 0), PCI_DEVFN(1, 0), PCI_DEVFN(1, 3), WATCHDOG};
@@ -49,6 +51,7 @@ struct fixture {
     struct input input;
     struct chardev back;
     struct pci_device *pm;
+    struct device *hotplug;
 };
 
 static void build(void *opaque UNUSED, uint8_t *data, size_t size)
@@ -58,6 +61,12 @@ static void build(void *opaque UNUSED, uint8_t *data, size_t size)
 
 static void expired(void *opaque UNUSED)
 {
+}
+
+static void ejected(void *opaque UNUSED, unsigned slot)
+{
+    if (slot < PCI_HOTPLUG_FIRST_SLOT || slot >= PCI_HOTPLUG_FIRST_SLOT + PCI_HOTPLUG_SLOTS)
+        abort();
 }
 
 static void create(struct fixture *f)
@@ -76,6 +85,7 @@ static void create(struct fixture *f)
     i440fx_create(machine, &(struct i440fx_config){f->shadow.host, f->bios.host});
     piix3_create(machine);
     f->pm = piix4_pm_create(machine);
+    f->hotplug = pci_hotplug_create(machine, &(struct pci_hotplug_config){f->pm, ejected, NULL});
     fw_cfg = fw_cfg_create(machine);
     fw_cfg_add_file(fw_cfg, "etc/plain", "0123456789", 10);
     fw_cfg_add_built_file(fw_cfg, "etc/built", 100, build, NULL);
@@ -181,6 +191,12 @@ static void do_step(struct fixture *f, const uint8_t *step)
         break;
     case 9:
         dma(f, step + 2);
+        break;
+    case 24:
+        pci_hotplug_plugged(f->hotplug, PCI_HOTPLUG_FIRST_SLOT + step[2] % PCI_HOTPLUG_SLOTS);
+        break;
+    case 25:
+        pci_hotplug_ask(f->hotplug, PCI_HOTPLUG_FIRST_SLOT + step[2] % PCI_HOTPLUG_SLOTS);
         break;
     case 10 ... 15:
         fake_pci_write(&f->machine, functions[step[1] % ARRAY_SIZE(functions)], step[2], value >> 8, width);

@@ -175,10 +175,8 @@ void fake_machine_fini(struct fake_machine *m)
     struct device *device;
 
     machine_lock(machine);
-    while ((device = TAILQ_LAST(&machine->devices, fake_devices))) {
-        TAILQ_REMOVE(&machine->devices, device, link);
-        device->ops->destroy(device);
-    }
+    while ((device = TAILQ_LAST(&machine->devices, fake_devices)))
+        device_destroy(device);
     machine_unlock(machine);
     loop_fini(&m->loop);
     pci_bus_destroy(machine->pci);

@@ -33,14 +33,15 @@ static void pass(void *arg)
 {
     struct gate *gate = arg;
     struct disk_request *r = gate->request;
+    int error = __atomic_load_n(&gate->error, __ATOMIC_ACQUIRE);
 
     __atomic_store_n(&gate->held, false, __ATOMIC_RELEASE);
     if (r->op == DISK_FLUSH)
         __atomic_add_fetch(&gate->flushes, 1, __ATOMIC_RELAXED);
     if (r->op == DISK_DISCARD)
         __atomic_add_fetch(&gate->discards, 1, __ATOMIC_RELAXED);
-    if (is_bad(gate, r)) {
-        r->done(r, -EIO);
+    if (error || is_bad(gate, r)) {
+        r->done(r, error ? error : -EIO);
         return;
     }
     gate->inner = *r;

@@ -23,6 +23,7 @@ struct gate {
     struct disk_request inner; /* a drive has one request at a time */
     struct disk_request *request;
     uint64_t bad_from, bad_to;  /* bytes: reads and writes that touch them fail; empty: none */
+    int error;                  /* atomic: what all requests end with, if not 0 */
     bool hold, held;            /* atomic */
     unsigned flushes, discards; /* atomic */
 };

@@ -39,6 +39,20 @@ class Qmp:
             else:
                 return message['return']
 
+    def wait(self, event, patience=60):
+        """The next event of that name, which is taken from those that came."""
+        while True:
+            for message in self.events:
+                if message.get('event') == event:
+                    self.events.remove(message)
+                    return message
+            self.socket.settimeout(patience)
+            line = self.file.readline()
+            self.socket.settimeout(None)
+            if not line:
+                raise Error('%s: the connection ended' % event)
+            self.events.append(json.loads(line))
+
     def close(self):
         self.file.close()
         self.socket.close()

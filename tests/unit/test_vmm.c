@@ -502,6 +502,22 @@ static void test_config_drives(void **state UNUSED)
     config_fini(&c);
 }
 
+static void test_config_disk_errors(void **state UNUSED)
+{
+    static struct vm_config c;
+    char line[] = "a --disk b,werror=stop,rerror=stop --disk c,werror=report,rerror=report --disk d,werror=enospc,cache=unsafe";
+
+    assert_int_equal(run_line(&c, line), 0);
+    assert_int_equal(c.disks[0].on_write_error, DISK_ON_ERROR_ENOSPC);
+    assert_int_equal(c.disks[1].on_write_error, DISK_ON_ERROR_STOP);
+    assert_int_equal(c.disks[1].on_read_error, DISK_ON_ERROR_STOP);
+    assert_int_equal(c.disks[2].on_write_error, DISK_ON_ERROR_REPORT);
+    assert_int_equal(c.disks[2].on_read_error, DISK_ON_ERROR_REPORT);
+    assert_int_equal(c.disks[3].on_write_error, DISK_ON_ERROR_ENOSPC);
+    assert_int_equal(c.disks[3].cache, DISK_CACHE_UNSAFE);
+    config_fini(&c);
+}
+
 static void test_config_refusals(void **state UNUSED)
 {
     static const struct {
@@ -519,6 +535,8 @@ static void test_config_refusals(void **state UNUSED)
         {"a --spice 1 --spice-listen 0.0.0.0", "--spice-password-file"},
         {"a --spice-listen ::1", "SPICE is not on"},
         {"a --disk b,colour=red", "unknown part 'colour'"},
+        {"a --disk b,werror=ignore", "enospc, report, stop"},
+        {"a --disk b,rerror=enospc", "report, stop"},
         {"a --qxl ram=3M", "power of two"},
         {"a --forward tcp::1-:2 --net none", "needs --net user"},
         {"a --uuid 1234", "not a UUID"},
@@ -570,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_expect),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_config_drives),
+        cmocka_unit_test(test_config_disk_errors),
         cmocka_unit_test(test_config_refusals),
     };
 
