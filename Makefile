@@ -103,7 +103,8 @@ bench-bin: $(BENCH_BIN)
 
 # The tiers. A folder's module.mk adds to E2E_NEEDS, PAYLOAD_NEEDS and FUZZ_NEEDS what its tests need built.
 PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/plug tests/payload/full)
-E2E_TESTS := $(filter-out %.c %.mk,$(wildcard tests/e2e/test_*))
+MATRIX := tests/e2e/test_boot_matrix.py
+E2E_TESTS := $(filter-out %.c %.mk $(MATRIX),$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
 # CPU: they come first, and the others run beside them.
 BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py)
@@ -141,9 +142,12 @@ tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FAKE_SERVER) $(FUZZ_NEED
 	$(Q)tests/run --jobs 2 --timeout 1800 $(BOOT_TESTS) $(UNIT_BIN) $(DEVICE_BIN) $(PAYLOAD_TESTS) $(FUZZ_TESTS) \
 		$(filter-out $(BOOT_TESTS),$(E2E_TESTS)) $(SANITIZED_TESTS)
 
-# And what takes long: every fuzz target for a while, the payload guests on QEMU too, more of what boots from a CD.
+# And what takes long: every fuzz target for a while, the boot matrix, the payload guests on QEMU too, more of what boots
+# from a CD.
 check-all: check
 	$(Q)$(MAKE) --no-print-directory fuzz TIME=60
+	$(Q)$(MAKE) --no-print-directory media
+	$(Q)tests/run --timeout 7200 $(MATRIX)
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
 		"tests/e2e/test_platform.py --uefi" "tests/payload/save 100" "tests/e2e/test_save.py 10"
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture

@@ -263,6 +263,7 @@ int board_fill_fw_cfg(struct board *board)
 int board_boot_directly(struct board *board, struct vcpu_entry *entry)
 {
     uint64_t tables = board->low_top - ACPI_MAX_SIZE;
+    struct boot_screen screen = {0};
     struct acpi_tables acpi;
     struct smbios smbios;
     int err;
@@ -276,6 +277,8 @@ int board_boot_directly(struct board *board, struct vcpu_entry *entry)
     add_e820(board, KVM_IDENTITY_ADDRESS, KVM_TSS_ADDRESS + 3 * 4096, E820_RESERVED);
     add_e820(board, ABOVE_4G, ABOVE_4G + board->high.size, E820_RAM);
     pci_setup(&board->machine, board->pci_start);
+    if (board->display)
+        boot_screen_setup(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &screen);
     build_acpi(board, &acpi);
     err = acpi_install(&acpi, board->machine.memory, BIOS_AREA, tables);
     acpi_free(&acpi);
@@ -288,6 +291,6 @@ int board_boot_directly(struct board *board, struct vcpu_entry *entry)
     return err ? err
                : direct_boot_load(board->kernel,
                                   &(struct boot_machine){board->machine.memory, board->e820, board->e820_count, tables,
-                                                         BIOS_AREA},
+                                                         BIOS_AREA, screen},
                                   entry);
 }

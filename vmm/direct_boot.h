@@ -9,6 +9,7 @@
 #define VMM_DIRECT_BOOT_H
 
 #include "base/file.h"
+#include "vmm/boot_screen.h"
 #include "vmm/memory.h"
 #include "vmm/vcpu.h"
 
@@ -42,6 +43,7 @@ struct boot_machine {
     unsigned e820_count; /* at most E820_MAX */
     uint64_t low_top;    /* the end of RAM below 4 GiB that the kernel may use; a multiple of 4096 */
     gpa_t rsdp;          /* where the ACPI root pointer is */
+    struct boot_screen screen;
 };
 
 struct direct_boot;

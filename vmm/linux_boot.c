@@ -7,6 +7,7 @@
 
 #define HEADER_MAGIC 0x53726448 /* "HdrS" */
 #define OLDEST_PROTOCOL 0x0206
+#define INIT_SIZE_PROTOCOL 0x020a /* the first whose header says how much memory unpacking takes, and where */
 #define LOADER_UNDEFINED 0xff
 #define SECTOR 512
 
@@ -27,6 +28,10 @@ int linux_check(struct linux_kernel *kernel, const struct boot_files *files)
                     file->path);
     if (h->version < OLDEST_PROTOCOL || !(h->loadflags & LOADED_HIGH))
         return fail(-EINVAL, "kernel '%s' is too old: boot protocol %#x", file->path, h->version);
+    if (!h->code32_start)
+        return fail(-ENOTSUP, "kernel '%s' needs a BIOS, and --kernel boots without one; start it by a boot loader on a disk "
+                              "or CD",
+                    file->path);
     kernel->setup_size = ((h->setup_sects ? h->setup_sects : 4) + 1u) * SECTOR;
     if (kernel->setup_size >= file->size)
         return fail(-EINVAL, "kernel '%s' is truncated", file->path);
@@ -39,12 +44,36 @@ int linux_check(struct linux_kernel *kernel, const struct boot_files *files)
 static uint64_t kernel_end(const struct linux_kernel *kernel, const struct boot_files *files)
 {
     const struct setup_header *h = &kernel->header;
-    uint64_t end = DIRECT_BOOT_KERNEL + MAX((uint64_t)h->init_size, files->kernel.size - kernel->setup_size);
+    uint64_t end = DIRECT_BOOT_KERNEL + files->kernel.size - kernel->setup_size;
 
+    if (h->version < INIT_SIZE_PROTOCOL)
+        return end;
+    end = MAX(end, DIRECT_BOOT_KERNEL + (uint64_t)h->init_size);
     /* A sum that wraps is of a file that lies: no memory is enough for it. */
     if (h->relocatable_kernel)
         end = h->pref_address > UINT64_MAX - h->init_size ? UINT64_MAX : MAX(end, h->pref_address + h->init_size);
     return end;
+}
+
+/* As if the kernel had been started with vga=, from a video BIOS. */
+static void describe_screen(const struct boot_screen *screen, struct screen_info *info)
+{
+    if (!screen->width)
+        return;
+    *info = (struct screen_info){.orig_video_isVGA = VIDEO_TYPE_VLFB,
+                                 .lfb_width = (uint16_t)screen->width,
+                                 .lfb_height = (uint16_t)screen->height,
+                                 .lfb_depth = 32,
+                                 .lfb_base = (uint32_t)screen->address,
+                                 .lfb_size = DIV_ROUND_UP(screen->pitch * screen->height, KIB(64)),
+                                 .lfb_linelength = (uint16_t)screen->pitch,
+                                 .blue_size = 8,
+                                 .green_size = 8,
+                                 .green_pos = 8,
+                                 .red_size = 8,
+                                 .red_pos = 16,
+                                 .rsvd_size = 8,
+                                 .rsvd_pos = 24};
 }
 
 static void fill_params(const struct linux_kernel *kernel, const struct boot_machine *machine,
@@ -57,6 +86,7 @@ static void fill_params(const struct linux_kernel *kernel, const struct boot_mac
     params->hdr.cmd_line_ptr = DIRECT_BOOT_CMDLINE;
     params->hdr.code32_start = DIRECT_BOOT_KERNEL;
     params->acpi_rsdp_addr = machine->rsdp;
+    describe_screen(&machine->screen, &params->screen_info);
     params->e820_entries = (uint8_t)machine->e820_count;
     memcpy(params->e820_table, machine->e820, machine->e820_count * sizeof(*machine->e820));
 }

@@ -78,6 +78,13 @@ static void set_up_function(struct machine *machine, unsigned devfn, struct wind
     config_write(machine, devfn, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY, 2);
 }
 
+uint32_t pci_setup_bar(struct machine *machine, unsigned devfn, unsigned n)
+{
+    uint32_t bar = config_read(machine, devfn, PCI_BASE_ADDRESS_0 + 4 * n, 4);
+
+    return bar == UINT32_MAX ? 0 : bar & (uint32_t)PCI_BASE_ADDRESS_MEM_MASK;
+}
+
 void pci_setup(struct machine *machine, uint32_t mem_start)
 {
     struct windows next = {.io = IO_START, .mem = mem_start};

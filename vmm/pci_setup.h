@@ -11,5 +11,7 @@
 
 /* Device lock held, vCPUs stopped, just after a reset. mem_start: where the PCI window below 4 GiB begins. */
 void pci_setup(struct machine *machine, uint32_t mem_start);
+/* Where the memory of this BAR was placed, below 4 GiB; 0: nowhere, or there is no such device. */
+uint32_t pci_setup_bar(struct machine *machine, unsigned devfn, unsigned n);
 
 #endif

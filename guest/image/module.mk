@@ -3,7 +3,8 @@
 KERNEL_DIR ?= build/kernel
 TINY := build/guest/tiny.cpio.gz
 EFI := build/guest/efi.raw
-XEN := build/guest/xen.gz
+MEDIA_DIR := build/media
+XEN := $(MEDIA_DIR)/xen-hypervisor-4.17-amd64
 DEMO := build/demo/demo.qcow2
 
 .PHONY: demo tiny
@@ -22,9 +23,10 @@ $(EFI): guest/image/build-efi $(TINY)
 	@echo "  EFI   $@"
 	$(Q)guest/image/build-efi $(KERNEL_DIR) $(TINY) $@
 
-$(XEN): guest/image/fetch-xen
-	@echo "  XEN   $@"
-	$(Q)guest/image/fetch-xen $@
+# A package's files, without installing it.
+$(MEDIA_DIR)/%: guest/image/fetch-package
+	@echo "  FETCH $*"
+	$(Q)guest/image/fetch-package $* $@
 
 .PHONY: deps
 deps:

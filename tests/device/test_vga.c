@@ -2,6 +2,7 @@
 #include "backend/screenshot.h"
 #include "devices/qxl/qxl.h"
 #include "tests/lib/fake_machine.h"
+#include "vmm/boot_screen.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -644,6 +645,29 @@ static void banks_reach_the_frame_buffer(void **state)
     assert_int_equal(fake_mmio_read(&f->machine, GRAPHICS + 0x1236, 2), 0xdead);
 }
 
+static void serves_a_kernel_without_firmware(void **state)
+{
+    struct fixture *f = *state;
+    struct boot_screen screen;
+
+    for (unsigned round = 0; round < 2; round++) {
+        memset(frame_buffer(f), 0x55, KIB(64)); /* of the run before a reset */
+        fake_machine_reset(&f->machine);
+        boot_screen_setup(&f->machine.base, SLOT, &screen);
+        assert_int_equal(screen.width, 0); /* the BAR has no place yet */
+        fake_pci_setup(&f->machine, SLOT);
+        boot_screen_setup(&f->machine.base, SLOT, &screen);
+        assert_int_equal(screen.address, fake_pci_bar(&f->machine, SLOT, 0));
+        shoot(f, screen.width, screen.height);
+        assert_int_equal(pixel(f, 100, 0), 0);
+        store_le32(frame_buffer(f) + 599 * screen.pitch + 799 * 4, 0x123456);
+        shoot(f, 800, 600);
+        assert_int_equal(pixel(f, 799, 599), 0x123456);
+    }
+    boot_screen_setup(&f->machine.base, SLOT + 8, &screen);
+    assert_int_equal(screen.width, 0); /* no such device */
+}
+
 static void planar_dispi(void **state)
 {
     struct fixture *f = *state;
@@ -813,6 +837,7 @@ int main(void)
         TEST(dispi_answers),
         TEST(linear_modes),
         TEST(banks_reach_the_frame_buffer),
+        TEST(serves_a_kernel_without_firmware),
         TEST(planar_dispi),
         TEST(reports_only_changes),
         TEST(refreshes_while_watched),

@@ -12,7 +12,7 @@ from viewer import require
 
 VMLINUX = 'build/host/vmlinux'
 EFI = 'build/guest/efi.raw'
-XEN = 'build/guest/xen.gz'
+XEN = 'build/media/xen-hypervisor-4.17-amd64/boot/xen-4.17-amd64.gz'
 UUID = '4dea22b3-1d52-48f3-a516-782e98ab3fa0'
 VARIABLE = '/sys/firmware/efi/efivars/Kept-' + UUID
 CPUS = 3

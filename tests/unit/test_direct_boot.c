@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "tests/lib/fake_machine.h"
 #include "vmm/direct_boot.h"
+#include "vmm/linux_boot.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -228,6 +229,78 @@ static void test_multiboot(void **state UNUSED)
     fake_machine_fini(&m);
 }
 
+/* The smallest bzImage: a sector of set-up code, and a byte that runs. */
+static struct setup_header *make_linux(uint8_t *data, size_t size)
+{
+    static const struct setup_header header = {.header = 0x53726448,
+                                               .version = 0x020f,
+                                               .setup_sects = 1,
+                                               .loadflags = LOADED_HIGH,
+                                               .code32_start = DIRECT_BOOT_KERNEL,
+                                               .cmdline_size = 255,
+                                               .initrd_addr_max = 0x7fffffff,
+                                               .init_size = 0x1000};
+
+    memset(data, 0x90, size);
+    return memcpy(data + offsetof(struct boot_params, hdr), &header, sizeof(header));
+}
+
+/* A kernel of an older protocol has something else where newer ones say how much memory they need. */
+static void test_old_linux(void **state UNUSED)
+{
+    struct boot_machine machine = {.e820 = map, .e820_count = ARRAY_SIZE(map), .low_top = LOW_TOP};
+    struct direct_boot *boot = NULL;
+    uint8_t data[3 * 512 + 64];
+    struct setup_header *header = make_linux(data, sizeof(data));
+    struct fake_machine m;
+    struct vcpu_entry entry;
+
+    fake_machine_init(&m, LOW_TOP, false);
+    machine.memory = m.base.memory;
+    header->init_size = 0x352d3538;
+    assert_int_equal(open_data(&boot, data, sizeof(data), NULL), 0);
+    assert_int_equal(direct_boot_load(boot, &machine, &entry), -ENOMEM);
+    direct_boot_close(boot);
+    header->version = 0x0207;
+    assert_int_equal(open_data(&boot, data, sizeof(data), NULL), 0);
+    assert_int_equal(direct_boot_load(boot, &machine, &entry), 0);
+    direct_boot_close(boot);
+    header->code32_start = 0; /* iPXE's */
+    assert_int_equal(open_data(&boot, data, sizeof(data), NULL), -ENOTSUP);
+    assert_non_null(strstr(fail_text(), "needs a BIOS"));
+    fake_machine_fini(&m);
+}
+
+static void test_screen(void **state UNUSED)
+{
+    struct boot_machine machine = {.e820 = map, .e820_count = ARRAY_SIZE(map), .low_top = LOW_TOP};
+    const struct boot_screen screen = {800, 600, 3200, 0xfd000000};
+    struct direct_boot *boot = NULL;
+    const struct screen_info *info;
+    uint8_t data[3 * 512 + 64];
+    struct fake_machine m;
+    struct vcpu_entry entry;
+
+    fake_machine_init(&m, LOW_TOP, false);
+    info = &((const struct boot_params *)(m.ram.host + INFO))->screen_info;
+    machine.memory = m.base.memory;
+    make_linux(data, sizeof(data));
+    assert_int_equal(open_data(&boot, data, sizeof(data), NULL), 0);
+    assert_int_equal(direct_boot_load(boot, &machine, &entry), 0);
+    assert_int_equal(entry.esi, INFO);
+    assert_int_equal(info->orig_video_isVGA, 0); /* --video none */
+    machine.screen = screen;
+    assert_int_equal(direct_boot_load(boot, &machine, &entry), 0);
+    assert_int_equal(info->orig_video_isVGA, VIDEO_TYPE_VLFB);
+    assert_int_equal(info->lfb_base, screen.address);
+    assert_int_equal(info->lfb_linelength, screen.pitch);
+    assert_int_equal(info->lfb_size, 30); /* units of 64 KiB */
+    assert_int_equal(info->lfb_width * info->lfb_height, 800 * 600);
+    assert_int_equal(info->red_pos + info->red_size, 24);
+    direct_boot_close(boot);
+    fake_machine_fini(&m);
+}
+
 static void refuse(struct kernel *k, size_t size, const char *says)
 {
     struct direct_boot *boot = NULL;
@@ -297,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pvh),       cmocka_unit_test(test_compressed),        cmocka_unit_test(test_bomb),
         cmocka_unit_test(test_multiboot), cmocka_unit_test(test_refusals), cmocka_unit_test(test_too_little_memory),
+        cmocka_unit_test(test_screen), cmocka_unit_test(test_old_linux),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
