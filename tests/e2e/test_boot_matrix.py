@@ -172,7 +172,7 @@ KERNEL_TEXT = screen.Reader(screen.vga_font(8, media.MEMTEST))  # Linux has the 
 def installer_rows(name, options, reader, *steps):
     """What the installer asks first depends on how much memory it finds."""
     return [Row('Debian installer, ' + name, options, [size], *steps, sees(*words, reader=reader))
-            for size, words in (((1, '320M'), ('[!!] Low memory', '<Continue>')),
+            for size, words in (((1, '512M'), ('[!!] Low memory', '<Continue>')),
                                 (LARGE, ('[!!] Select a language', 'English')))]
 
 
