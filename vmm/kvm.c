@@ -1,8 +1,11 @@
 #include "vmm/kvm.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
 
+#include <asm/kvm_para.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -63,12 +66,43 @@ void kvm_hide_hyperv(struct kvm *kvm)
     kvm->hyperv = NULL;
 }
 
+/* Whether QEMU emulates this very computer, as it does a software host. */
+static bool host_is_emulated(void)
+{
+    uint32_t eax, ebx, ecx, edx;
+    char name[12];
+
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & 1u << 31)) /* no hypervisor */
+        return false;
+    __cpuid(0x40000000, eax, ebx, ecx, edx);
+    store_le32((uint8_t *)name, ebx);
+    store_le32((uint8_t *)name + 4, ecx);
+    store_le32((uint8_t *)name + 8, edx);
+    return memcmp(name, "TCGTCGTCGTCG", sizeof(name)) == 0;
+}
+
+/*
+ * KVM_FEATURE_PV_UNHALT has Linux' CPUs queue for a spin lock and halt after a while. That while is counted in instructions:
+ * on a real CPU some microseconds, on an emulated one a whole time slice, so that CPUs which share one of the host's hand
+ * each lock over by time slices.
+ */
+static void hide_lock_halts(struct kvm_cpuid2 *cpuid)
+{
+    unsigned i;
+
+    for (i = 0; i < cpuid->nent; i++)
+        if (cpuid->entries[i].function == KVM_CPUID_FEATURES)
+            cpuid->entries[i].eax &= ~(1u << KVM_FEATURE_PV_UNHALT);
+}
+
 static int fetch_cpuid(struct kvm *kvm)
 {
     int err = fetch_list(kvm, KVM_GET_SUPPORTED_CPUID, &kvm->cpuid);
 
     if (err)
         return fail(err, "/dev/kvm does not tell its CPU features: %s", strerror(-err));
+    if (host_is_emulated())
+        hide_lock_halts(kvm->cpuid);
     /* Kernels before 5.11 tell it per vCPU only: Windows does without there. */
     if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYS_HYPERV_CPUID) <= 0 ||
         fetch_list(kvm, KVM_GET_SUPPORTED_HV_CPUID, &kvm->hyperv))
