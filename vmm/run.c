@@ -12,7 +12,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define GRACE_SECONDS 90 /* for a guest that was told to power off */
+#define GRACE_SECONDS 90  /* for a guest that was told to power off */
+#define TELLINGS      6   /* times that a guest is told of a pause, ... */
+#define TELL_INTERVAL 100 /* ... and ms between them */
 
 /* The first end counts. */
 static void end(struct run *run, enum run_status status)
@@ -42,6 +44,29 @@ void run_pause(struct run *run)
         run->state = RUN_STATE_PAUSED;
 }
 
+/*
+ * A Linux guest believes what KVM says of a pause (KVM_KVMCLOCK_CTRL, at each start) once for each CPU. The first CPU to
+ * ask may have done so, and have begun to wait for the others, before time has jumped for all of them, which it then takes
+ * for a stall. So it is told again until all have come to themselves, by pauses too short to notice.
+ */
+static void tell_again(uv_timer_t *timer)
+{
+    struct run *run = timer->data;
+
+    if (run->state == RUN_STATE_RUNNING) {
+        board_stop(run->board);
+        board_start(run->board);
+    }
+    if (--run->tellings == 0)
+        uv_timer_stop(timer);
+}
+
+static void tell_of_pause(struct run *run)
+{
+    run->tellings = TELLINGS;
+    uv_timer_start(&run->tell, tell_again, TELL_INTERVAL, TELL_INTERVAL);
+}
+
 int run_resume(struct run *run)
 {
     if (run->state == RUN_STATE_SHUTDOWN || run->state == RUN_STATE_CRASHED)
@@ -49,6 +74,7 @@ int run_resume(struct run *run)
     if (run->state == RUN_STATE_PAUSED || run->state == RUN_STATE_IO_ERROR) {
         run_retry_disks(run);
         start_guest(run);
+        tell_of_pause(run);
         qmp_event(run->qmp, "RESUME", NULL);
     }
     return 0;
@@ -210,7 +236,8 @@ static int start_timers_and_signals(struct run *run)
 {
     uv_timer_init(&run->loop.uv, &run->timeout);
     uv_timer_init(&run->loop.uv, &run->grace);
-    run->timeout.data = run->grace.data = run;
+    uv_timer_init(&run->loop.uv, &run->tell);
+    run->timeout.data = run->grace.data = run->tell.data = run;
     if (run->config->timeout)
         uv_timer_start(&run->timeout, on_timeout, run->config->timeout * 1000ull, 0);
     signal(SIGPIPE, SIG_IGN);
@@ -304,6 +331,8 @@ static int start(struct run *run)
     if (err)
         return err;
     start_guest(run);
+    if (c->restore)
+        tell_of_pause(run);
     say_ready(run);
     return 0;
 }

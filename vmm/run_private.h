@@ -33,7 +33,8 @@ struct run {
     char password[PASSWORD_MAX + 1];
     struct expect expect;
     bool expecting;
-    uv_timer_t timeout, grace, retry;
+    uv_timer_t timeout, grace, retry, tell;
+    unsigned tellings; /* of the last pause, still to come */
     int disk_errors[BOARD_MAX_DRIVES]; /* -errno for which a drive's requests are kept; 0: it works */
     enum run_state state;
     bool terminating; /* a signal has asked the guest to power off */
