@@ -60,16 +60,23 @@ static json_t *show(const struct run *run, unsigned n, const struct board_drive 
     return o;
 }
 
-int control_query_block(void *opaque, const json_t *arguments UNUSED, json_t **result)
+/* What `tell` has to say of each drive. */
+static json_t *of_all(const struct run *run,
+                      json_t *(*tell)(const struct run *run, unsigned n, const struct board_drive *drive))
 {
-    const struct run *run = opaque;
+    json_t *all = json_array();
     struct board_drive drive;
     unsigned n;
 
-    *result = json_array();
     for (n = 0; n < BOARD_MAX_DRIVES; n++)
         if (board_drive(run->board, n, &drive))
-            json_array_append_new(*result, show(run, n, &drive));
+            json_array_append_new(all, tell(run, n, &drive));
+    return all;
+}
+
+int control_query_block(void *opaque, const json_t *arguments UNUSED, json_t **result)
+{
+    *result = of_all(opaque, show);
     return 0;
 }
 
@@ -114,16 +121,13 @@ static json_t *stats(const struct disk *disk)
     return o;
 }
 
+static json_t *count(const struct run *run UNUSED, unsigned n UNUSED, const struct board_drive *drive)
+{
+    return json_pack("{s:s, s:o}", "device", drive->device, "stats", stats(drive->disk));
+}
+
 int control_query_blockstats(void *opaque, const json_t *arguments UNUSED, json_t **result)
 {
-    const struct run *run = opaque;
-    struct board_drive drive;
-    unsigned n;
-
-    *result = json_array();
-    for (n = 0; n < BOARD_MAX_DRIVES; n++)
-        if (board_drive(run->board, n, &drive))
-            json_array_append_new(*result,
-                                  json_pack("{s:s, s:o}", "device", drive.device, "stats", stats(drive.disk)));
+    *result = of_all(opaque, count);
     return 0;
 }
