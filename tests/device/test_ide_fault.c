@@ -163,12 +163,6 @@ static void waits_for_room(void **state UNUSED)
     }
 }
 
-static void soft_reset(struct ide_rig *rig)
-{
-    ide_control(rig, 4);
-    ide_control(rig, 0);
-}
-
 static void machine_reset(struct ide_rig *rig)
 {
     fake_machine_reset(&rig->m);
@@ -179,7 +173,7 @@ static void machine_reset(struct ide_rig *rig)
 /* A reset drops the command: the drive is ready again although there still is no room. */
 static void reset_while_it_waits(void **state UNUSED)
 {
-    static void (*const resets[])(struct ide_rig *rig) = {soft_reset, machine_reset};
+    static void (*const resets[])(struct ide_rig *rig) = {ide_soft_reset, machine_reset};
     unsigned i, k;
 
     for (i = 0; i < ARRAY_SIZE(resets); i++)
@@ -214,7 +208,7 @@ static void reset_before_it_fails(void **state UNUSED)
     set_error(rig, -ENOSPC);
     give_dma_write(rig);
     ide_rig_wait_held(rig, 0);
-    soft_reset(rig);
+    ide_soft_reset(rig);
     ide_rig_release(rig, 0);
     assert_int_equal(ide_wait(rig), DRDY | DSC);
     assert_int_equal(fault_watch_count(&w.kept), 0);

@@ -32,12 +32,6 @@ static void assert_content(const uint8_t *data, unsigned unit, uint64_t at, size
 
 /* --- resets --- */
 
-static void soft_reset(struct ide_rig *rig)
-{
-    ide_control(rig, 4);
-    ide_control(rig, 0);
-}
-
 static void machine_reset(struct ide_rig *rig)
 {
     fake_machine_reset(&rig->m);
@@ -80,7 +74,7 @@ static void reset_under_read(void (*reset)(struct ide_rig *rig))
 
 static void soft_reset_in_flight(void **state UNUSED)
 {
-    reset_under_read(soft_reset);
+    reset_under_read(ide_soft_reset);
 }
 
 static void machine_reset_in_flight(void **state UNUSED)
@@ -142,7 +136,7 @@ static void stopped_dma(void **state UNUSED)
     ide_rig_release(rig, 0);
     assert_int_equal(ide_wait(rig), DRDY | DSC | DRQ);
     assert_int_equal(ide_bm_status(rig), 0);
-    soft_reset(rig);
+    ide_soft_reset(rig);
     assert_int_equal(ide_wait(rig), DRDY | DSC);
     ide_address28(rig, 0, 8);
     assert_int_equal(ide_dma(rig, 0xc8, 4096, true), DRDY | DSC);

@@ -230,6 +230,12 @@ void ide_control(struct ide_rig *rig, uint8_t value)
     fake_out(&rig->m, control_port(rig), value, 1);
 }
 
+void ide_soft_reset(struct ide_rig *rig)
+{
+    ide_control(rig, 4);
+    ide_control(rig, 0);
+}
+
 uint8_t ide_alt_status(struct ide_rig *rig)
 {
     return (uint8_t)fake_in(&rig->m, control_port(rig), 1);

@@ -66,6 +66,8 @@ void ide_select(struct ide_rig *rig, unsigned unit);
 uint8_t ide_in(struct ide_rig *rig, unsigned reg);
 void ide_out(struct ide_rig *rig, unsigned reg, uint8_t value);
 void ide_control(struct ide_rig *rig, uint8_t value);
+/* SRST, up and down. */
+void ide_soft_reset(struct ide_rig *rig);
 uint8_t ide_alt_status(struct ide_rig *rig);
 /* The alternate status once BSY is clear. */
 uint8_t ide_wait(struct ide_rig *rig);
