@@ -5,7 +5,7 @@ is on the screen is read character by character, with its colours (tests/lib/scr
     tests/e2e/test_boot_matrix.py [--small] [--pictures FOLDER] [WORDS...]
 
 WORDS: only rows whose names contain one of them; --small: not with 4 CPUs and 6 GiB. FOLDER gets each picture that a
-step was content with. Needs `make media`.
+step was content with, or failed on. Needs `make media`.
 """
 import argparse, os, re, shutil, subprocess, sys, tempfile, time
 
@@ -61,7 +61,9 @@ class Guest(Machine):
             missing = test()
             if not missing:
                 return
-            require(time.monotonic() < end, '%s: not within %d s: %s' % (what, seconds, missing))
+            if time.monotonic() > end:
+                self.keep()
+                raise Failed('%s: not within %d s: %s' % (what, seconds, missing))
             time.sleep(POLL)
 
 
