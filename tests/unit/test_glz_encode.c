@@ -1,4 +1,5 @@
 #include "spice/codec/glz.h"
+#include "spice/codec/glz_deflate.h"
 #include "spice/codec/glz_dictionary.h"
 #include "spice/codec/glz_encode.h"
 #include "spice/codec/glz_window.h"
@@ -227,6 +228,45 @@ static void test_no_gaps(void **state)
     close_pair(&p);
 }
 
+/* In zlib's form the pictures are the same, and smaller unless they are noise. */
+static void test_deflated(void **state)
+{
+    struct glz_deflate *deflate = glz_deflate_create();
+    struct writer small;
+    struct pair p;
+
+    (void)state;
+    open_pair(&p, 500000);
+    writer_init(&small, MIB(4));
+    for (int i = 0; i < 4 * PICTURE_CONTENTS; i++) {
+        struct image image = picture_new(SPICE_BITMAP_FMT_32BIT, 300, 200, 0), back;
+        int err;
+
+        picture_draw(&image, i % PICTURE_CONTENTS, (uint32_t)i);
+        back = decoded_form(&image);
+        writer_reset(&p.w);
+        writer_reset(&small);
+        writer_u32(&small, 42);
+        assert_int_equal(glz_encode(p.encoder, &p.w, &image, &p.id), 0);
+        err = glz_deflate(deflate, &small, p.w.data, p.w.size);
+        assert_true(err == 0 || i % PICTURE_CONTENTS == PICTURE_NOISE);
+        assert_true(err ? small.size == 4 : small.size - 4 < p.w.size);
+        if (!err)
+            err = glz_decode_zlib(p.window, small.data + 4, small.size - 4, p.w.size, &back);
+        else
+            err = glz_decode(p.window, p.w.data, p.w.size, &back);
+        assert_int_equal(err, 0);
+        assert_true(picture_equal(&image, &back));
+        picture_free(&image);
+        picture_free(&back);
+    }
+    assert_int_equal(glz_deflate(deflate, &small, p.w.data, 0), -ENOSPC);
+    assert_int_equal(glz_deflate(deflate, &small, p.w.data, 99), -ENOSPC);
+    writer_fini(&small);
+    close_pair(&p);
+    glz_deflate_destroy(deflate);
+}
+
 /* ---- several channels ---- */
 
 #define CHANNELS 3
@@ -288,7 +328,8 @@ int main(void)
         cmocka_unit_test(test_sizes),       cmocka_unit_test(test_large),
         cmocka_unit_test(test_seen_before), cmocka_unit_test(test_small_window),
         cmocka_unit_test(test_many_tiny),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_no_gaps),     cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_no_gaps),     cmocka_unit_test(test_deflated),
+        cmocka_unit_test(test_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
