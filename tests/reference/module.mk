@@ -14,6 +14,7 @@ CFLAGS_tests_reference_view = $(shell pkg-config --cflags spice-client-glib-2.0)
 .PHONY: reference
 reference: $(REFERENCE_BIN)
 $(BUILD)/tests/reference/record $(BUILD)/tests/reference/encode: $(FEED_OBJ)
+$(BUILD)/tests/reference/view: $(BUILD)/tests/reference/host.o
 $(REFERENCE_BIN): $(BUILD)/%: $(BUILD)/%.o $(REFERENCE_OBJ) $(LIB)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) \
