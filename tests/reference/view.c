@@ -3,10 +3,9 @@
  *
  * usage: view [--window PIXELS]
  *
- * A thread is a SPICE server as small as can be: link, main channel, two display channels with a primary surface each. It
- * draws one picture after another at the top left; after each the client, in the main thread, compares its surface. GLZ
- * pictures come through both channels in turn and refer to each other; some are clipped away, and referred to all the
- * same. --window: only those, and the dictionary holds so many pixels.
+ * One picture after another is drawn at the top left; after each the client's surface is compared. GLZ pictures come
+ * through both display channels in turn and refer to each other; some are clipped away, and referred to all the same.
+ * --window: only those, and the dictionary holds so many pixels.
  */
 #include "base/bytes.h"
 #include "base/log.h"
@@ -17,18 +16,11 @@
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
 #include "tests/lib/pictures.h"
-#include "tests/reference/host.h"
+#include "tests/reference/show.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <spice-client.h>
-#include <spice/protocol.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SIDE 1024 /* of the primary surface */
 
 static struct quic *quic;
 static struct lz *lz;
@@ -173,156 +165,53 @@ static bool picture_number(unsigned n, uint8_t format, bool lossy, struct image 
     return true;
 }
 
-/* ---- the server ---- */
-
-/* GLZ pictures go through both channels in turn; the others through the first. */
-#define CHANNELS 2
+/* ---- showing ---- */
 
 static struct {
-    int listener, port;
-    sem_t go; /* the client is ready for the next picture */
-    const struct codec *codec;
+    uint32_t window; /* pixels of the GLZ dictionary */
+    size_t codec, format;
+    unsigned n, wrong, shown;
     struct image image; /* on its way */
-    unsigned channel;   /* to which */
-    bool finished;
-} show;
-
-static void put_image_data(struct writer *w, const struct writer *stream)
-{
-    size_t place = 0;
-
-    if (about.type == SPICE_IMAGE_TYPE_LZ_PLT)
-        writer_u8(w, 0);
-    if (about.type == SPICE_IMAGE_TYPE_JPEG_ALPHA)
-        writer_u8(w, SPICE_JPEG_ALPHA_FLAGS_TOP_DOWN);
-    if (about.type == SPICE_IMAGE_TYPE_JPEG_ALPHA || about.type == SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB)
-        writer_u32(w, about.size);
-    writer_u32(w, (uint32_t)stream->size);
-    if (about.type == SPICE_IMAGE_TYPE_LZ_PLT) {
-        place = w->size;
-        writer_u32(w, 0);
-    }
-    writer_bytes(w, stream->data, stream->size);
-    if (place) {
-        store_le32(w->data + place, (uint32_t)w->size);
-        writer_u64(w, 1);
-        writer_u16(w, 256);
-        host_put_words(w, colors, 256);
-    }
-}
-
-/* A picture at the top left; `hidden` ones are clipped away. */
-static void send_picture(int fd, const struct codec *codec, const struct image *image, bool hidden)
-{
-    const uint32_t box[4] = {0, 0, image->height, image->width};
-    struct writer w, stream;
-
-    writer_init(&w, MIB(16));
-    writer_init(&stream, MIB(16));
-    about.type = codec->type;
-    if (codec->encode(&stream, image))
-        die("%s does not encode", codec->name);
-    writer_u32(&w, 0);
-    host_put_words(&w, box, 4);
-    writer_u8(&w, hidden ? SPICE_CLIP_TYPE_RECTS : SPICE_CLIP_TYPE_NONE);
-    if (hidden)
-        writer_u32(&w, 0);
-    writer_u32(&w, hidden ? 61 : 57); /* where the image is */
-    host_put_words(&w, box, 4);
-    writer_u16(&w, SPICE_ROPD_OP_PUT);
-    writer_u8(&w, SPICE_IMAGE_SCALE_MODE_NEAREST);
-    writer_u8(&w, 0);
-    host_put_words(&w, (const uint32_t[3]){0}, 3);
-    writer_u64(&w, 1);
-    writer_u8(&w, about.type);
-    writer_u8(&w, 0);
-    writer_u32(&w, image->width);
-    writer_u32(&w, image->height);
-    put_image_data(&w, &stream);
-    host_send(fd, SPICE_MSG_DISPLAY_DRAW_COPY, &w);
-    writer_fini(&w);
-    writer_fini(&stream);
-}
+    unsigned channel;   /* GLZ pictures go through both in turn, the others through the first */
+    int failed;
+} view;
 
 static bool is_glz(const struct codec *codec)
 {
     return codec->encode == put_glz || codec->encode == put_zlib_glz;
 }
 
-/* One that is not to be seen, with what the next picture has: that refers to it. */
-static void send_hidden(int fd)
+static void send_picture(const struct image *image, bool hidden)
 {
-    struct image image = show.image;
+    const struct codec *codec = &codecs[view.codec];
+    struct writer stream;
 
-    image.width = DIV_ROUND_UP(image.width, 2);
-    send_picture(fd, show.codec, &image, true);
+    writer_init(&stream, MIB(16));
+    about.type = codec->type;
+    if (codec->encode(&stream, image))
+        die("%s does not encode", codec->name);
+    show_picture(view.channel, &(struct shown){.type = about.type,
+                                               .width = image->width,
+                                               .height = image->height,
+                                               .data = stream.data,
+                                               .size = (uint32_t)stream.size,
+                                               .part = about.size,
+                                               .colors = colors,
+                                               .hidden = hidden});
+    writer_fini(&stream);
 }
 
-/* Main and two displays, each with a surface. */
-static void serve_channels(int displays[CHANNELS])
+/* Now and then a GLZ picture that is not to be seen comes before, with what the next one has: that refers to it. */
+static void send_pictures(void)
 {
-    const uint32_t init[8] = {77, 1, 1, 1};
-    const uint32_t surface[5] = {0, SIDE, SIDE, SPICE_SURFACE_FMT_32_ARGB,
-                                 SPICE_SURFACE_FLAGS_PRIMARY};
-    struct writer list;
-    uint8_t id;
-    int fd = host_accept(show.listener, &id);
+    struct image half = view.image;
 
-    host_send_words(fd, SPICE_MSG_MAIN_INIT, init, 8);
-    host_wait(fd, SPICE_MSGC_MAIN_ATTACH_CHANNELS);
-    writer_init(&list, 64);
-    writer_u32(&list, CHANNELS);
-    for (uint8_t i = 0; i < CHANNELS; i++) {
-        writer_u8(&list, SPICE_CHANNEL_DISPLAY);
-        writer_u8(&list, i);
-    }
-    host_send(fd, SPICE_MSG_MAIN_CHANNELS_LIST, &list);
-    writer_fini(&list);
-    for (int i = 0; i < CHANNELS; i++) {
-        fd = host_accept(show.listener, &id);
-        host_wait(fd, SPICE_MSGC_DISPLAY_INIT);
-        displays[id % CHANNELS] = fd;
-    }
-    for (int i = 0; i < CHANNELS; i++)
-        host_send_words(displays[i], SPICE_MSG_DISPLAY_SURFACE_CREATE, surface, 5);
+    view.channel = is_glz(&codecs[view.codec]) ? view.n % SHOW_CHANNELS : 0;
+    half.width = DIV_ROUND_UP(half.width, 2);
+    if (is_glz(&codecs[view.codec]) && view.n % 8 == 0 && view.image.width > 1)
+        send_picture(&half, true);
+    send_picture(&view.image, false);
 }
-
-static void *serve(void *arg)
-{
-    int displays[CHANNELS];
-
-    (void)arg;
-    serve_channels(displays);
-    for (unsigned n = 0;; n++) {
-        sem_wait(&show.go);
-        if (show.finished)
-            return NULL;
-        if (is_glz(show.codec) && n % 8 == 0 && show.image.width > 1)
-            send_hidden(displays[show.channel]);
-        send_picture(displays[show.channel], show.codec, &show.image, false);
-    }
-}
-
-static void start_server(void)
-{
-    pthread_t thread;
-
-    show.listener = host_listen(&show.port);
-    sem_init(&show.go, 0, 0);
-    if (pthread_create(&thread, NULL, serve, NULL))
-        die("no thread");
-    pthread_detach(thread);
-}
-
-/* ---- the client ---- */
-
-static struct {
-    GMainLoop *loop;
-    uint32_t window; /* pixels of the GLZ dictionary */
-    size_t codec, format;
-    unsigned n, wrong, shown, ready;
-    int failed;
-} view;
 
 /* The sum over all samples; alpha that differs at all is beyond any tolerance. */
 static uint64_t difference(const struct image *image, const uint8_t *screen, size_t stride)
@@ -355,7 +244,7 @@ static void report(void)
     view.format++;
 }
 
-/* Hand the next picture to the server, or end. */
+/* Show the next picture, or end. */
 static void next_picture(void)
 {
     while (view.codec < ARRAY_SIZE(codecs)) {
@@ -367,82 +256,40 @@ static void next_picture(void)
             view.format = 0;
             continue;
         }
-        if (!picture_number(view.n++, format, c->tolerance, &show.image)) {
+        if (!picture_number(view.n++, format, c->tolerance, &view.image)) {
             report();
             continue;
         }
-        if (is_glz(c) && show.image.width * show.image.height > view.window) {
-            picture_free(&show.image);
-            continue;
+        if (!is_glz(c) || view.image.width * view.image.height <= view.window) {
+            send_pictures();
+            return;
         }
-        show.codec = c;
-        show.channel = is_glz(c) ? view.n % CHANNELS : 0;
-        sem_post(&show.go);
-        return;
+        picture_free(&view.image);
     }
-    show.finished = true;
-    g_main_loop_quit(view.loop);
+    show_end();
 }
 
-static gboolean start_next(gpointer opaque)
+static void on_drawn(unsigned channel, uint32_t width, uint32_t height)
 {
-    (void)opaque;
-    if (++view.ready == CHANNELS)
-        next_picture();
-    return G_SOURCE_REMOVE;
-}
-
-static void on_invalidate(SpiceChannel *channel, gint x, gint y, gint w, gint h, gpointer opaque)
-{
-    const struct image *image = &show.image;
+    const struct image *image = &view.image;
     uint64_t samples = 3ull * image->width * image->height;
-    SpiceDisplayPrimary primary;
+    const uint8_t *screen;
+    size_t stride;
 
-    (void)x;
-    (void)y;
-    (void)opaque;
-    if (!image->data || (uint32_t)w != image->width || (uint32_t)h != image->height)
+    if (!image->data || channel != view.channel || width != image->width || height != image->height)
         return;
-    if (!spice_display_channel_get_primary(channel, 0, &primary) ||
-        difference(image, primary.data, (size_t)primary.stride) * 100 >
-            samples * show.codec->tolerance)
+    screen = show_screen(channel, &stride);
+    if (difference(image, screen, stride) * 100 > samples * codecs[view.codec].tolerance)
         view.wrong++;
     view.shown++;
-    picture_free(&show.image);
+    picture_free(&view.image);
     next_picture();
-}
-
-static void on_primary(SpiceChannel *channel, gint format, gint width, gint height, gint stride,
-                       gint shmid, gpointer data, gpointer opaque)
-{
-    (void)channel, (void)format, (void)width, (void)height;
-    (void)stride, (void)shmid, (void)data, (void)opaque;
-    g_idle_add(start_next, NULL);
-}
-
-static void on_channel(SpiceSession *session, SpiceChannel *channel, gpointer opaque)
-{
-    (void)session;
-    (void)opaque;
-    if (!SPICE_IS_DISPLAY_CHANNEL(channel))
-        return;
-    g_signal_connect(channel, "display-invalidate", G_CALLBACK(on_invalidate), NULL);
-    g_signal_connect(channel, "display-primary-create", G_CALLBACK(on_primary), NULL);
-    spice_channel_connect(channel);
-}
-
-static gboolean on_timeout(gpointer opaque)
-{
-    (void)opaque;
-    printf("not ok 99 - spice-gtk is stuck at picture %u of %s, format %zu\n", view.n,
-           codecs[MIN(view.codec, ARRAY_SIZE(codecs) - 1)].name, view.format);
-    exit(1);
 }
 
 /* With a small window: only what depends on it. */
 static void read_arguments(int argc, char **argv)
 {
-    view.window = SIDE * SIDE;
+    view.window = GLZ_ENCODER_MAX_PIXELS;
     if (argc > 2 && !strcmp(argv[1], "--window")) {
         view.window = (uint32_t)atoi(argv[2]);
         while (!is_glz(&codecs[view.codec]))
@@ -454,25 +301,13 @@ static void read_arguments(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    SpiceSession *session = spice_session_new();
-    char uri[64];
-
     read_arguments(argc, argv);
-    glz = glz_encoder_create(view.window);
-    deflater = glz_deflate_create();
     quic = quic_create();
     lz = lz_create();
     lz4 = lz4_create();
     jpeg = jpeg_codec_create();
-    start_server();
-    snprintf(uri, sizeof(uri), "spice://127.0.0.1:%d", show.port);
-    view.loop = g_main_loop_new(NULL, FALSE);
-    g_object_set(session, "uri", uri, "enable-audio", FALSE, "enable-usbredir", FALSE,
-                 "enable-smartcard", FALSE, NULL);
-    g_signal_connect(session, "channel-new", G_CALLBACK(on_channel), NULL);
-    g_timeout_add_seconds(120, on_timeout, NULL);
-    if (!spice_session_connect(session))
-        die("spice-gtk does not connect");
-    g_main_loop_run(view.loop);
+    glz = glz_encoder_create(view.window);
+    deflater = glz_deflate_create();
+    show_run(next_picture, on_drawn, 240);
     return view.failed;
 }
