@@ -159,7 +159,7 @@ bench: all bench-bin reference payload $(TINY) $(IN_GUEST)
 	$(Q)tests/bench/hosted
 	$(Q)tests/bench/guest_io $(IN_GUEST)
 	$(Q)$(BUILD)/tests/bench/bench_disk
-	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode
+	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode --decode $(BUILD)/tests/reference/decode
 
 MAN := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(wildcard docs/man/*.scd))
 .PHONY: man

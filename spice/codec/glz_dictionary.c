@@ -21,6 +21,13 @@ void glz_dictionary_fini(struct glz_dictionary *d)
     free(d->ring);
 }
 
+void glz_dictionary_reset(struct glz_dictionary *d)
+{
+    d->head = 0;
+    d->used = d->oldest = d->next = 0;
+    memset(d->sources, 0, sizeof(d->sources));
+}
+
 static uint64_t cost_of(const struct glz_source *s)
 {
     return MAX(s->pixels, (uint32_t)GLZ_MIN_COST);

@@ -37,6 +37,8 @@ struct glz_dictionary {
 /* window: pixels. -ENOMEM */
 int glz_dictionary_init(struct glz_dictionary *d, uint32_t window);
 void glz_dictionary_fini(struct glz_dictionary *d);
+/* Forget all pictures. */
+void glz_dictionary_reset(struct glz_dictionary *d);
 /* Copy a picture in as number d->next and count on, letting go of the oldest as needed. -E2BIG: larger than the window. */
 int glz_dictionary_add(struct glz_dictionary *d, const struct image *image);
 /* Forget the newest picture: its id is given out again. */
