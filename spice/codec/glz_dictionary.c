@@ -10,7 +10,7 @@ int glz_dictionary_init(struct glz_dictionary *d, uint32_t window)
 {
     d->window = MIN(window, (uint32_t)GLZ_ENCODER_MAX_PIXELS);
     d->size = (uint32_t)d->window;
-    d->ring = calloc(d->size + GLZ_SLACK, sizeof(*d->ring));
+    d->ring = calloc(d->size + GLZ_RING_SLACK, sizeof(*d->ring));
     if (!d->ring)
         return -ENOMEM;
     return 0;

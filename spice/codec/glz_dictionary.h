@@ -11,11 +11,11 @@
 
 #include "spice/codec/image.h"
 
-#define GLZ_SLACK     16   /* words past the ring that may be read */
-#define GLZ_SOURCES   4096 /* pictures kept at most */
-#define GLZ_MIN_COST  64   /* pixels that a tiny picture counts for */
-#define GLZ_HASH_BITS 16
-#define GLZ_WAYS      2
+#define GLZ_RING_SLACK 16   /* words past the ring that may be read */
+#define GLZ_SOURCES    4096 /* pictures kept at most */
+#define GLZ_MIN_COST   64   /* pixels that a tiny picture counts for */
+#define GLZ_HASH_BITS  16
+#define GLZ_WAYS       2
 
 struct glz_source {
     uint32_t start; /* its first word in the ring */
