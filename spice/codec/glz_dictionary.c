@@ -8,6 +8,7 @@
 
 int glz_dictionary_init(struct glz_dictionary *d, uint32_t window)
 {
+    static_assert(GLZ_ENCODER_MAX_PIXELS <= 1 << GLZ_PLACE_BITS, "each place has a number");
     d->window = MIN(window, (uint32_t)GLZ_ENCODER_MAX_PIXELS);
     d->size = (uint32_t)d->window;
     d->ring = calloc(d->size + GLZ_RING_SLACK, sizeof(*d->ring));

@@ -16,6 +16,7 @@
 #define GLZ_MIN_COST   64   /* pixels that a tiny picture counts for */
 #define GLZ_HASH_BITS  16
 #define GLZ_WAYS       2
+#define GLZ_PLACE_BITS 22
 
 struct glz_source {
     uint32_t start; /* its first word in the ring */
@@ -30,7 +31,7 @@ struct glz_dictionary {
     uint64_t window, used; /* pixels that the client keeps, and those of [oldest, next) */
     uint64_t oldest, next; /* ids */
     struct glz_source sources[GLZ_SOURCES]; /* by id modulo their number */
-    /* Hash of the next pixels -> where they were last. */
+    /* Hash of the next pixels -> where they were last, and in the bits above it some more of the hash. */
     uint32_t table[1 << GLZ_HASH_BITS][GLZ_WAYS];
 };
 
