@@ -42,6 +42,14 @@ struct match {
     int gain; /* bytes saved */
 };
 
+/* The bits under the mask that differ between four words here and there. */
+static inline __m128i differ4(const uint32_t *a, const uint32_t *b, __m128i mask)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)a), y = _mm_loadu_si128((const __m128i *)b);
+
+    return _mm_and_si128(_mm_xor_si128(x, y), mask);
+}
+
 /* How many words, `max` at most, are alike from a and b on. */
 static inline uint32_t equal_words(const uint32_t *a, const uint32_t *b, uint32_t max,
                                    uint32_t mask)
@@ -49,11 +57,18 @@ static inline uint32_t equal_words(const uint32_t *a, const uint32_t *b, uint32_
     __m128i masks = _mm_set1_epi32((int)mask), zero = _mm_setzero_si128();
     uint32_t n = 0;
 
+    for (; n + 16 <= max; n += 16) { /* long matches are most of what is to be compared */
+        __m128i any = _mm_or_si128(
+            _mm_or_si128(differ4(a + n, b + n, masks), differ4(a + n + 4, b + n + 4, masks)),
+            _mm_or_si128(differ4(a + n + 8, b + n + 8, masks),
+                         differ4(a + n + 12, b + n + 12, masks)));
+
+        if (_mm_movemask_epi8(_mm_cmpeq_epi32(any, zero)) != 0xffff)
+            break;
+    }
     for (; n + 4 <= max; n += 4) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(a + n)),
-                y = _mm_loadu_si128((const __m128i *)(b + n)),
-                differ = _mm_and_si128(_mm_xor_si128(x, y), masks);
-        unsigned equal = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi32(differ, zero));
+        unsigned equal =
+            (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi32(differ4(a + n, b + n, masks), zero));
 
         if (equal != 0xffff)
             return n + (unsigned)__builtin_ctz(~equal) / 4;
