@@ -4,7 +4,7 @@
 #   build/tests/reference/view                        spice-gtk decodes what we encode (tests/e2e/test_codecs runs it)
 #   build/tests/reference/check                       we decode what libspice-server encodes (and this)
 #   build/tests/reference/record tests/data/codec     makes the recorded pictures anew
-#   build/tests/bench/bench_codec --reference build/tests/reference
+#   build/tests/bench/bench_codec --encode build/tests/reference/encode --decode build/tests/reference/decode
 REFERENCE_BIN := $(patsubst %,$(BUILD)/tests/reference/%,record encode view decode check)
 REFERENCE_OBJ := $(patsubst %,$(BUILD)/tests/lib/%.o,pictures recorded)
 SHOW_OBJ := $(patsubst %,$(BUILD)/tests/reference/%.o,show host)
