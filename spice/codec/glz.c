@@ -121,12 +121,12 @@ static inline int find_source(struct work *work, const struct match *m, uint32_t
 {
     uint64_t id = work->to->id - m->distance;
 
+    if (m->distance ? m->distance > work->to->id : m->offset >= at)
+        return -EBADMSG;
     if (!m->distance) {
         *from = work->to->data + 4 * (size_t)(at - 1 - m->offset);
-        return m->offset < at ? 0 : -EBADMSG;
+        return 0;
     }
-    if (m->distance > work->to->id)
-        return -EBADMSG;
     if (!work->last || work->last->id != id) {
         int err = find_picture(work, id);
         if (err)
