@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
  * the writer takes), and bytes whose number the last gives, of which the content is made.
  */
 #define HEAD_BYTES 10
+#define MAX_COUNT  12 /* pictures of an input that are looked at */
 #define MAX_SIDE   96
 #define WINDOW     20000
 
@@ -134,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         create();
     glz_encoder_reset(c.glz);
     glz_window_clear(c.window);
-    while (size >= HEAD_BYTES) {
+    for (int n = 0; n < MAX_COUNT && size >= HEAD_BYTES; n++) {
         const uint8_t *head = data;
         size_t part = MIN((size_t)head[9], size - HEAD_BYTES);
 
