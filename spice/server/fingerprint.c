@@ -1,0 +1,166 @@
+#include "spice/server/fingerprint.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- damage --- */
+
+int damage_init(struct damage *d, uint32_t width, uint32_t height)
+{
+    const struct rect all = {0, 0, width, height};
+    int err = grid_init(&d->tiles, DIV_ROUND_UP(width, STRIP), DIV_ROUND_UP(height, TILE_ROWS));
+
+    if (!err)
+        damage_add(d, &all);
+    return err;
+}
+
+void damage_fini(struct damage *d)
+{
+    grid_fini(&d->tiles);
+    d->any = false;
+}
+
+void damage_add(struct damage *d, const struct rect *pixels)
+{
+    grid_add(&d->tiles,
+             &(struct rect){pixels->left / STRIP, pixels->top / TILE_ROWS,
+                            DIV_ROUND_UP(pixels->right, STRIP),
+                            DIV_ROUND_UP(pixels->bottom, TILE_ROWS)});
+    d->any = true;
+}
+
+static void damage_clear(struct damage *d)
+{
+    grid_clear(&d->tiles);
+    d->any = false;
+}
+
+/* A run of tiles as strips. */
+static struct rect tile_strips(const struct rect *run, const struct strip_map *map)
+{
+    return (struct rect){run->left, run->top * TILE_ROWS, run->right,
+                         MIN(run->bottom * TILE_ROWS, (int32_t)map->height)};
+}
+
+/* --- the fingerprint --- */
+
+int fingerprint_resize(struct fingerprint *f, uint32_t width, uint32_t height)
+{
+    int err;
+
+    strip_map_fini(&f->now);
+    damage_fini(&f->stale);
+    if (!width)
+        return 0;
+    err = strip_map_init(&f->now, width, height);
+    if (!err)
+        err = damage_init(&f->stale, width, height);
+    if (err)
+        strip_map_fini(&f->now);
+    return err;
+}
+
+static void hash_strips(struct fingerprint *f, const struct display_surface *s,
+                        const struct rect *strips)
+{
+    int32_t whole = MIN(strips->right, (int32_t)(f->now.width / STRIP));
+
+    for (int32_t y = strips->top; y < strips->bottom; y++) {
+        const uint32_t *pixels = surface_row(s, y);
+        uint64_t *hash = strip_row(&f->now, y);
+
+        for (int32_t x = strips->left; x < whole; x++)
+            hash[x] = strip_hash(&f->key, pixels + x * STRIP);
+        if (whole < strips->right)
+            hash[whole] =
+                strip_hash_short(&f->key, pixels + whole * STRIP, f->now.width % STRIP);
+    }
+}
+
+void fingerprint_refresh(struct fingerprint *f, const struct display_surface *surface)
+{
+    struct rect run;
+
+    if (!f->stale.any)
+        return;
+    for (uint32_t y = 0; y < f->stale.tiles.rows; y++)
+        for (uint32_t x = 0; grid_run(&f->stale.tiles, y, x, &run); x = run.right) {
+            struct rect strips = tile_strips(&run, &f->now);
+
+            hash_strips(f, surface, &strips);
+        }
+    damage_clear(&f->stale);
+}
+
+/* --- views --- */
+
+int view_init(struct view *v, uint32_t width, uint32_t height)
+{
+    int err = strip_map_init(&v->shown, width, height);
+
+    if (!err)
+        err = damage_init(&v->behind, width, height);
+    if (err)
+        view_fini(v);
+    return err;
+}
+
+void view_fini(struct view *v)
+{
+    strip_map_fini(&v->shown);
+    damage_fini(&v->behind);
+}
+
+static uint32_t compare(const struct view *v, const struct strip_map *now, const struct rect *r,
+                        struct grid *changed)
+{
+    uint32_t count = 0;
+
+    for (int32_t y = r->top; y < r->bottom; y++) {
+        const uint64_t *a = strip_row(&v->shown, y), *b = strip_row(now, y);
+
+        for (int32_t x = r->left; x < r->right; x++) {
+            if (a[x] == b[x])
+                continue;
+            grid_put(changed, x, y);
+            count++;
+        }
+    }
+    return count;
+}
+
+uint32_t view_compare(struct view *v, const struct strip_map *now, struct grid *changed)
+{
+    uint32_t count = 0;
+    struct rect run;
+
+    grid_clear(changed);
+    if (!v->behind.any)
+        return 0;
+    for (uint32_t y = 0; y < v->behind.tiles.rows; y++)
+        for (uint32_t x = 0; grid_run(&v->behind.tiles, y, x, &run); x = run.right) {
+            struct rect strips = tile_strips(&run, now);
+
+            count += compare(v, now, &strips, changed);
+        }
+    damage_clear(&v->behind);
+    return count;
+}
+
+void view_sent(struct view *v, const struct strip_map *now, const struct rect *strips)
+{
+    for (int32_t y = strips->top; y < strips->bottom; y++)
+        memcpy(strip_row(&v->shown, y) + strips->left, strip_row(now, y) + strips->left,
+               (strips->right - strips->left) * sizeof(uint64_t));
+}
+
+void view_forget(struct view *v, const struct rect *strips)
+{
+    const struct rect pixels = strips_to_pixels(&v->shown, strips);
+
+    for (int32_t y = strips->top; y < strips->bottom; y++)
+        memset(strip_row(&v->shown, y) + strips->left, 0xff,
+               (strips->right - strips->left) * sizeof(uint64_t));
+    damage_add(&v->behind, &pixels);
+}

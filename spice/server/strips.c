@@ -1,0 +1,95 @@
+#include "spice/server/strips.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PRIME   ((1ull << 61) - 1)
+#define VISIBLE 0xffffff /* the fourth byte of a pixel shows nowhere */
+
+/* A number below 2^63 to below PRIME. */
+static uint64_t reduce(uint64_t v)
+{
+    v = (v & PRIME) + (v >> 61);
+    return v >= PRIME ? v - PRIME : v;
+}
+
+static uint64_t multiply(uint64_t a, uint64_t b)
+{
+    __uint128_t product = (__uint128_t)a * b;
+
+    return reduce(((uint64_t)product & PRIME) + (uint64_t)(product >> 61));
+}
+
+void strip_key_init(struct strip_key *key, uint64_t secret)
+{
+    uint64_t power = 1;
+
+    key->point = secret % (PRIME - 2) + 2;
+    key->ones = 0;
+    for (int i = STRIP; i-- > 0; power = multiply(power, key->point)) {
+        key->low[i] = (uint32_t)power;
+        key->high[i] = power >> 32;
+        key->ones = reduce(key->ones + power);
+    }
+    key->out = power;
+}
+
+/* low: below 2^60; high: below 2^57, and stands for 2^32 times as much. */
+static uint64_t join(uint64_t low, uint64_t high)
+{
+    return reduce(low + ((high & ((1u << 29) - 1)) << 32) + (high >> 29));
+}
+
+uint64_t strip_hash(const struct strip_key *key, const uint32_t *pixels)
+{
+    uint64_t low = 0, high = 0;
+
+    for (int i = 0; i < STRIP; i++) {
+        uint32_t p = pixels[i] & VISIBLE;
+
+        low += (uint64_t)p * key->low[i];
+        high += (uint64_t)p * key->high[i];
+    }
+    return join(low, high);
+}
+
+uint64_t strip_hash_short(const struct strip_key *key, const uint32_t *pixels, uint32_t count)
+{
+    uint32_t strip[STRIP] = {0};
+
+    memcpy(strip, pixels, count * sizeof(*pixels));
+    return strip_hash(key, strip);
+}
+
+uint64_t strip_roll(const struct strip_key *key, uint64_t hash, uint32_t out, uint32_t in)
+{
+    __uint128_t sum = (__uint128_t)hash * key->point +
+                      (__uint128_t)(PRIME - key->out) * (out & VISIBLE) + (in & VISIBLE);
+
+    return reduce(((uint64_t)sum & PRIME) + (uint64_t)(sum >> 61));
+}
+
+uint64_t strip_flat(const struct strip_key *key, uint32_t colour)
+{
+    return multiply(key->ones, colour & VISIBLE);
+}
+
+int strip_map_init(struct strip_map *map, uint32_t width, uint32_t height)
+{
+    size_t size;
+
+    *map = (struct strip_map){width, height, DIV_ROUND_UP(width, STRIP)};
+    size = (size_t)map->columns * height * sizeof(*map->hash);
+    map->hash = malloc(size);
+    if (!map->hash)
+        return -ENOMEM;
+    memset(map->hash, 0xff, size);
+    return 0;
+}
+
+void strip_map_fini(struct strip_map *map)
+{
+    free(map->hash);
+    *map = (struct strip_map){0};
+}
