@@ -1,0 +1,101 @@
+#include "spice/server/move.h"
+
+/* Changed strips that a rectangle must spare to be worth its place in the message, and how ragged it may be. */
+#define MIN_STRIPS 12
+#define SLACK      2
+
+void change_done(struct change *c, const struct rect *strips)
+{
+    c->count -= grid_count(c->changed, strips);
+    grid_remove(c->changed, strips);
+    view_sent(c->view, c->now, strips);
+}
+
+/* A move as whole strips and the pixels that are left: dx = strips * STRIP + shift. */
+struct split {
+    int32_t strips, shift;
+};
+
+static struct split split_of(int32_t dx)
+{
+    int32_t strips = dx >= 0 ? dx / STRIP : -((STRIP - 1 - dx) / STRIP);
+
+    return (struct split){strips, dx - strips * STRIP};
+}
+
+/*
+ * Whether the client's strip (column - strips, y - dy) equals the pixels at column * STRIP + shift. Strips that are short
+ * are compared only with themselves.
+ */
+static bool source_fits(const struct change *c, const struct move *m, const struct split *s,
+                        int32_t column, int32_t y)
+{
+    int32_t from = column - s->strips, left = column * STRIP + s->shift;
+    int32_t whole = c->now->width / STRIP;
+    bool inside = column >= 0 && from >= 0 && column < whole && from < whole &&
+                  left + STRIP <= (int32_t)c->now->width;
+    uint64_t shown;
+
+    if (!inside && (m->dx || column < whole))
+        return false;
+    shown = strip_row(&c->view->shown, y - m->dy)[from];
+    if (!s->shift)
+        return shown == strip_row(c->now, y)[column];
+    return shown == strip_hash(c->key, surface_row(c->surface, y) + left);
+}
+
+/* A strip of the screen lies across two of the client's when the move is not by whole strips. */
+static void verify_row(const struct change *c, const struct move *m, const struct split *s,
+                       int32_t y)
+{
+    bool before = s->shift && source_fits(c, m, s, c->bounds.left - 1, y);
+
+    for (int32_t x = c->bounds.left; x < c->bounds.right; x++) {
+        bool here = source_fits(c, m, s, x, y);
+
+        if (here && (before || !s->shift))
+            grid_put(c->scratch, x, y);
+        before = here;
+    }
+}
+
+uint32_t move_verify(const struct change *c, const struct move *m)
+{
+    struct split s = split_of(m->dx);
+    uint32_t count = 0;
+
+    grid_clear(c->scratch);
+    for (int32_t y = c->bounds.top; y < c->bounds.bottom; y++) {
+        if (y - m->dy < 0 || y - m->dy >= (int32_t)c->now->height)
+            continue;
+        verify_row(c, m, &s, y);
+        count += grid_row_common(c->changed, c->scratch, y);
+    }
+    return count;
+}
+
+static bool worth_moving(void *arg, const struct cover_rect *r)
+{
+    return grid_count(((struct change *)arg)->changed, &r->rect) >= MIN_STRIPS;
+}
+
+void move_take(struct change *c, const struct move *m, struct cover *cover)
+{
+    struct rect bounds, run;
+
+    cover->count = 0;
+    cover->slack = SLACK;
+    if (!move_verify(c, m))
+        return;
+    bounds = grid_bounds(c->changed, c->scratch);
+    for (int32_t y = bounds.top; y < bounds.bottom; y++)
+        for (uint32_t x = bounds.left; grid_run(c->scratch, y, x, &run); x = run.right) {
+            run = rect_intersect(&run, &bounds);
+            if (rect_empty(&run))
+                break;
+            cover_add(cover, &run, 0, grid_count(c->changed, &run) > 0);
+        }
+    cover_prune(cover, worth_moving, c);
+    for (size_t i = 0; i < cover->count; i++)
+        change_done(c, &cover->rects[i].rect);
+}
