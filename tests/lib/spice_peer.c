@@ -263,6 +263,12 @@ static void decode_image(const struct spice_image *from, struct image *to)
     lz_destroy(lz);
 }
 
+static bool is_inside(const struct peer_screen *s, const struct rect *r)
+{
+    return r->left >= 0 && r->top >= 0 && r->left < r->right && r->top < r->bottom &&
+           r->right <= (int32_t)s->width && r->bottom <= (int32_t)s->height;
+}
+
 static void draw_copy(struct peer_screen *s, const struct spice_msg_display_draw_copy *m)
 {
     const struct rect *box = &m->base.box;
@@ -276,13 +282,53 @@ static void draw_copy(struct peer_screen *s, const struct spice_msg_display_draw
 
     assert_non_null(s->pixels);
     assert_int_equal(m->rop, SPICE_ROPD_OP_PUT);
-    assert_true(box->left >= 0 && box->top >= 0);
-    assert_true(box->right <= (int32_t)s->width && box->bottom <= (int32_t)s->height);
+    assert_true(is_inside(s, box));
     assert_int_equal(box->right - box->left, m->src->width);
     assert_int_equal(box->bottom - box->top, m->src->height);
     decode_image(m->src, &to);
     s->draws++;
     s->drawn += (uint64_t)to.width * to.height;
+}
+
+static void draw_fill(struct peer_screen *s, const struct spice_msg_display_draw_fill *m)
+{
+    const struct rect *box = &m->base.box;
+
+    assert_non_null(s->pixels);
+    assert_int_equal(m->rop, SPICE_ROPD_OP_PUT);
+    assert_int_equal(m->brush.type, SPICE_BRUSH_TYPE_SOLID);
+    assert_int_equal(m->base.clip.type, SPICE_CLIP_TYPE_NONE);
+    assert_true(is_inside(s, box));
+    for (int32_t y = box->top; y < box->bottom; y++)
+        for (int32_t x = box->left; x < box->right; x++)
+            store_le32(s->pixels + ((size_t)y * s->width + x) * 4, m->brush.color & 0xffffff);
+    s->fills++;
+}
+
+/* All pixels come from where they were before. */
+static void copy_bits(struct peer_screen *s, const struct spice_msg_display_copy_bits *m)
+{
+    const struct spice_clip *clip = &m->base.clip;
+    const struct rect *rects = clip->type == SPICE_CLIP_TYPE_RECTS ? clip->rects : &m->base.box;
+    uint32_t count = clip->type == SPICE_CLIP_TYPE_RECTS ? clip->count : 1;
+    int32_t dx = m->base.box.left - m->src_pos.x, dy = m->base.box.top - m->src_pos.y;
+    size_t size = (size_t)s->width * s->height * 4;
+    uint8_t *before = malloc(size);
+
+    assert_non_null(s->pixels);
+    memcpy(before, s->pixels, size);
+    for (uint32_t i = 0; i < count; i++) {
+        struct rect r = rect_intersect(&rects[i], &m->base.box);
+        struct rect from = {r.left - dx, r.top - dy, r.right - dx, r.bottom - dy};
+
+        assert_true(is_inside(s, &r) && is_inside(s, &from));
+        for (int32_t y = r.top; y < r.bottom; y++)
+            memcpy(s->pixels + ((size_t)y * s->width + r.left) * 4,
+                   before + ((size_t)(y - dy) * s->width + from.left) * 4,
+                   (r.right - r.left) * 4);
+    }
+    free(before);
+    s->copies++;
 }
 
 static void create_surface(struct peer_screen *s, const struct spice_msg_display_surface_create *m)
@@ -320,6 +366,12 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
         break;
     case SPICE_MSG_DISPLAY_DRAW_COPY:
         draw_copy(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_DRAW_FILL:
+        draw_fill(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_COPY_BITS:
+        copy_bits(s, msg);
         break;
     default:
         fail_msg("display message %s", info->name);

@@ -51,8 +51,8 @@ struct peer_screen {
     uint32_t width, height;
     uint8_t *pixels; /* b, g, r, 0 */
     bool marked;
-    unsigned draws;
-    uint64_t drawn; /* pixels */
+    unsigned draws, fills, copies;
+    uint64_t drawn; /* pixels of pictures */
 };
 
 /* Apply a display message; unknown ones fail. */

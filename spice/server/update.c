@@ -1,0 +1,211 @@
+/*
+ * update.c - one update of one client: from what it shows to what is, the cheapest way first.
+ *
+ *   compare -> moves (COPY_BITS) -> large parts of one colour (DRAW_FILL) -> the rest as rectangles -> pictures (DRAW_COPY)
+ *
+ * What is not sent, because it is too much at once or because the client takes no more, stays marked as behind: the next
+ * update sends it as it is then. So frames that come faster than the client takes them melt into one.
+ */
+#include "spice/server/display_channel.h"
+#include "spice/server/fill.h"
+#include "spice/server/regions.h"
+
+/* From so many changed strips on it pays to look for moves. */
+#define MOVE_MIN_STRIPS 32
+/* A picture is cut into pieces of so many pixels, so that a slow client need not take more than one too many. */
+#define PIECE_PIXELS (256 * 1024)
+/* The first picture of a surface goes in one piece (spicy-screenshot takes the first thing drawn for the whole). */
+#define FIRST_PIXELS (4096 * 4096)
+/* The pixels of an update. */
+#define MIN_BUDGET (64 * 1024)
+#define MAX_BUDGET (2 * 1024 * 1024)
+/* Bytes that may wait in the queue while an update goes on. */
+#define QUEUE_BYTES (256 * 1024)
+
+/* --- moves --- */
+
+static void send_move(struct display_channel *d, const struct move *m, const struct cover *cover)
+{
+    struct rect rects[COVER_MAX], box = {0};
+    struct spice_msg_display_copy_bits msg;
+
+    for (size_t i = 0; i < cover->count; i++) {
+        rects[i] = strips_to_pixels(&d->view.shown, &cover->rects[i].rect);
+        box = rect_union(&box, &rects[i]);
+    }
+    msg = (struct spice_msg_display_copy_bits){
+        .base = {.box = box},
+        .src_pos = {box.left - m->dx, box.top - m->dy},
+    };
+    if (cover->count > 1)
+        msg.base.clip = (struct spice_clip){SPICE_CLIP_TYPE_RECTS, cover->count, rects};
+    channel_send(&d->base, SPICE_MSG_DISPLAY_COPY_BITS, &msg);
+}
+
+static void try_moves(struct display_channel *d, struct change *c, const struct move *moves,
+                      size_t count)
+{
+    struct cover cover;
+
+    for (size_t i = 0; i < count && c->count >= MOVE_MIN_STRIPS; i++) {
+        move_take(c, &moves[i], &cover);
+        if (cover.count)
+            send_move(d, &moves[i], &cover);
+    }
+}
+
+static void send_moves(struct display_channel *d, struct change *c)
+{
+    struct move moves[MOVE_MAX_FOUND];
+
+    if (c->count < MOVE_MIN_STRIPS || d->fresh)
+        return;
+    try_moves(d, c, moves, move_search_strips(c, moves));
+    try_moves(d, c, moves, move_search_pixels(c, &d->patience, moves));
+}
+
+/* --- fills --- */
+
+static void send_fill(struct display_channel *d, const struct rect *strips, uint32_t colour)
+{
+    const struct spice_msg_display_draw_fill msg = {
+        .base = {.box = strips_to_pixels(&d->view.shown, strips)},
+        .brush = {.type = SPICE_BRUSH_TYPE_SOLID, .color = colour},
+        .rop = SPICE_ROPD_OP_PUT,
+    };
+
+    channel_send(&d->base, SPICE_MSG_DISPLAY_DRAW_FILL, &msg);
+}
+
+static void send_fills(struct display_channel *d, struct change *c)
+{
+    struct cover cover;
+
+    fill_take(c, &cover);
+    for (size_t i = 0; i < cover.count; i++)
+        send_fill(d, &cover.rects[i].rect, (uint32_t)cover.rects[i].kind);
+}
+
+/* --- pictures --- */
+
+static void leave_behind(struct display_channel *d, const struct rect *strips)
+{
+    const struct rect pixels = strips_to_pixels(&d->view.shown, strips);
+
+    damage_add(&d->view.behind, &pixels);
+}
+
+/* The rectangle in pieces, as far as the budget goes. */
+static void add_pieces(struct display_channel *d, struct change *c, struct batch *batch,
+                       const struct rect *strips, size_t piece_pixels, size_t budget)
+{
+    int32_t width = rect_width(strips) * STRIP;
+    int32_t rows = MAX(TILE_ROWS, (int32_t)piece_pixels / width);
+    struct rect piece = *strips;
+
+    for (; piece.top < strips->bottom && batch->pixel_count < budget; piece.top = piece.bottom) {
+        piece.bottom = MIN(piece.top + rows, strips->bottom);
+        if (batch_add(batch, c->surface, c->now, &piece))
+            break;
+    }
+    piece.bottom = strips->bottom;
+    if (!rect_empty(&piece))
+        leave_behind(d, &piece);
+}
+
+static void send_pictures(struct display_channel *d, struct change *c)
+{
+    const struct strip_map *now = c->now;
+    struct rect regions[REGIONS_MAX];
+    struct batch *batch = encoding_batch(d->encoding);
+    size_t count = regions_find(c->changed, regions);
+    uint32_t colour;
+
+    batch->wish = (struct picture_wish){
+        .compression = d->compression,
+        .lz4 = channel_has_cap(&d->base, SPICE_DISPLAY_CAP_LZ4_COMPRESSION),
+        .hurry = d->fresh && d->base.params.stream->local,
+    };
+    if (d->fresh && (uint64_t)now->width * now->height <= FIRST_PIXELS)
+        add_pieces(d, c, batch, &(struct rect){0, 0, now->columns, now->height}, FIRST_PIXELS,
+                   FIRST_PIXELS);
+    else
+        for (size_t i = 0; i < count; i++) {
+            if (!fill_is_flat(c, &regions[i], &colour)) {
+                add_pieces(d, c, batch, &regions[i], PIECE_PIXELS, d->budget);
+                continue;
+            }
+            change_done(c, &regions[i]);
+            send_fill(d, &regions[i], colour);
+        }
+    encoding_start(d->encoding, d);
+}
+
+static bool can_queue_more(struct display_channel *d)
+{
+    if (d->base.queued > QUEUE_BYTES)
+        channel_flush(&d->base);
+    return !d->base.closed && d->base.queued < QUEUE_BYTES &&
+           d->base.unacked < 2 * DISPLAY_ACK_WINDOW;
+}
+
+static void send_picture(struct display_channel *d, const struct batch *batch,
+                         const struct batch_piece *p)
+{
+    struct spice_image image = picture_image(&p->picture, &batch->out);
+    struct spice_msg_display_draw_copy msg = {
+        .base = {.box = p->rect},
+        .src = &image,
+        .src_area = {0, 0, image.width, image.height},
+        .rop = SPICE_ROPD_OP_PUT,
+        .scale_mode = SPICE_IMAGE_SCALE_MODE_NEAREST,
+    };
+
+    image.id = ++d->image_id;
+    channel_send(&d->base, SPICE_MSG_DISPLAY_DRAW_COPY, &msg);
+    batch_shown(batch, p, &d->view.shown);
+}
+
+void display_send_batch(struct display_channel *d, struct batch *batch)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < batch->count && !d->base.closed; i++) {
+        const struct batch_piece *p = &batch->pieces[i];
+
+        if (p->err || !can_queue_more(d)) {
+            all = false;
+            if (!d->base.closed)
+                leave_behind(d, &p->strips);
+        } else {
+            send_picture(d, batch, p);
+        }
+    }
+    d->budget = all ? MIN(2 * d->budget, MAX_BUDGET) : MAX(d->budget / 2, MIN_BUDGET);
+    if (d->fresh && !d->base.closed)
+        channel_send(&d->base, SPICE_MSG_DISPLAY_MARK, NULL);
+    d->fresh = false;
+    if (!d->base.closed)
+        display_updated(d);
+}
+
+void display_update(struct display_channel *d)
+{
+    struct display_port *port = d->port;
+    struct change c = {
+        .surface = port_surface(port),
+        .key = &port->print.key,
+        .now = &port->print.now,
+        .view = &d->view,
+        .changed = &port->changed,
+        .scratch = &port->scratch,
+    };
+
+    fingerprint_refresh(&port->print, c.surface);
+    c.count = view_compare(&d->view, c.now, c.changed);
+    c.bounds = grid_bounds(c.changed, c.changed);
+    send_moves(d, &c);
+    if (!d->fresh)
+        send_fills(d, &c);
+    send_pictures(d, &c);
+}
