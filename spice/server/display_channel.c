@@ -14,8 +14,11 @@
  * Updates are not closer than this: what is drawn in between travels together. One that took long is followed by a pause of
  * the same length, since the display's thread has the guest to serve as well.
  */
-#define MIN_INTERVAL_NS 15000000
-#define FIRST_BUDGET    (512 * 1024)
+#define MIN_INTERVAL_NS 8000000
+/* What the user just did is answered without that interval: so many updates, for so long. */
+#define ECHOES   3
+#define ECHO_NS  100000000
+#define FIRST_BUDGET (512 * 1024)
 
 static struct display_channel *display_of(struct channel *ch)
 {
@@ -112,24 +115,42 @@ static bool out_of_date(const struct display_channel *d)
            d->view.behind.any;
 }
 
+/* Whether what was drawn may be the answer to what a user did. */
+static bool is_echo(struct display_channel *d, uint64_t now)
+{
+    uint64_t input = __atomic_load_n(&d->port->input_time, __ATOMIC_RELAXED);
+
+    if (input != d->echo_input) {
+        d->echo_input = input;
+        d->echoes = ECHOES;
+    }
+    return d->echoes && now - input < ECHO_NS;
+}
+
 /* Update soon, but not too soon after the last time. */
 static void schedule(struct display_channel *d)
 {
-    uint64_t now = uv_hrtime();
+    uint64_t now = uv_hrtime(), when;
 
-    if (!d->initialised || uv_is_active((uv_handle_t *)d->timer) || !channel_ready(&d->base) ||
-        encoding_busy(d->encoding) || !out_of_date(d))
+    if (!d->initialised || !channel_ready(&d->base) || encoding_busy(d->encoding) ||
+        !out_of_date(d))
         return;
+    when = MAX(is_echo(d, now) ? d->rest_until : d->next_update, now);
+    if (uv_is_active((uv_handle_t *)d->timer) && d->timer_due <= when)
+        return;
+    d->timer_due = when;
     uv_update_time(d->timer->loop);
-    uv_timer_start(d->timer, timer_fired,
-                   d->next_update > now ? (d->next_update - now) / 1000000 : 0, 0);
+    uv_timer_start(d->timer, timer_fired, (when - now) / 1000000, 0);
 }
 
-void display_updated(struct display_channel *d)
+void display_updated(struct display_channel *d, bool something)
 {
     uint64_t took = uv_hrtime() - d->update_start;
 
-    d->next_update = d->update_start + MAX(MIN_INTERVAL_NS, 2 * took);
+    if (something && d->echoes)
+        d->echoes--;
+    d->rest_until = d->update_start + 2 * took;
+    d->next_update = MAX(d->rest_until, d->update_start + MIN_INTERVAL_NS);
     schedule(d);
 }
 

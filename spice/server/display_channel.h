@@ -19,15 +19,19 @@ struct display_channel {
     uint64_t image_id;
     struct move_patience patience;
     struct encoding *encoding; /* pictures being made; until they are sent there is no other update */
+    uint32_t changed; /* strips, at the last update */
     size_t budget; /* pixels of an update: what the client takes without delay */
-    uint64_t update_start, next_update; /* nanoseconds; next: not before */
+    /* Times in nanoseconds: the last update began; the next one not before, nor if it is urgent before; the timer is set. */
+    uint64_t update_start, next_update, rest_until, timer_due;
+    uint64_t echo_input; /* the last input that is known here */
+    unsigned echoes;     /* updates that may answer it at once */
     uv_timer_t *timer;
 };
 
 /* update.c: bring the client up to date, as far as it takes it; it has a surface and is ready for more. */
 void display_update(struct display_channel *d);
-/* A batch has been sent, or as much of it as the client took (display_channel.c). */
-void display_updated(struct display_channel *d);
+/* display_channel.c: all has been sent, or as much of it as the client took; something: there was anything to send. */
+void display_updated(struct display_channel *d, bool something);
 
 /* encoding.c */
 struct encoding *encoding_create(void);

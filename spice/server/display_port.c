@@ -269,6 +269,11 @@ void display_port_destroy(struct display_port *port)
     port_put(port);
 }
 
+void display_port_input(struct display_port *port)
+{
+    __atomic_store_n(&port->input_time, uv_hrtime(), __ATOMIC_RELAXED);
+}
+
 void display_port_size(const struct display_port *port, unsigned *width, unsigned *height)
 {
     uint32_t size = __atomic_load_n(&port->size, __ATOMIC_RELAXED);

@@ -19,6 +19,7 @@ struct display_port {
     struct fingerprint print; /* of the surface, while watching */
     struct grid changed, scratch; /* strips; for the update at hand */
     uint32_t size; /* atomic: width << 16 | height */
+    uint64_t input_time; /* atomic: when a user last did something; nanoseconds, 0: never */
     unsigned refs; /* atomic: the server's, and one for each call under way */
     bool dead;     /* shut down: the display may be gone */
 };

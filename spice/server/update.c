@@ -186,7 +186,7 @@ void display_send_batch(struct display_channel *d, struct batch *batch)
         channel_send(&d->base, SPICE_MSG_DISPLAY_MARK, NULL);
     d->fresh = false;
     if (!d->base.closed)
-        display_updated(d);
+        display_updated(d, d->changed);
 }
 
 void display_update(struct display_channel *d)
@@ -203,6 +203,7 @@ void display_update(struct display_channel *d)
 
     fingerprint_refresh(&port->print, c.surface);
     c.count = view_compare(&d->view, c.now, c.changed);
+    d->changed = c.count;
     c.bounds = grid_bounds(c.changed, c.changed);
     send_moves(d, &c);
     if (!d->fresh)
