@@ -6,9 +6,10 @@
 #   build/tests/bench/bench_codec --encode build/tests/reference/encode
 REFERENCE_BIN := $(patsubst %,$(BUILD)/tests/reference/%,record encode view)
 REFERENCE_OBJ := $(patsubst %,$(BUILD)/tests/lib/%.o,pictures recorded)
-FEED_OBJ := $(patsubst %,$(BUILD)/tests/reference/%.o,feed link)
+FEED_OBJ := $(patsubst %,$(BUILD)/tests/reference/%.o,feed core link)
 
 CFLAGS_tests_reference_feed = $(shell pkg-config --cflags spice-server)
+CFLAGS_tests_reference_core = $(CFLAGS_tests_reference_feed)
 CFLAGS_tests_reference_view = $(shell pkg-config --cflags spice-client-glib-2.0) -Wno-deprecated-declarations
 
 .PHONY: reference
