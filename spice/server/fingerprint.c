@@ -70,8 +70,9 @@ static void hash_strips(struct fingerprint *f, const struct display_surface *s,
         const uint32_t *pixels = surface_row(s, y);
         uint64_t *hash = strip_row(&f->now, y);
 
-        for (int32_t x = strips->left; x < whole; x++)
-            hash[x] = strip_hash(&f->key, pixels + x * STRIP);
+        if (whole > strips->left)
+            strip_hash_many(&f->key, pixels + strips->left * STRIP, whole - strips->left,
+                            hash + strips->left);
         if (whole < strips->right)
             hash[whole] =
                 strip_hash_short(&f->key, pixels + whole * STRIP, f->now.width % STRIP);

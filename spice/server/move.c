@@ -23,37 +23,44 @@ static struct split split_of(int32_t dx)
     return (struct split){strips, dx - strips * STRIP};
 }
 
-/*
- * Whether the client's strip (column - strips, y - dy) equals the pixels at column * STRIP + shift. Strips that are short
- * are compared only with themselves.
- */
+/* Strips come to lie on strips. The last one of a row may be short: it is compared only with itself. */
+static void verify_aligned(const struct change *c, const struct move *m, const struct split *s,
+                           int32_t y)
+{
+    int32_t end = m->dx ? c->now->width / STRIP : c->now->columns;
+    int32_t left = MAX(c->bounds.left, s->strips);
+    int32_t right = MIN(c->bounds.right, end + MIN(s->strips, 0));
+    const uint64_t *shown = strip_row(&c->view->shown, y - m->dy) - s->strips;
+    const uint64_t *now = strip_row(c->now, y);
+    uint64_t *bits = grid_row(c->scratch, y);
+
+    for (int32_t x = left; x < right; x++)
+        bits[x / 64] |= (uint64_t)(shown[x] == now[x]) << x % 64;
+}
+
+/* Whether the client's strip column - strips, moved, equals the pixels at column * STRIP + shift. */
 static bool source_fits(const struct change *c, const struct move *m, const struct split *s,
                         int32_t column, int32_t y)
 {
     int32_t from = column - s->strips, left = column * STRIP + s->shift;
     int32_t whole = c->now->width / STRIP;
-    bool inside = column >= 0 && from >= 0 && column < whole && from < whole &&
-                  left + STRIP <= (int32_t)c->now->width;
-    uint64_t shown;
 
-    if (!inside && (m->dx || column < whole))
+    if (column < 0 || from < 0 || from >= whole || left + STRIP > (int32_t)c->now->width)
         return false;
-    shown = strip_row(&c->view->shown, y - m->dy)[from];
-    if (!s->shift)
-        return shown == strip_row(c->now, y)[column];
-    return shown == strip_hash(c->key, surface_row(c->surface, y) + left);
+    return strip_row(&c->view->shown, y - m->dy)[from] ==
+           strip_hash(c->key, surface_row(c->surface, y) + left);
 }
 
-/* A strip of the screen lies across two of the client's when the move is not by whole strips. */
-static void verify_row(const struct change *c, const struct move *m, const struct split *s,
-                       int32_t y)
+/* A strip of the screen lies across two of the client's. */
+static void verify_shifted(const struct change *c, const struct move *m, const struct split *s,
+                           int32_t y)
 {
-    bool before = s->shift && source_fits(c, m, s, c->bounds.left - 1, y);
+    bool before = source_fits(c, m, s, c->bounds.left - 1, y);
 
     for (int32_t x = c->bounds.left; x < c->bounds.right; x++) {
         bool here = source_fits(c, m, s, x, y);
 
-        if (here && (before || !s->shift))
+        if (here && before)
             grid_put(c->scratch, x, y);
         before = here;
     }
@@ -68,7 +75,7 @@ uint32_t move_verify(const struct change *c, const struct move *m)
     for (int32_t y = c->bounds.top; y < c->bounds.bottom; y++) {
         if (y - m->dy < 0 || y - m->dy >= (int32_t)c->now->height)
             continue;
-        verify_row(c, m, &s, y);
+        (s.shift ? verify_shifted : verify_aligned)(c, m, &s, y);
         count += grid_row_common(c->changed, c->scratch, y);
     }
     return count;

@@ -10,7 +10,7 @@
 #define MAX_VOTES 512
 /* A candidate has so many votes, and one of so many anchors. */
 #define MIN_VOTES    4
-#define ANCHOR_SHARE 64
+#define ANCHOR_SHARE 32
 /* The search by pixels: rows hashed, strips of the client's that they are compared with, when it pays, how rare it gets. */
 #define ROLLED_ROWS  48
 #define MAX_KNOWN    (32 * 1024)

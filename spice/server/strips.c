@@ -1,6 +1,7 @@
 #include "spice/server/strips.h"
 
 #include <errno.h>
+#include <immintrin.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,56 @@ uint64_t strip_hash(const struct strip_key *key, const uint32_t *pixels)
         high += (uint64_t)p * key->high[i];
     }
     return join(low, high);
+}
+
+/* A multiplication takes the even elements; `odd` has the others in their place. */
+struct powers {
+    __m256i even, odd;
+};
+
+__attribute__((target("avx2"))) static inline struct powers powers_of(const uint32_t *powers)
+{
+    __m256i even = _mm256_loadu_si256((const __m256i *)powers);
+
+    return (struct powers){even, _mm256_srli_epi64(even, 32)};
+}
+
+__attribute__((target("avx2"))) static inline __m256i times(__m256i even, __m256i odd,
+                                                            const struct powers *k)
+{
+    return _mm256_add_epi64(_mm256_mul_epu32(even, k->even), _mm256_mul_epu32(odd, k->odd));
+}
+
+__attribute__((target("avx2"))) static void hash_many_avx2(const struct strip_key *key,
+                                                           const uint32_t *pixels, size_t count,
+                                                           uint64_t *hashes)
+{
+    const __m256i visible = _mm256_set1_epi32(VISIBLE);
+    const struct powers low[2] = {powers_of(key->low), powers_of(key->low + 8)};
+    const struct powers high[2] = {powers_of(key->high), powers_of(key->high + 8)};
+
+    for (size_t i = 0; i < count; i++, pixels += STRIP) {
+        __m256i a = _mm256_and_si256(visible, _mm256_loadu_si256((const __m256i *)pixels));
+        __m256i b = _mm256_and_si256(visible, _mm256_loadu_si256((const __m256i *)(pixels + 8)));
+        __m256i a_odd = _mm256_srli_epi64(a, 32), b_odd = _mm256_srli_epi64(b, 32);
+        __m256i l = _mm256_add_epi64(times(a, a_odd, &low[0]), times(b, b_odd, &low[1]));
+        __m256i h = _mm256_add_epi64(times(a, a_odd, &high[0]), times(b, b_odd, &high[1]));
+        __m256i sums = _mm256_add_epi64(_mm256_unpacklo_epi64(l, h), _mm256_unpackhi_epi64(l, h));
+        __m128i sum = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+
+        hashes[i] = join(_mm_cvtsi128_si64(sum), _mm_extract_epi64(sum, 1));
+    }
+}
+
+void strip_hash_many(const struct strip_key *key, const uint32_t *pixels, size_t count,
+                     uint64_t *hashes)
+{
+    if (__builtin_cpu_supports("avx2")) {
+        hash_many_avx2(key, pixels, count, hashes);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        hashes[i] = strip_hash(key, pixels + i * STRIP);
 }
 
 uint64_t strip_hash_short(const struct strip_key *key, const uint32_t *pixels, uint32_t count)

@@ -24,7 +24,10 @@ struct strip_key {
 
 void strip_key_init(struct strip_key *key, uint64_t secret);
 uint64_t strip_hash(const struct strip_key *key, const uint32_t *pixels);
-/* The same of fewer than STRIP pixels. */
+/* Of strips side by side. */
+void strip_hash_many(const struct strip_key *key, const uint32_t *pixels, size_t count,
+                     uint64_t *hashes);
+/* Of fewer than STRIP pixels. */
 uint64_t strip_hash_short(const struct strip_key *key, const uint32_t *pixels, uint32_t count);
 /* The hash of the strip one pixel further on: `in` comes, `out` goes. */
 uint64_t strip_roll(const struct strip_key *key, uint64_t hash, uint32_t out, uint32_t in);
