@@ -2,13 +2,10 @@
 
 #include "base/bytes.h"
 #include "spice/codec/glz_window.h"
-#include "spice/codec/lz_wire.h"
+#include "spice/codec/glz_wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define GLZ_HEADER_BYTES 33
-#define GLZ_TOP_DOWN     0x10
 
 struct glz_header {
     uint8_t type;

@@ -4,3 +4,4 @@ CFLAGS_spice_codec_quic_any := -O3
 CFLAGS_spice_codec_quic_v3 += -O3
 CFLAGS_spice_codec_lz_encode := -O3
 CFLAGS_spice_codec_lz_decode := -O3
+CFLAGS_spice_codec_glz_encode := -O3
