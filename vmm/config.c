@@ -448,7 +448,7 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
     int chosen = 0, err;
 
     if (strcmp(key, "image-compression") != 0 || !value)
-        return fail(-EINVAL, "unknown option '%s'; known: image-compression=auto|off|lz|quic|lz4", key);
+        return fail(-EINVAL, "unknown option '%s'; known: image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off", key);
     err = choose(value, compressions, &chosen);
     config->spice_compression = compressions[chosen];
     return err;
@@ -533,7 +533,7 @@ static const struct option_def run_options[] = {
     {"spice-listen", "ADDRESS", "listen here instead of 127.0.0.1", set_spice_listen},
     {"spice-unix", "PATH", "SPICE on a unix socket", set_spice_unix},
     {"spice-password-file", "FILE", "its first line is the password that viewers need", set_spice_password_file},
-    {"spice-option", "KEY=VALUE", "image-compression=auto|off|lz|quic|lz4", set_spice_option},
+    {"spice-option", "KEY=VALUE", "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off", set_spice_option},
     {"headless", NULL, "no viewer is meant; the serial port goes to standard output", set_headless},
     {"expect", "REGEX", "end with 0 when a line of the serial output matches", set_expect},
     {"timeout", "SECONDS", "end with 3 when it takes longer", set_timeout},

@@ -99,6 +99,13 @@ void batch_run(struct batch *b, struct picture_encoder *e)
     }
 }
 
+void batch_withdraw(struct batch *b, struct picture_encoder *e, size_t first)
+{
+    for (size_t i = b->count; i-- > first;)
+        if (!b->pieces[i].err)
+            picture_withdraw(e, &b->pieces[i].picture);
+}
+
 void batch_shown(const struct batch *b, const struct batch_piece *piece, struct strip_map *shown)
 {
     size_t columns = piece->strips.right - piece->strips.left, at = piece->hashes;

@@ -38,6 +38,8 @@ int batch_add(struct batch *b, const struct display_surface *surface, const stru
               const struct rect *strips);
 /* Encode all pieces. */
 void batch_run(struct batch *b, struct picture_encoder *e);
+/* These pieces, from `first` on, are not going to be sent. */
+void batch_withdraw(struct batch *b, struct picture_encoder *e, size_t first);
 /* The piece was sent: the client shows what it had. */
 void batch_shown(const struct batch *b, const struct batch_piece *piece, struct strip_map *shown);
 

@@ -195,16 +195,24 @@ static void take_preference(struct display_channel *d, uint8_t compression)
         d->compression = compression;
 }
 
+static void take_init(struct display_channel *d, const struct spice_msgc_display_init *init)
+{
+    if (d->initialised)
+        return;
+    d->initialised = true;
+    if (d->base.params.first && init->glz_dictionary_window_size > 0)
+        encoding_use_dictionary(d->encoding, init->glz_dictionary_window_size);
+    port_display_joined(d->port, &d->base);
+    schedule(d);
+}
+
 static void take_message(struct channel *ch, unsigned id, const void *msg)
 {
     struct display_channel *d = display_of(ch);
 
     switch (id) {
     case SPICE_MSGC_DISPLAY_INIT:
-        /* Its caches and dictionary stay unused; there is none of our pictures in them. */
-        d->initialised = true;
-        port_display_joined(d->port, ch);
-        schedule(d);
+        take_init(d, msg);
         break;
     case SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION:
         take_preference(

@@ -52,6 +52,16 @@ bool encoding_busy(const struct encoding *e)
     return e->busy;
 }
 
+void encoding_use_dictionary(struct encoding *e, uint32_t window)
+{
+    picture_use_dictionary(e->encoder, window);
+}
+
+void encoding_withdraw(struct encoding *e, size_t first)
+{
+    batch_withdraw(e->batch, e->encoder, first);
+}
+
 struct batch *encoding_batch(struct encoding *e)
 {
     batch_clear(e->batch);

@@ -1,6 +1,8 @@
 #include "spice/server/picture.h"
 
 #include "spice/codec/content.h"
+#include "spice/codec/glz_deflate.h"
+#include "spice/codec/glz_encode.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
@@ -15,6 +17,9 @@ struct picture_encoder {
     struct lz *lz;
     struct lz4 *lz4;
     struct quic *quic;
+    struct glz_encoder *glz; /* NULL: the client has no dictionary for us */
+    struct glz_deflate *deflate;
+    struct writer stream; /* of GLZ, before zlib */
 };
 
 struct picture_encoder *picture_encoder_create(void)
@@ -26,7 +31,9 @@ struct picture_encoder *picture_encoder_create(void)
     e->lz = lz_create();
     e->lz4 = lz4_create();
     e->quic = quic_create();
-    if (!e->lz || !e->lz4 || !e->quic) {
+    e->deflate = glz_deflate_create();
+    writer_init(&e->stream, MSG_MAX_SIZE);
+    if (!e->lz || !e->lz4 || !e->quic || !e->deflate) {
         picture_encoder_destroy(e);
         return NULL;
     }
@@ -40,12 +47,33 @@ void picture_encoder_destroy(struct picture_encoder *e)
     lz_destroy(e->lz);
     lz4_destroy(e->lz4);
     quic_destroy(e->quic);
+    glz_encoder_destroy(e->glz);
+    glz_deflate_destroy(e->deflate);
+    writer_fini(&e->stream);
     free(e);
+}
+
+void picture_use_dictionary(struct picture_encoder *e, uint32_t window)
+{
+    if (!e->glz && window)
+        e->glz = glz_encoder_create(window);
 }
 
 /* --- what kind of content --- */
 
-static unsigned choose_type(const struct image *image, const struct picture_wish *wish)
+static unsigned choose_lossless(const struct picture_encoder *e, const struct image *image,
+                                const struct picture_wish *wish)
+{
+    if (wish->hurry && wish->lz4)
+        return SPICE_IMAGE_TYPE_LZ4;
+    if (content_is_gradual(image))
+        return SPICE_IMAGE_TYPE_QUIC;
+    return e->glz && wish->compression != SPICE_IMAGE_COMPRESSION_AUTO_LZ ? SPICE_IMAGE_TYPE_GLZ_RGB
+                                                                          : SPICE_IMAGE_TYPE_LZ_RGB;
+}
+
+static unsigned choose_type(const struct picture_encoder *e, const struct image *image,
+                            const struct picture_wish *wish)
 {
     switch (wish->compression) {
     case SPICE_IMAGE_COMPRESSION_OFF:
@@ -55,28 +83,50 @@ static unsigned choose_type(const struct image *image, const struct picture_wish
     case SPICE_IMAGE_COMPRESSION_LZ4:
         return wish->lz4 ? SPICE_IMAGE_TYPE_LZ4 : SPICE_IMAGE_TYPE_LZ_RGB;
     case SPICE_IMAGE_COMPRESSION_LZ:
-    case SPICE_IMAGE_COMPRESSION_GLZ:
         return SPICE_IMAGE_TYPE_LZ_RGB;
+    case SPICE_IMAGE_COMPRESSION_GLZ:
+        return e->glz ? SPICE_IMAGE_TYPE_GLZ_RGB : SPICE_IMAGE_TYPE_LZ_RGB;
     default:
-        break;
+        return choose_lossless(e, image, wish);
     }
-    if (wish->hurry && wish->lz4)
-        return SPICE_IMAGE_TYPE_LZ4;
-    return content_is_gradual(image) ? SPICE_IMAGE_TYPE_QUIC : SPICE_IMAGE_TYPE_LZ_RGB;
 }
 
 /* --- encoding --- */
 
-static int encode_as(struct picture_encoder *e, unsigned type, const struct image *image,
-                     struct writer *w)
+/* With zlib around it where that makes it smaller. */
+static int encode_glz(struct picture_encoder *e, const struct image *image, struct writer *w,
+                      struct picture *picture)
 {
-    switch (type) {
+    int err;
+
+    writer_reset(&e->stream);
+    err = glz_encode(e->glz, &e->stream, image, &picture->glz_id);
+    if (err)
+        return err;
+    picture->glz_size = e->stream.size;
+    if (glz_deflate(e->deflate, w, e->stream.data, e->stream.size) == 0) {
+        picture->type = SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB;
+        return 0;
+    }
+    writer_bytes(w, e->stream.data, e->stream.size);
+    if (!w->bad)
+        return 0;
+    glz_withdraw(e->glz, picture->glz_id);
+    return -ENOMEM;
+}
+
+static int encode_as(struct picture_encoder *e, const struct image *image, struct writer *w,
+                     struct picture *picture)
+{
+    switch (picture->type) {
     case SPICE_IMAGE_TYPE_QUIC:
         return quic_encode(e->quic, w, image);
     case SPICE_IMAGE_TYPE_LZ4:
         return lz4_encode(e->lz4, w, image, 1);
     case SPICE_IMAGE_TYPE_LZ_RGB:
         return lz_encode(e->lz, w, image);
+    case SPICE_IMAGE_TYPE_GLZ_RGB:
+        return encode_glz(e, image, w, picture);
     default:
         return -EINVAL;
     }
@@ -105,16 +155,28 @@ int picture_encode(struct picture_encoder *e, const struct image *from,
                                 .height = from->height,
                                 .at = w->size};
     if (raw > TINY_BYTES)
-        picture->type = choose_type(from, wish);
-    err = encode_as(e, picture->type, from, w);
+        picture->type = choose_type(e, from, wish);
+    err = encode_as(e, from, w, picture);
+    if (err == -E2BIG) { /* larger than the dictionary */
+        picture->type = SPICE_IMAGE_TYPE_LZ_RGB;
+        err = encode_as(e, from, w, picture);
+    }
     /* A picture that grows, or that the codec has no form for, goes as it is. */
     if (err || w->size - picture->at >= raw) {
+        if (!err)
+            picture_withdraw(e, picture);
         w->size = picture->at;
         picture->type = SPICE_IMAGE_TYPE_BITMAP;
         err = encode_raw(from, w);
     }
     picture->size = w->size - picture->at;
     return err;
+}
+
+void picture_withdraw(struct picture_encoder *e, const struct picture *p)
+{
+    if (p->type == SPICE_IMAGE_TYPE_GLZ_RGB || p->type == SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB)
+        glz_withdraw(e->glz, p->glz_id);
 }
 
 struct spice_image picture_image(const struct picture *p, const struct writer *w)
@@ -130,6 +192,8 @@ struct spice_image picture_image(const struct picture *p, const struct writer *w
             .stride = p->width * 4,
             .data = w->data + p->at,
         };
+    else if (p->type == SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB)
+        image.zlib_glz = (struct spice_zlib_glz){p->glz_size, p->size, w->data + p->at};
     else
         image.data = (struct spice_data){p->size, w->data + p->at};
     return image;

@@ -18,13 +18,22 @@ struct picture {
     uint8_t type; /* SPICE_IMAGE_TYPE_* */
     uint32_t width, height;
     size_t at, size;
+    uint64_t glz_id; /* GLZ_RGB and ZLIB_GLZ_RGB: its number in the dictionary */
+    size_t glz_size; /* before zlib */
 };
 
 struct picture_encoder *picture_encoder_create(void);
 void picture_encoder_destroy(struct picture_encoder *e);
+/*
+ * From now on refer to what was sent before; window: the pixels that the client's dictionary has. Then every picture made
+ * must be sent, in order, or withdrawn. Without memory for it nothing changes.
+ */
+void picture_use_dictionary(struct picture_encoder *e, uint32_t window);
 /* Append to the writer. -ENOMEM */
 int picture_encode(struct picture_encoder *e, const struct image *from,
                    const struct picture_wish *wish, struct writer *w, struct picture *picture);
+/* The picture is not going to be sent: the last one first. */
+void picture_withdraw(struct picture_encoder *e, const struct picture *p);
 /* The picture as part of a message, valid as long as the writer is left alone. */
 struct spice_image picture_image(const struct picture *p, const struct writer *w);
 

@@ -28,6 +28,7 @@ struct session {
     struct spice_server *server;
     uint32_t id;                   /* connection_id; random, not 0 */
     struct channel *main, *inputs; /* NULL: not there */
+    bool has_display; /* had one: the client's dictionary is that one's */
     LIST_ENTRY(session) entry;
 };
 

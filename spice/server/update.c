@@ -168,25 +168,20 @@ static void send_picture(struct display_channel *d, const struct batch *batch,
 
 void display_send_batch(struct display_channel *d, struct batch *batch)
 {
-    bool all = true;
+    size_t sent = 0;
 
-    for (size_t i = 0; i < batch->count && !d->base.closed; i++) {
-        const struct batch_piece *p = &batch->pieces[i];
-
-        if (p->err || !can_queue_more(d)) {
-            all = false;
-            if (!d->base.closed)
-                leave_behind(d, &p->strips);
-        } else {
-            send_picture(d, batch, p);
-        }
-    }
-    d->budget = all ? MIN(2 * d->budget, MAX_BUDGET) : MAX(d->budget / 2, MIN_BUDGET);
-    if (d->fresh && !d->base.closed)
+    while (sent < batch->count && !batch->pieces[sent].err && can_queue_more(d))
+        send_picture(d, batch, &batch->pieces[sent++]);
+    if (d->base.closed)
+        return;
+    encoding_withdraw(d->encoding, sent);
+    for (size_t i = sent; i < batch->count; i++)
+        leave_behind(d, &batch->pieces[i].strips);
+    d->budget = sent == batch->count ? MIN(2 * d->budget, MAX_BUDGET) : MAX(d->budget / 2, MIN_BUDGET);
+    if (d->fresh)
         channel_send(&d->base, SPICE_MSG_DISPLAY_MARK, NULL);
     d->fresh = false;
-    if (!d->base.closed)
-        display_updated(d, d->changed);
+    display_updated(d, d->changed);
 }
 
 void display_update(struct display_channel *d)

@@ -1,5 +1,6 @@
 #include "tests/lib/spice_peer.h"
 
+#include "spice/codec/glz.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
@@ -234,13 +235,24 @@ void *peer_expect(struct peer *p, unsigned id)
 
 /* --- pictures --- */
 
-static void decode_image(const struct spice_image *from, struct image *to)
+static void decode_image(struct peer_screen *s, const struct spice_image *from, struct image *to)
 {
     struct quic *quic = quic_create();
     struct lz4 *lz4 = lz4_create();
     struct lz *lz = lz_create();
 
+    if (!s->glz)
+        s->glz = glz_window_create(PEER_GLZ_PIXELS);
+    s->types |= 1ull << from->type % 64;
     switch (from->type) {
+    case SPICE_IMAGE_TYPE_GLZ_RGB:
+        assert_int_equal(glz_decode(s->glz, from->data.data, from->data.size, to), 0);
+        break;
+    case SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB:
+        assert_int_equal(glz_decode_zlib(s->glz, from->zlib_glz.data, from->zlib_glz.size,
+                                         from->zlib_glz.glz_size, to),
+                         0);
+        break;
     case SPICE_IMAGE_TYPE_BITMAP:
         assert_int_equal(from->bitmap.format, SPICE_BITMAP_FMT_32BIT);
         assert_int_equal(from->bitmap.flags, SPICE_BITMAP_FLAGS_TOP_DOWN);
@@ -285,7 +297,7 @@ static void draw_copy(struct peer_screen *s, const struct spice_msg_display_draw
     assert_true(is_inside(s, box));
     assert_int_equal(box->right - box->left, m->src->width);
     assert_int_equal(box->bottom - box->top, m->src->height);
-    decode_image(m->src, &to);
+    decode_image(s, m->src, &to);
     s->draws++;
     s->drawn += (uint64_t)to.width * to.height;
 }
@@ -344,6 +356,7 @@ static void create_surface(struct peer_screen *s, const struct spice_msg_display
 
 void peer_screen_fini(struct peer_screen *s)
 {
+    glz_window_destroy(s->glz);
     free(s->pixels);
     *s = (struct peer_screen){0};
 }
@@ -359,7 +372,8 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
         break;
     case SPICE_MSG_DISPLAY_SURFACE_DESTROY:
         assert_non_null(s->pixels);
-        peer_screen_fini(s);
+        free(s->pixels);
+        s->pixels = NULL;
         break;
     case SPICE_MSG_DISPLAY_MARK:
         s->marked = true;

@@ -46,6 +46,8 @@ const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeou
 /* Read until that message comes. */
 void *peer_expect(struct peer *p, unsigned id);
 
+#define PEER_GLZ_PIXELS (4 << 20) /* of a display peer's dictionary, as it should tell in DISPLAY_INIT */
+
 /* What a display peer shows. */
 struct peer_screen {
     uint32_t width, height;
@@ -53,6 +55,8 @@ struct peer_screen {
     bool marked;
     unsigned draws, fills, copies;
     uint64_t drawn; /* pixels of pictures */
+    uint64_t types; /* of pictures: bit SPICE_IMAGE_TYPE_* % 64 */
+    struct glz_window *glz;
 };
 
 /* Apply a display message; unknown ones fail. */
