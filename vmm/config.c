@@ -443,7 +443,8 @@ static int set_spice_port(void *opaque, const char *value)
 
 static int spice_suboption(void *opaque, const char *key, const char *value)
 {
-    static const char *const compressions[] = {"auto", "off", "lz", "quic", "lz4", NULL};
+    static const char *const compressions[] = {"auto_glz", "auto_lz", "glz", "lz",
+                                               "quic", "lz4", "off", "auto", NULL};
     struct vm_config *config = opaque;
     int chosen = 0, err;
 

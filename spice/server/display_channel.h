@@ -17,7 +17,7 @@ struct display_channel {
     bool heads_changed, fresh; /* fresh: the surface has no content yet */
     uint8_t compression;
     uint64_t image_id;
-    struct move_patience patience;
+    struct move_memory moves;
     struct encoding *encoding; /* pictures being made; until they are sent there is no other update */
     uint32_t changed; /* strips, at the last update */
     size_t budget; /* pixels of an update: what the client takes without delay */

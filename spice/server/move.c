@@ -1,7 +1,7 @@
 #include "spice/server/move.h"
 
 /* Changed strips that a rectangle must spare to be worth its place in the message, and how ragged it may be. */
-#define MIN_STRIPS 12
+#define MIN_STRIPS 128
 #define SLACK      2
 
 void change_done(struct change *c, const struct rect *strips)
@@ -48,7 +48,8 @@ static bool source_fits(const struct change *c, const struct move *m, const stru
     if (column < 0 || from < 0 || from >= whole || left + STRIP > (int32_t)c->now->width)
         return false;
     return strip_row(&c->view->shown, y - m->dy)[from] ==
-           strip_hash(c->key, surface_row(c->surface, y) + left);
+           (s->shift ? strip_hash(c->key, surface_row(c->surface, y) + left)
+                     : strip_row(c->now, y)[column]);
 }
 
 /* A strip of the screen lies across two of the client's. */
@@ -64,6 +65,15 @@ static void verify_shifted(const struct change *c, const struct move *m, const s
             grid_put(c->scratch, x, y);
         before = here;
     }
+}
+
+bool move_fits(const struct change *c, const struct move *m, int32_t column, int32_t y)
+{
+    struct split s = split_of(m->dx);
+
+    if (y - m->dy < 0 || y - m->dy >= (int32_t)c->now->height)
+        return false;
+    return source_fits(c, m, &s, column, y);
 }
 
 uint32_t move_verify(const struct change *c, const struct move *m)

@@ -32,6 +32,8 @@ struct change {
 /* These strips have been dealt with: the client shows them as they are now. */
 void change_done(struct change *c, const struct rect *strips);
 
+/* Whether it moved so in this place: a guess for the strip, certain for the pixels at column * STRIP + dx mod STRIP. */
+bool move_fits(const struct change *c, const struct move *m, int32_t column, int32_t y);
 /* Where the content of `bounds` may have come from by this move: the strips of scratch. Returns how many of them changed. */
 uint32_t move_verify(const struct change *c, const struct move *m);
 /*

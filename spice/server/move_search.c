@@ -1,22 +1,30 @@
 #include "spice/server/move_search.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* Changed strips that are looked for, and places for them. */
-#define MAX_ANCHORS 1024
-#define SLOTS       4096
-#define SLOT_BITS   12
+/* The search up and down: columns that are looked at, changed strips of each, places for them. */
+#define MAX_COLUMNS 16
+#define MAX_ANCHORS 128
+#define SLOTS       256
+#define SLOT_BITS   8
+#define SEVERAL     INT32_MIN
 /* Different moves that are counted. */
 #define MAX_VOTES 512
 /* A candidate has so many votes, and one of so many anchors. */
 #define MIN_VOTES    4
 #define ANCHOR_SHARE 32
-/* The search by pixels: rows hashed, strips of the client's that they are compared with, when it pays, how rare it gets. */
-#define ROLLED_ROWS  48
+/*
+ * The search by pixels: changed strips whose pixels are hashed, strips of the client's that they are compared with; changed strips that make it worth
+ * while, the area up to which it may be done each time, and how rare it may get beyond.
+ */
+#define ROLLED_STRIPS 1024
 #define MAX_KNOWN    (32 * 1024)
-#define KNOWN_BITS   16
 #define WORTH_STRIPS 1024
-#define MAX_PAUSE    64
+#define CHEAP_STRIPS 8192
+#define MAX_PAUSE    16
+/* Rows in which a move found before is tried. */
+#define PROBED_ROWS 64
 
 struct votes {
     struct vote {
@@ -78,13 +86,14 @@ static bool stands_out(const struct strip_map *map, int32_t x, int32_t y)
            h != strip_row(map, y - 1)[x];
 }
 
-/* --- by whole strips --- */
+/* --- up and down --- */
 
+/* Changed strips of one column by their hash. */
 struct anchors {
     uint32_t count;
     struct anchor {
         uint64_t hash;
-        int32_t x, y; /* y < 0: there are several */
+        int32_t y; /* SEVERAL: in more than one place */
         bool used;
     } slots[SLOTS];
 };
@@ -99,48 +108,45 @@ static struct anchor *slot_of(struct anchors *a, uint64_t hash)
     return &a->slots[i];
 }
 
-static void add_anchor(struct anchors *a, uint64_t hash, int32_t x, int32_t y)
+static void drop_anchors(const struct change *c, struct anchors *a, int32_t x)
 {
-    struct anchor *slot = slot_of(a, hash);
+    int32_t step = (c->bounds.bottom - c->bounds.top) / MAX_ANCHORS + 1;
 
-    *slot = (struct anchor){hash, x, slot->used ? -1 : y, true};
-    a->count++;
-}
+    *a = (struct anchors){0};
+    for (int32_t y = c->bounds.top; y < c->bounds.bottom; y += step)
+        if (grid_has(c->changed, x, y) && stands_out(c->now, x, y)) {
+            struct anchor *slot = slot_of(a, strip_row(c->now, y)[x]);
 
-static void drop_anchors(const struct change *c, struct anchors *a)
-{
-    uint32_t step = c->count / MAX_ANCHORS + 1, n = 0;
-    struct rect run;
-
-    for (int32_t y = c->bounds.top; y < c->bounds.bottom; y++)
-        for (uint32_t from = 0; grid_run(c->changed, y, from, &run); from = run.right)
-            for (int32_t x = run.left; x < run.right && a->count < MAX_ANCHORS; x++)
-                if (stands_out(c->now, x, y) && n++ % step == 0)
-                    add_anchor(a, strip_row(c->now, y)[x], x, y);
-}
-
-size_t move_search_strips(const struct change *c, struct move found[MOVE_MAX_FOUND])
-{
-    struct anchors anchors = {0};
-    struct votes votes = {0};
-
-    drop_anchors(c, &anchors);
-    if (anchors.count < MIN_VOTES)
-        return 0;
-    for (int32_t y = c->bounds.top; y < c->bounds.bottom; y++) {
-        const uint64_t *shown = strip_row(&c->view->shown, y);
-
-        for (int32_t x = c->bounds.left; x < c->bounds.right; x++) {
-            const struct anchor *a;
-
-            if (shown[x] == STRIP_UNKNOWN)
-                continue;
-            a = slot_of(&anchors, shown[x]);
-            if (a->used && a->y >= 0)
-                vote(&votes, (a->x - x) * STRIP, a->y - y);
+            *slot = (struct anchor){strip_row(c->now, y)[x], slot->used ? SEVERAL : y, true};
+            a->count++;
         }
+}
+
+static void find_anchors(const struct change *c, struct anchors *a, int32_t x, struct votes *votes)
+{
+    for (int32_t y = c->bounds.top; y < c->bounds.bottom; y++) {
+        uint64_t shown = strip_row(&c->view->shown, y)[x];
+        const struct anchor *at = shown == STRIP_UNKNOWN ? NULL : slot_of(a, shown);
+
+        if (at && at->used && at->y != SEVERAL)
+            vote(votes, 0, at->y - y);
     }
-    return elect(&votes, anchors.count / ANCHOR_SHARE, found);
+}
+
+size_t move_search_vertical(const struct change *c, struct move found[MOVE_MAX_FOUND])
+{
+    struct anchors anchors;
+    struct votes votes = {0};
+    int32_t step = rect_width(&c->bounds) / MAX_COLUMNS + 1;
+    uint32_t count = 0;
+
+    for (int32_t x = c->bounds.left + step / 2; x < c->bounds.right; x += step) {
+        drop_anchors(c, &anchors, x);
+        count += anchors.count;
+        if (anchors.count)
+            find_anchors(c, &anchors, x, &votes);
+    }
+    return elect(&votes, count / ANCHOR_SHARE, found);
 }
 
 /* --- by pixels --- */
@@ -148,16 +154,16 @@ size_t move_search_strips(const struct change *c, struct move found[MOVE_MAX_FOU
 /* The client's strips by their hash. */
 struct known {
     const struct strip_map *shown;
-    uint32_t slots[1 << KNOWN_BITS]; /* index + 1 of a strip, 0: free */
+    unsigned bits;   /* of a slot's number */
+    uint32_t *slots; /* index + 1 of a strip, 0: free */
 };
 
 static uint32_t *known_slot(struct known *k, uint64_t hash)
 {
-    size_t i = hash >> (61 - KNOWN_BITS);
+    size_t i = hash >> (61 - k->bits);
 
-    static_assert(2 * MAX_KNOWN <= 1 << KNOWN_BITS, "there is always a free slot");
     while (k->slots[i] && k->shown->hash[k->slots[i] - 1] != hash)
-        i = (i + 1) % ARRAY_SIZE(k->slots);
+        i = (i + 1) & ((1u << k->bits) - 1);
     return &k->slots[i];
 }
 
@@ -207,37 +213,91 @@ static void roll_run(const struct change *c, struct known *k, const struct rect 
     }
 }
 
+/* Half of the slots stay free. */
+static bool known_init(struct known *k, const struct change *c)
+{
+    uint32_t strips = MIN(rect_area(&c->bounds), MAX_KNOWN);
+
+    *k = (struct known){&c->view->shown, 33 - __builtin_clz(strips)};
+    k->slots = calloc(1u << k->bits, sizeof(*k->slots));
+    return k->slots != NULL;
+}
+
 static size_t search_pixels(const struct change *c, struct move found[MOVE_MAX_FOUND])
 {
-    struct known *k = calloc(1, sizeof(*k));
+    struct known k;
     struct votes votes = {0};
     struct rect run;
-    int32_t step = (c->bounds.bottom - c->bounds.top) / ROLLED_ROWS + 1;
+    uint32_t step = c->count / ROLLED_STRIPS + 1;
 
-    if (!k)
+    if (!known_init(&k, c))
         return 0;
-    k->shown = &c->view->shown;
-    learn(c, k);
+    learn(c, &k);
     for (int32_t y = c->bounds.top; y < c->bounds.bottom; y += step)
         for (uint32_t from = 0; grid_run(c->changed, y, from, &run); from = run.right)
-            roll_run(c, k, &run, &votes);
-    free(k);
+            roll_run(c, &k, &run, &votes);
+    free(k.slots);
     return elect(&votes, MIN_VOTES, found);
 }
 
-size_t move_search_pixels(const struct change *c, struct move_patience *patience,
+size_t move_search_pixels(const struct change *c, struct move_memory *memory,
                           struct move found[MOVE_MAX_FOUND])
 {
     size_t n;
 
     if (c->count < WORTH_STRIPS)
         return 0;
-    if (patience->wait) {
-        patience->wait--;
+    if (rect_area(&c->bounds) < CHEAP_STRIPS)
+        return search_pixels(c, found);
+    if (memory->wait) {
+        memory->wait--;
         return 0;
     }
     n = search_pixels(c, found);
-    patience->pause = n ? 0 : MIN(2 * patience->pause + 1, MAX_PAUSE);
-    patience->wait = patience->pause;
+    memory->pause = n ? 0 : MIN(2 * memory->pause + 1, MAX_PAUSE);
+    memory->wait = memory->pause;
+    return n;
+}
+
+/* --- what was found before --- */
+
+void move_remember(struct move_memory *memory, const struct move *m)
+{
+    size_t i = 0;
+
+    while (i < MOVE_MAX_FOUND - 1 &&
+           (memory->moves[i].dx != m->dx || memory->moves[i].dy != m->dy))
+        i++;
+    memmove(&memory->moves[1], &memory->moves[0], i * sizeof(*m));
+    memory->moves[0] = *m;
+}
+
+/* Whether some of what changed looks as if it had moved so. */
+static bool is_likely(const struct change *c, const struct move *m)
+{
+    int32_t step = (c->bounds.bottom - c->bounds.top) / PROBED_ROWS + 1;
+    uint32_t tried = 0, right = 0;
+    struct rect run;
+
+    for (int32_t y = c->bounds.top; y < c->bounds.bottom; y += step)
+        for (uint32_t from = 0; grid_run(c->changed, y, from, &run); from = run.right) {
+            int32_t x = (run.left + run.right) / 2;
+
+            if (!stands_out(c->now, x, y))
+                continue;
+            tried++;
+            right += move_fits(c, m, x, y);
+        }
+    return right >= MIN_VOTES && right * ANCHOR_SHARE >= tried;
+}
+
+size_t move_recall(const struct change *c, const struct move_memory *memory,
+                   struct move found[MOVE_MAX_FOUND])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < MOVE_MAX_FOUND; i++)
+        if ((memory->moves[i].dx || memory->moves[i].dy) && is_likely(c, &memory->moves[i]))
+            found[n++] = memory->moves[i];
     return n;
 }

@@ -5,9 +5,9 @@
 /* Rows that are looked at together. */
 #define BAND 16
 /* Strips between two changed ones that are sent along rather than starting another rectangle. */
-#define JOIN_GAP 2
+#define JOIN_GAP 6
 /* Strips sent in vain that are cheaper than another message. */
-#define JOIN_SLACK 64
+#define JOIN_SLACK 192
 
 struct regions {
     struct rect *rects;

@@ -11,7 +11,9 @@
 #include "spice/server/regions.h"
 
 /* From so many changed strips on it pays to look for moves. */
-#define MOVE_MIN_STRIPS 32
+#define MOVE_MIN_STRIPS 512
+/* The part of what changed that may be left when a known move has explained the rest. */
+#define MOVED_ENOUGH 4
 /* A picture is cut into pieces of so many pixels, so that a slow client need not take more than one too many. */
 #define PIECE_PIXELS (256 * 1024)
 /* The first picture of a surface goes in one piece (spicy-screenshot takes the first thing drawn for the whole). */
@@ -49,19 +51,25 @@ static void try_moves(struct display_channel *d, struct change *c, const struct 
 
     for (size_t i = 0; i < count && c->count >= MOVE_MIN_STRIPS; i++) {
         move_take(c, &moves[i], &cover);
-        if (cover.count)
-            send_move(d, &moves[i], &cover);
+        if (!cover.count)
+            continue;
+        send_move(d, &moves[i], &cover);
+        move_remember(&d->moves, &moves[i]);
     }
 }
 
 static void send_moves(struct display_channel *d, struct change *c)
 {
     struct move moves[MOVE_MAX_FOUND];
+    uint32_t before = c->count;
 
     if (c->count < MOVE_MIN_STRIPS || d->fresh)
         return;
-    try_moves(d, c, moves, move_search_strips(c, moves));
-    try_moves(d, c, moves, move_search_pixels(c, &d->patience, moves));
+    try_moves(d, c, moves, move_recall(c, &d->moves, moves));
+    if (c->count < MAX(MOVE_MIN_STRIPS, before / MOVED_ENOUGH))
+        return;
+    try_moves(d, c, moves, move_search_vertical(c, moves));
+    try_moves(d, c, moves, move_search_pixels(c, &d->moves, moves));
 }
 
 /* --- fills --- */

@@ -110,16 +110,16 @@ static void copy(struct scene *s, const struct move *m, const struct cover *cove
 static uint32_t move_all(struct scene *s)
 {
     struct move moves[2 * MOVE_MAX_FOUND];
-    struct move_patience patience = {0};
+    struct move_memory memory = {0};
     struct cover cover;
     uint32_t before = scene_compare(s);
-    size_t count = move_search_strips(&s->change, moves);
+    size_t count = move_search_vertical(&s->change, moves);
 
     for (size_t i = 0; i < count; i++) {
         move_take(&s->change, &moves[i], &cover);
         copy(s, &moves[i], &cover);
     }
-    count = move_search_pixels(&s->change, &patience, moves);
+    count = move_search_pixels(&s->change, &memory, moves);
     for (size_t i = 0; i < count; i++) {
         move_take(&s->change, &moves[i], &cover);
         copy(s, &moves[i], &cover);
