@@ -15,9 +15,6 @@
 
 enum player_key { PLAYER_GO = 0x22, PLAYER_NEXT = 0x1e, PLAYER_PING = 0x10, PLAYER_DONE = 0x2d };
 
-/* What PLAYER_PING draws. */
-#define PLAYER_PING_SIZE 16
-
 struct player {
     const struct scene *scene;
     struct loop *loop;
