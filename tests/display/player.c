@@ -143,7 +143,8 @@ void player_scancode(struct player *p, uint8_t code)
         done(p);
         break;
     case PLAYER_DONE | KEY_RELEASED:
-        loop_stop(p->loop);
+        if (!p->stay)
+            loop_stop(p->loop);
         break;
     default: /* other keys' releases */
         break;

@@ -2,7 +2,8 @@
  * player.h - plays a scene into a display device whose server has a client, and measures the server meanwhile.
  *
  * The client leads, by scan codes on its inputs channel, which either server hands on: GO begins, NEXT says that it has the
- * slice, PING wants a small fill, DONE that all is there. Then the measures are printed, a line of JSON, and the loop ends.
+ * slice, PING wants a small fill, DONE that all is there. Then the measures are printed, a line of JSON, and the loop
+ * ends.
  *
  * Thread: scan codes come in the main loop's thread; the scene is played in one of its own, whose CPU time is not counted:
  * it is the guest's.
@@ -20,6 +21,7 @@ struct player {
     struct loop *loop;
     int (*step)(void *device, const struct step *step); /* 0, or -errno with fail_text() */
     void *device;
+    bool stay; /* the loop goes on after DONE */
     /* player.c's: */
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
