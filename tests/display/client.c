@@ -45,11 +45,12 @@ void client_end(void)
 
 bool client_screen(void)
 {
-    const struct script_primary *p = &client.scene.script->screen;
+    pixman_image_t *expected = client.replay.surfaces[0];
 
     return client.channels[DISPLAY] &&
            spice_display_channel_get_primary(client.channels[DISPLAY], 0, &client.screen) && client.screen.data &&
-           client.screen.width == (gint)p->width && client.screen.height == (gint)p->height;
+           client.screen.width == pixman_image_get_width(expected) &&
+           client.screen.height == pixman_image_get_height(expected);
 }
 
 /* All channels, and the picture that the scene begins with. */

@@ -39,7 +39,7 @@ static void start(const struct spice_config *config, const struct scene *scene, 
 {
     if (fake_machine_init(&ours.machine, KIB(640), false))
         die("no memory for a machine");
-    if (qxl_guest_init(&ours.guest, &ours.machine))
+    if (qxl_guest_init(&ours.guest, &ours.machine, NULL))
         die("%s", fail_text());
     qxl_guest_start(&ours.guest);
     player_init(&ours.player, scene, &ours.machine.loop, step, &ours.guest);
