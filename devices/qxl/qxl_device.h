@@ -15,6 +15,7 @@
 #include "devices/qxl/guest_copy.h"
 #include "devices/qxl/head.h"
 #include "devices/qxl/qxl.h"
+#include "devices/qxl/trace_writer.h"
 
 #include <spice/qxl_dev.h>
 
@@ -84,6 +85,7 @@ struct qxl {
     uint32_t free_count;                       /* releases collected in the ring's next item */
     QXLPHYSICAL last_release;
     uv_timer_t push_timer; /* tries again to hand over what found the ring full */
+    struct trace_writer trace; /* fd -1: nothing is recorded */
 };
 
 /* --- qxl_memslot.c: guest addresses --- */
@@ -176,6 +178,8 @@ struct qxl_picture {
     bool is_surface;
 };
 
+/* Bytes that a row's pixels take; 0: there is no such bitmap. */
+uint32_t qxl_bitmap_row(const QXLBitmap *b);
 /* surface_format: of what is drawn on, which says how 16-bit pixels and palettes are coded. */
 int qxl_picture_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr,
                      uint32_t surface_format);

@@ -1,6 +1,7 @@
 /* qxl_draw.c - drawing commands: copied from the guest once, turned into operations of canvas/. */
 #include "base/log.h"
 #include "devices/qxl/qxl_draw.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <errno.h>
 #include <spice/enums.h>
@@ -251,8 +252,10 @@ static int draw(struct draw *w)
         err = open_clip(w);
     if (!err)
         err = run_operation(w);
-    if (!err)
+    if (!err) {
         note_damage(w);
+        qxl_record_draw(w);
+    }
     return err;
 }
 

@@ -1,6 +1,6 @@
 /* qxl_primary.c - the primary surface, which is the display's picture, and the change between it and the VGA's. */
 #include "base/log.h"
-#include "devices/qxl/qxl_device.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <spice/enums.h>
 
@@ -173,4 +173,5 @@ void qxl_monitors_config(struct qxl *q, QXLPHYSICAL addr)
         heads[count++] = (struct display_head){head.id, head.x, head.y, head.width, head.height};
     }
     display_set_heads(&q->head.display, heads, count);
+    qxl_record_heads(q);
 }

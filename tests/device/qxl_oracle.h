@@ -22,7 +22,7 @@ static inline int setup_revision(void **state, unsigned revision)
 {
     seed = 1;
     memset(oracle, 0, sizeof(oracle));
-    *state = driver_create(revision);
+    *state = driver_create(revision, NULL);
     return 0;
 }
 

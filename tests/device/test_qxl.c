@@ -1,7 +1,14 @@
-/* test_qxl.c - what QXL says of itself and how it draws, compared with a picture worked out pixel by pixel. */
+/*
+ * test_qxl.c - what QXL says of itself and how it draws, compared with a picture worked out pixel by pixel. All that is drawn
+ * is recorded as well; the recording, played into another device, must lead to the same picture.
+ */
+#include "base/error.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/quic.h"
 #include "tests/device/qxl_oracle.h"
+#include "tests/lib/disk_model.h"
+#include "tests/lib/qxl_guest.h"
+#include "tests/lib/trace.h"
 
 /* --- what the device says of itself --- */
 
@@ -493,24 +500,81 @@ static void primary_of_16_bits(void **state)
     assert_int_equal(memory[5 * WIDTH + 9] & 0x7fff, pixels[0]);
 }
 
+/* --- recordings --- */
+
+static char recording[256];
+
+static int setup_recorded(void **state)
+{
+    static unsigned number;
+
+    seed = 1;
+    memset(oracle, 0, sizeof(oracle));
+    snprintf(recording, sizeof(recording), "%s/%u.qxt", test_directory(), number++);
+    *state = driver_create(0, recording);
+    driver_start(*state);
+    driver_create_primary(*state, WIDTH, HEIGHT, WIDTH * 4, SPICE_SURFACE_FMT_32_xRGB, 0);
+    return 0;
+}
+
+/* What another device shows when the recording was played into it. */
+static void play(struct screenshot *shot)
+{
+    const struct trace_options options = {.no_marker = true};
+    struct fake_machine machine;
+    struct qxl_guest guest;
+    struct trace trace;
+
+    if (trace_open(&trace, recording, &options))
+        fail_msg("%s", fail_text());
+    assert_int_equal(fake_machine_init(&machine, KIB(640), false), 0);
+    assert_int_equal(qxl_guest_init(&guest, &machine, NULL), 0);
+    qxl_guest_start(&guest);
+    for (size_t i = 0; i < trace.script.count; i++)
+        assert_int_equal(qxl_guest_step(&guest, &trace.script.steps[i]), 0);
+    assert_int_equal(screenshot_take(shot, guest.display), 0);
+    fake_machine_fini(&machine);
+    trace_close(&trace);
+}
+
+static int teardown_recorded(void **state)
+{
+    struct driver *d = *state;
+    struct screenshot shot, again;
+    int err = screenshot_take(&shot, d->display);
+
+    driver_destroy(d);
+    if (err)
+        return 0; /* the test ended without a picture */
+    play(&again);
+    assert_int_equal(again.width, shot.width);
+    assert_int_equal(again.height, shot.height);
+    assert_memory_equal(again.pixels, shot.pixels, (size_t)shot.width * shot.height * 4);
+    screenshot_fini(&again);
+    screenshot_fini(&shot);
+    return 0;
+}
+
+#define RECORDED(name) cmocka_unit_test_setup_teardown(name, setup_recorded, teardown_recorded)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(identifies_itself),
         TEST(refuses_bad_revisions),
         TEST(secondary_has_no_vga),
-        NATIVE(draws_like_the_oracle),
-        NATIVE(draws_all_bitmap_formats),
-        NATIVE(draws_masks_and_raster_operations),
-        NATIVE(draws_with_transparency),
-        NATIVE(draws_text),
-        NATIVE(draws_lines),
-        NATIVE(draws_compressed_pictures),
-        NATIVE(off_screen_surfaces),
-        NATIVE(destroy_all_surfaces),
-        NATIVE(primary_is_written_back),
-        NATIVE(primary_keeps_data_bottom_up),
-        NATIVE(primary_of_16_bits),
+        RECORDED(draws_like_the_oracle),
+        RECORDED(draws_all_bitmap_formats),
+        RECORDED(draws_masks_and_raster_operations),
+        RECORDED(draws_with_transparency),
+        RECORDED(draws_text),
+        RECORDED(draws_lines),
+        RECORDED(draws_compressed_pictures),
+        RECORDED(off_screen_surfaces),
+        RECORDED(destroy_all_surfaces),
+        RECORDED(primary_is_written_back),
+        RECORDED(primary_keeps_data_bottom_up),
+        RECORDED(primary_of_16_bits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

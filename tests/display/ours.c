@@ -1,7 +1,8 @@
 /*
  * ours.c - our QXL device and SPICE server, with a guest that plays a scene: one side of tests/bench/display.
  *
- * Prints "PORT n" when a client may come; player.h tells what it does then. Listens on 127.0.0.1 only.
+ * Prints "PORT n" when a client may come; player.h tells what it does then. With --stay the server outlives the scene, for
+ * other viewers. Listens on 127.0.0.1 only.
  */
 #include "base/error.h"
 #include "base/log.h"
@@ -34,14 +35,15 @@ static void scancode(struct input_sink *sink UNUSED, uint8_t code)
     player_scancode(&ours.player, code);
 }
 
-static void start(const struct spice_config *config, const struct scene *scene)
+static void start(const struct spice_config *config, const struct scene *scene, bool stay)
 {
     if (fake_machine_init(&ours.machine, KIB(640), false))
         die("no memory for a machine");
-    if (qxl_guest_init(&ours.guest, &ours.machine))
+    if (qxl_guest_init(&ours.guest, &ours.machine, NULL))
         die("%s", fail_text());
     qxl_guest_start(&ours.guest);
     player_init(&ours.player, scene, &ours.machine.loop, step, &ours.guest);
+    ours.player.stay = stay;
     player_setup(&ours.player);
     qxl_guest_sync(&ours.guest);
     input_init(&ours.input);
@@ -61,9 +63,11 @@ static void stop(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {SCENE_OPTIONS, {"compression", 1, NULL, 'c'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {SCENE_OPTIONS, {"compression", 1, NULL, 'c'},
+                                            {"stay", 0, NULL, 'S'}, {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "display"};
     struct scene scene;
+    bool stay = false;
     int c;
 
     log_set_program("ours");
@@ -71,10 +75,12 @@ int main(int argc, char **argv)
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (c == 'c')
             config.image_compression = optarg;
+        else if (c == 'S')
+            stay = true;
         else if (!scene_option(&scene, c, optarg))
-            die("usage: ours [--compression C] " SCENE_USAGE);
+            die("usage: ours [--compression C] [--stay] " SCENE_USAGE);
     scene_load(&scene);
-    start(&config, &scene);
+    start(&config, &scene, stay);
     printf("PORT %d\n", spice_server_port(ours.spice));
     fflush(stdout);
     loop_run(&ours.machine.loop);

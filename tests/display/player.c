@@ -107,9 +107,7 @@ static void next(struct player *p)
 /* In the main loop's thread, while the guest's own does not play. */
 static void ping(struct player *p)
 {
-    int32_t x = (int32_t)(p->pings * 37 % (p->ping.screen.width - PLAYER_PING_SIZE));
-    int32_t y = (int32_t)(p->pings * 17 % (p->ping.screen.height - PLAYER_PING_SIZE));
-    QXLRect box = {.left = x, .top = y, .right = x + PLAYER_PING_SIZE, .bottom = y + PLAYER_PING_SIZE};
+    QXLRect box = scene_ping_box(&p->ping.screen, p->pings);
 
     script_fill(&p->ping, 0, box, script_marker(p->pings++));
     do_step(p, &p->ping.steps[p->ping.count - 1]);
@@ -119,12 +117,12 @@ static void done(struct player *p)
 {
     double cpu = process_cpu(), wall = wall_seconds();
 
-    if (!p->started || p->ended)
+    if (p->ended)
         return;
     p->ended = true;
     pthread_mutex_lock(&p->lock);
     printf("{\"cpu\": %.6f, \"guest_cpu\": %.6f, \"wall\": %.6f, \"slices\": %u, \"stalls\": %u}\n",
-           cpu - p->cpu - p->guest_cpu, p->guest_cpu, wall - p->wall, p->scene->script->slices, p->stalls);
+           p->started ? cpu - p->cpu - p->guest_cpu : 0, p->guest_cpu, p->started ? wall - p->wall : 0, p->scene->script->slices, p->stalls);
     fflush(stdout);
     pthread_mutex_unlock(&p->lock);
 }
@@ -145,7 +143,8 @@ void player_scancode(struct player *p, uint8_t code)
         done(p);
         break;
     case PLAYER_DONE | KEY_RELEASED:
-        loop_stop(p->loop);
+        if (!p->stay)
+            loop_stop(p->loop);
         break;
     default: /* other keys' releases */
         break;

@@ -2,7 +2,8 @@
  * player.h - plays a scene into a display device whose server has a client, and measures the server meanwhile.
  *
  * The client leads, by scan codes on its inputs channel, which either server hands on: GO begins, NEXT says that it has the
- * slice, PING wants a small fill, DONE that all is there. Then the measures are printed, a line of JSON, and the loop ends.
+ * slice, PING wants a small fill, DONE that all is there. Then the measures are printed, a line of JSON, and the loop
+ * ends.
  *
  * Thread: scan codes come in the main loop's thread; the scene is played in one of its own, whose CPU time is not counted:
  * it is the guest's.
@@ -15,14 +16,12 @@
 
 enum player_key { PLAYER_GO = 0x22, PLAYER_NEXT = 0x1e, PLAYER_PING = 0x10, PLAYER_DONE = 0x2d };
 
-/* What PLAYER_PING draws. */
-#define PLAYER_PING_SIZE 16
-
 struct player {
     const struct scene *scene;
     struct loop *loop;
     int (*step)(void *device, const struct step *step); /* 0, or -errno with fail_text() */
     void *device;
+    bool stay; /* the loop goes on after DONE */
     /* player.c's: */
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */

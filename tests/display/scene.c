@@ -2,12 +2,14 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "tests/display/workload.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define SLICE_US 40000
+#define SLICE_US  40000
+#define PING_SIZE 16
 
 static const char *const pace_names[] = {[PACE_STEP] = "step", [PACE_TIME] = "time", [PACE_FREE] = "free"};
 
@@ -56,9 +58,16 @@ void scene_load(struct scene *s)
     struct trace_options options = {.slice_us = s->pace == PACE_STEP ? SLICE_US : 0, .guest_stride = s->guest_stride};
 
     alarm(s->seconds);
-    if (!s->trace)
-        die("nothing to play; name a --trace");
-    if (trace_open(&s->loaded, s->trace, &options))
-        die("%s", fail_text());
     s->script = &s->loaded.script;
+    if (!s->trace == !s->work)
+        die("name a --trace or a --work to play");
+    if (s->trace ? trace_open(&s->loaded, s->trace, &options) : workload_make(s->script, s->work, s->scale))
+        die("%s", fail_text());
+}
+
+QXLRect scene_ping_box(const struct script_primary *screen, uint32_t n)
+{
+    int32_t x = (int32_t)(n * 37 % (screen->width - PING_SIZE)), y = (int32_t)(n * 17 % (screen->height - PING_SIZE));
+
+    return (QXLRect){.left = x, .top = y, .right = x + PING_SIZE, .bottom = y + PING_SIZE};
 }

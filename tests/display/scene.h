@@ -35,5 +35,7 @@ void scene_init(struct scene *s);
 bool scene_option(struct scene *s, int c, const char *value);
 /* Makes the script and sets the alarm. Ends the program if it cannot. */
 void scene_load(struct scene *s);
+/* What a player draws for the n-th ping: a fill with script_marker(n) of this. */
+QXLRect scene_ping_box(const struct script_primary *screen, uint32_t n);
 
 #endif

@@ -64,9 +64,9 @@ static int share(uint8_t *memory, size_t size)
     return 0;
 }
 
-int qxl_guest_init(struct qxl_guest *g, struct fake_machine *m)
+int qxl_guest_init(struct qxl_guest *g, struct fake_machine *m, const char *record)
 {
-    struct qxl_config config = {.ram = BAR_SIZE, .vram = BAR_SIZE};
+    struct qxl_config config = {.ram = BAR_SIZE, .vram = BAR_SIZE, .record = record};
     int err;
 
     *g = (struct qxl_guest){.machine = m};

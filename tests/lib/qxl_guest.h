@@ -23,8 +23,11 @@ struct qxl_guest {
     uint64_t pushed, released;    /* commands in ram */
 };
 
-/* Adds a QXL device to the machine, with its memory shared, so that it does not count as the program's own. */
-int qxl_guest_init(struct qxl_guest *g, struct fake_machine *m);
+/*
+ * Adds a QXL device to the machine, with its memory shared, so that it does not count as the program's own. The device
+ * writes what it is asked for to the file `record`, or NULL.
+ */
+int qxl_guest_init(struct qxl_guest *g, struct fake_machine *m, const char *record);
 /* What a driver does when it is loaded. */
 void qxl_guest_start(struct qxl_guest *g);
 /* Carry out a step; a drawing command is only queued. 0 or -errno with fail_text(). */
