@@ -61,7 +61,7 @@ static bool reserve(void **data, size_t *room, size_t used, size_t more, size_t 
 }
 
 int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
-              const struct rect *strips)
+              const struct rect *strips, uint64_t id)
 {
     struct rect rect = strips_to_pixels(now, strips);
     size_t width = rect.right - rect.left, columns = strips->right - strips->left;
@@ -73,7 +73,7 @@ int batch_add(struct batch *b, const struct display_surface *surface, const stru
         !reserve((void **)&b->hashes, &b->hash_room, b->hash_count, columns * rows, 8))
         return -ENOMEM;
     b->pieces[b->count++] = (struct batch_piece){
-        .strips = *strips, .rect = rect, .pixels = b->pixel_count, .hashes = b->hash_count};
+        .strips = *strips, .rect = rect, .pixels = b->pixel_count, .hashes = b->hash_count, .id = id};
     for (int32_t y = rect.top; y < rect.bottom; y++) {
         memcpy(b->pixels + b->pixel_count, surface_row(surface, y) + rect.left, width * 4);
         memcpy(b->hashes + b->hash_count, strip_row(now, y) + strips->left, columns * 8);

@@ -15,6 +15,7 @@
 struct batch_piece {
     struct rect strips, rect; /* rect: the same in pixels */
     size_t pixels, hashes;    /* where they begin */
+    uint64_t id; /* of the content; 0: not worth keeping */
     struct picture picture;
     int err; /* of encoding */
 };
@@ -35,7 +36,7 @@ void batch_destroy(struct batch *b);
 void batch_clear(struct batch *b);
 /* -ENOSPC: there are too many pieces; -ENOMEM */
 int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
-              const struct rect *strips);
+              const struct rect *strips, uint64_t id);
 /* Encode all pieces. */
 void batch_run(struct batch *b, struct picture_encoder *e);
 /* These pieces, from `first` on, are not going to be sent. */

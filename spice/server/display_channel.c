@@ -200,8 +200,11 @@ static void take_init(struct display_channel *d, const struct spice_msgc_display
     if (d->initialised)
         return;
     d->initialised = true;
-    if (d->base.params.first && init->glz_dictionary_window_size > 0)
-        encoding_use_dictionary(d->encoding, init->glz_dictionary_window_size);
+    /* The client has one of each for all its display channels. */
+    if (d->base.params.first) {
+        pixmap_cache_init(&d->cache, init->pixmap_cache_size);
+        encoding_use_dictionary(d->encoding, MAX(init->glz_dictionary_window_size, 0));
+    }
     port_display_joined(d->port, &d->base);
     schedule(d);
 }
@@ -243,6 +246,7 @@ static void free_channel(struct channel *ch)
     struct display_channel *d = display_of(ch);
 
     view_fini(&d->view);
+    pixmap_cache_fini(&d->cache);
     encoding_abandon(d->encoding);
     free(d);
 }
@@ -266,6 +270,7 @@ void display_channel_create(struct display_port *port, const struct channel_para
         return;
     }
     d->encoding = encoding;
+    pixmap_cache_init(&d->cache, 0);
     d->budget = FIRST_BUDGET;
     d->port = port;
     d->compression = port->compression;

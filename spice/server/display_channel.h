@@ -5,6 +5,7 @@
 #include "spice/server/batch.h"
 #include "spice/server/display_port.h"
 #include "spice/server/move_search.h"
+#include "spice/server/pixmap_cache.h"
 
 /* Messages acknowledged at once; twice as many may be under way. */
 #define DISPLAY_ACK_WINDOW 20
@@ -18,6 +19,7 @@ struct display_channel {
     uint8_t compression;
     uint64_t image_id;
     struct move_memory moves;
+    struct pixmap_cache cache;
     struct encoding *encoding; /* pictures being made; until they are sent there is no other update */
     uint32_t changed; /* strips, at the last update */
     size_t budget; /* pixels of an update: what the client takes without delay */

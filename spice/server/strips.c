@@ -126,6 +126,11 @@ uint64_t strip_flat(const struct strip_key *key, uint32_t colour)
     return multiply(key->ones, colour & VISIBLE);
 }
 
+uint64_t strip_combine(const struct strip_key *key, uint64_t sum, uint64_t hash)
+{
+    return reduce(multiply(sum, key->point) + hash);
+}
+
 int strip_map_init(struct strip_map *map, uint32_t width, uint32_t height)
 {
     size_t size;

@@ -34,6 +34,9 @@ uint64_t strip_roll(const struct strip_key *key, uint64_t hash, uint32_t out, ui
 /* The hash of a strip of one colour. */
 uint64_t strip_flat(const struct strip_key *key, uint32_t colour);
 
+/* One hash of many: start with what tells their arrangement, add one after the other. */
+uint64_t strip_combine(const struct strip_key *key, uint64_t sum, uint64_t hash);
+
 struct strip_map {
     uint32_t width, height, columns; /* of pixels; columns: strips in a row, the last one may be short */
     uint64_t *hash;                  /* row by row */

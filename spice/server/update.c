@@ -21,6 +21,8 @@
 /* The pixels of an update. */
 #define MIN_BUDGET (64 * 1024)
 #define MAX_BUDGET (2 * 1024 * 1024)
+/* Smaller pictures are not worth keeping at the client. */
+#define CACHE_MIN_STRIPS 256
 /* Bytes that may wait in the queue while an update goes on. */
 #define QUEUE_BYTES (256 * 1024)
 
@@ -103,6 +105,49 @@ static void leave_behind(struct display_channel *d, const struct rect *strips)
     damage_add(&d->view.behind, &pixels);
 }
 
+/* The number under which the client may keep this content; 0: it is too small for that. */
+static uint64_t content_id(const struct change *c, const struct rect *strips)
+{
+    uint64_t id = (uint64_t)rect_width(strips) << 32 | (uint32_t)(strips->bottom - strips->top);
+
+    if (rect_area(strips) < CACHE_MIN_STRIPS)
+        return 0;
+    for (int32_t y = strips->top; y < strips->bottom; y++)
+        for (int32_t x = strips->left; x < strips->right; x++)
+            id = strip_combine(c->key, id, strip_row(c->now, y)[x]);
+    return id;
+}
+
+static void send_image(struct display_channel *d, const struct rect *box, struct spice_image *image)
+{
+    struct spice_msg_display_draw_copy msg = {
+        .base = {.box = *box},
+        .src = image,
+        .src_area = {0, 0, image->width, image->height},
+        .rop = SPICE_ROPD_OP_PUT,
+        .scale_mode = SPICE_IMAGE_SCALE_MODE_NEAREST,
+    };
+
+    channel_send(&d->base, SPICE_MSG_DISPLAY_DRAW_COPY, &msg);
+}
+
+/* What the client has kept of earlier pictures. */
+static bool send_cached(struct display_channel *d, struct change *c, const struct rect *strips,
+                        uint64_t id)
+{
+    const struct rect box = strips_to_pixels(c->now, strips);
+    struct spice_image image = {.id = id,
+                                .type = SPICE_IMAGE_TYPE_FROM_CACHE,
+                                .width = box.right - box.left,
+                                .height = box.bottom - box.top};
+
+    if (!id || !pixmap_cache_use(&d->cache, id))
+        return false;
+    send_image(d, &box, &image);
+    change_done(c, strips);
+    return true;
+}
+
 /* The rectangle in pieces, as far as the budget goes. */
 static void add_pieces(struct display_channel *d, struct change *c, struct batch *batch,
                        const struct rect *strips, size_t piece_pixels, size_t budget)
@@ -112,8 +157,11 @@ static void add_pieces(struct display_channel *d, struct change *c, struct batch
     struct rect piece = *strips;
 
     for (; piece.top < strips->bottom && batch->pixel_count < budget; piece.top = piece.bottom) {
+        uint64_t id;
+
         piece.bottom = MIN(piece.top + rows, strips->bottom);
-        if (batch_add(batch, c->surface, c->now, &piece))
+        id = content_id(c, &piece);
+        if (!send_cached(d, c, &piece, id) && batch_add(batch, c->surface, c->now, &piece, id))
             break;
     }
     piece.bottom = strips->bottom;
@@ -157,20 +205,34 @@ static bool can_queue_more(struct display_channel *d)
            d->base.unacked < 2 * DISPLAY_ACK_WINDOW;
 }
 
+/* Whether the client shall keep this picture; makes room for it. */
+static bool keep(struct display_channel *d, const struct batch_piece *p)
+{
+    uint64_t gone[PIXMAP_CACHE_MAX_COUNT];
+    struct spice_resource_id resources[PIXMAP_CACHE_MAX_COUNT];
+    struct spice_msg_display_inval_list msg = {.resources = resources};
+    size_t count;
+
+    if (!p->id || pixmap_cache_use(&d->cache, p->id) ||
+        !pixmap_cache_add(&d->cache, p->id, (uint64_t)p->picture.width * p->picture.height, gone,
+                          &count))
+        return false;
+    for (; msg.count < count; msg.count++)
+        resources[msg.count] = (struct spice_resource_id){SPICE_RES_TYPE_PIXMAP, gone[msg.count]};
+    if (count)
+        channel_send(&d->base, SPICE_MSG_DISPLAY_INVAL_LIST, &msg);
+    return true;
+}
+
 static void send_picture(struct display_channel *d, const struct batch *batch,
                          const struct batch_piece *p)
 {
     struct spice_image image = picture_image(&p->picture, &batch->out);
-    struct spice_msg_display_draw_copy msg = {
-        .base = {.box = p->rect},
-        .src = &image,
-        .src_area = {0, 0, image.width, image.height},
-        .rop = SPICE_ROPD_OP_PUT,
-        .scale_mode = SPICE_IMAGE_SCALE_MODE_NEAREST,
-    };
 
-    image.id = ++d->image_id;
-    channel_send(&d->base, SPICE_MSG_DISPLAY_DRAW_COPY, &msg);
+    image.id = p->id ? p->id : ++d->image_id;
+    if (keep(d, p))
+        image.flags = SPICE_IMAGE_FLAGS_CACHE_ME;
+    send_image(d, &p->rect, &image);
     batch_shown(batch, p, &d->view.shown);
 }
 

@@ -167,6 +167,22 @@ void fake_display_drag(struct fake_display *f, struct rect rect, int32_t dx, int
                    &(struct call){.f = f, .rect = rect, .a = (uint32_t)dx, .b = (uint32_t)dy});
 }
 
+static void do_noise(void *arg)
+{
+    struct call *c = arg;
+
+    c->f->seed = c->a;
+    for (int32_t y = c->rect.top; y < c->rect.bottom; y++)
+        for (int32_t x = c->rect.left; x < c->rect.right; x++)
+            put(c->f, x, y, rnd(c->f));
+    display_damage(&c->f->display, &c->rect, 1);
+}
+
+void fake_display_noise(struct fake_display *f, struct rect rect, uint32_t seed)
+{
+    loop_call_wait(&f->loop, do_noise, &(struct call){.f = f, .a = seed, .rect = rect});
+}
+
 static void do_fill(void *arg)
 {
     struct call *c = arg;

@@ -4,6 +4,7 @@
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
+#include "tests/lib/pictures.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -275,6 +276,62 @@ static void decode_image(struct peer_screen *s, const struct spice_image *from, 
     lz_destroy(lz);
 }
 
+/* --- the cache --- */
+
+static size_t kept_at(const struct peer_screen *s, uint64_t id)
+{
+    size_t i = 0;
+
+    while (i < PEER_KEPT && (!s->kept[i].data || s->kept_ids[i] != id))
+        i++;
+    return i;
+}
+
+static void forget(struct peer_screen *s, size_t i)
+{
+    s->kept_pixels -= (uint64_t)s->kept[i].width * s->kept[i].height;
+    picture_free(&s->kept[i]);
+    s->kept[i].data = NULL;
+}
+
+static void keep(struct peer_screen *s, uint64_t id, const struct image *image)
+{
+    size_t i = 0;
+
+    assert_int_equal(kept_at(s, id), PEER_KEPT);
+    while (i < PEER_KEPT && s->kept[i].data)
+        i++;
+    assert_true(i < PEER_KEPT);
+    s->kept_ids[i] = id;
+    s->kept[i] = picture_new(SPICE_BITMAP_FMT_32BIT, image->width, image->height, 0);
+    image_copy_rows(&s->kept[i], image->data, image->stride);
+    s->kept_pixels += (uint64_t)image->width * image->height;
+    assert_true(s->kept_pixels <= PEER_CACHE_PIXELS);
+}
+
+static void forget_list(struct peer_screen *s, const struct spice_msg_display_inval_list *m)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        size_t at = kept_at(s, m->resources[i].id);
+
+        assert_int_equal(m->resources[i].type, SPICE_RES_TYPE_PIXMAP);
+        assert_true(at < PEER_KEPT);
+        forget(s, at);
+        s->forgotten++;
+    }
+}
+
+static void draw_kept(struct peer_screen *s, uint64_t id, const struct image *to)
+{
+    size_t at = kept_at(s, id);
+
+    assert_true(at < PEER_KEPT);
+    assert_int_equal(s->kept[at].width, to->width);
+    assert_int_equal(s->kept[at].height, to->height);
+    image_copy_rows(to, s->kept[at].data, s->kept[at].stride);
+    s->reused++;
+}
+
 static bool is_inside(const struct peer_screen *s, const struct rect *r)
 {
     return r->left >= 0 && r->top >= 0 && r->left < r->right && r->top < r->bottom &&
@@ -297,7 +354,13 @@ static void draw_copy(struct peer_screen *s, const struct spice_msg_display_draw
     assert_true(is_inside(s, box));
     assert_int_equal(box->right - box->left, m->src->width);
     assert_int_equal(box->bottom - box->top, m->src->height);
+    if (m->src->type == SPICE_IMAGE_TYPE_FROM_CACHE) {
+        draw_kept(s, m->src->id, &to);
+        return;
+    }
     decode_image(s, m->src, &to);
+    if (m->src->flags & SPICE_IMAGE_FLAGS_CACHE_ME)
+        keep(s, m->src->id, &to);
     s->draws++;
     s->drawn += (uint64_t)to.width * to.height;
 }
@@ -356,6 +419,9 @@ static void create_surface(struct peer_screen *s, const struct spice_msg_display
 
 void peer_screen_fini(struct peer_screen *s)
 {
+    for (size_t i = 0; i < PEER_KEPT; i++)
+        if (s->kept[i].data)
+            forget(s, i);
     glz_window_destroy(s->glz);
     free(s->pixels);
     *s = (struct peer_screen){0};
@@ -380,6 +446,9 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
         break;
     case SPICE_MSG_DISPLAY_DRAW_COPY:
         draw_copy(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_INVAL_LIST:
+        forget_list(s, msg);
         break;
     case SPICE_MSG_DISPLAY_DRAW_FILL:
         draw_fill(s, msg);

@@ -171,7 +171,7 @@ void rig_join(struct rig *rig, struct peer *p, unsigned channel, uint32_t sessio
 void rig_join_display(struct rig *rig, struct peer *p, uint32_t session)
 {
     const struct spice_msgc_display_init init = {.pixmap_cache_id = 1,
-                                                 .pixmap_cache_size = 1000,
+                                                 .pixmap_cache_size = PEER_CACHE_PIXELS,
                                                  .glz_dictionary_id = 1,
                                                  .glz_dictionary_window_size = PEER_GLZ_PIXELS};
 

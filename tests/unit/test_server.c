@@ -280,6 +280,33 @@ static void test_display_random(void **state UNUSED)
     }
 }
 
+/* Content that comes again is not sent again; what does not fit any more is forgotten, the oldest first. */
+static void test_display_cache(void **state UNUSED)
+{
+    struct peer m = {0}, p = {0};
+    struct peer_screen s = {0};
+    struct rect r = {64, 64, 364, 264};
+
+    rig_join_display(&rig, &p, rig_main(&rig, &m));
+    assert_true(rig_catch_up(&rig, &p, &s));
+    for (int i = 0; i < 6; i++) {
+        uint64_t before = p.bytes;
+
+        fake_display_noise(&rig.display, r, i % 2);
+        assert_true(rig_catch_up(&rig, &p, &s));
+        assert_true(i < 2 ? p.bytes - before > 300 * 200 * 3 : p.bytes - before < 1000);
+    }
+    assert_true(s.reused >= 4);
+    for (int i = 2; i < 30; i++) {
+        fake_display_noise(&rig.display, r, i);
+        assert_true(rig_catch_up(&rig, &p, &s));
+    }
+    assert_true(s.forgotten > 10);
+    peer_screen_fini(&s);
+    peer_close(&p);
+    peer_close(&m);
+}
+
 /* A client that does not read costs nothing but its one queue, and later sees the latest state, not the history. */
 static void test_display_stalled(void **state UNUSED)
 {
@@ -490,6 +517,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_display_economy, start, stop),
         cmocka_unit_test_setup_teardown(test_display_heads, start, stop),
         cmocka_unit_test_setup_teardown(test_display_random, start, stop),
+        cmocka_unit_test_setup_teardown(test_display_cache, start, stop),
         cmocka_unit_test_setup_teardown(test_display_stalled, start, stop),
         cmocka_unit_test_setup_teardown(test_display_modes, start, stop),
         cmocka_unit_test_setup_teardown(test_several_clients, start, stop),
