@@ -73,35 +73,71 @@ __attribute__((target("avx2"))) static inline __m256i times(__m256i even, __m256
     return _mm256_add_epi64(_mm256_mul_epu32(even, k->even), _mm256_mul_epu32(odd, k->odd));
 }
 
-__attribute__((target("avx2"))) static void hash_many_avx2(const struct strip_key *key,
-                                                           const uint32_t *pixels, size_t count,
-                                                           uint64_t *hashes)
+/* The four sums of each of four strips. */
+struct four {
+    __m256i of[4];
+};
+
+/* [a0 + a1 + a2 + a3, b0 + ..., c0 + ..., d0 + ...] */
+__attribute__((target("avx2"))) static inline __m256i add_up(const struct four *f)
+{
+    __m256i ab = _mm256_add_epi64(_mm256_unpacklo_epi64(f->of[0], f->of[1]),
+                                  _mm256_unpackhi_epi64(f->of[0], f->of[1]));
+    __m256i cd = _mm256_add_epi64(_mm256_unpacklo_epi64(f->of[2], f->of[3]),
+                                  _mm256_unpackhi_epi64(f->of[2], f->of[3]));
+
+    return _mm256_add_epi64(_mm256_permute2x128_si256(ab, cd, 0x20),
+                            _mm256_permute2x128_si256(ab, cd, 0x31));
+}
+
+/* join() of four. */
+__attribute__((target("avx2"))) static inline __m256i join_four(__m256i low, __m256i high)
+{
+    const __m256i prime = _mm256_set1_epi64x(PRIME);
+    __m256i middle = _mm256_and_si256(high, _mm256_set1_epi64x((1 << 29) - 1)), v, over;
+
+    v = _mm256_add_epi64(_mm256_add_epi64(low, _mm256_slli_epi64(middle, 32)),
+                         _mm256_srli_epi64(high, 29));
+    v = _mm256_add_epi64(_mm256_and_si256(v, prime), _mm256_srli_epi64(v, 61));
+    over = _mm256_cmpgt_epi64(v, _mm256_set1_epi64x(PRIME - 1));
+    return _mm256_sub_epi64(v, _mm256_and_si256(over, prime));
+}
+
+/* Four strips at a time; returns how many were done. */
+__attribute__((target("avx2"))) static size_t hash_avx2(const struct strip_key *key,
+                                                        const uint32_t *pixels, size_t count,
+                                                        uint64_t *hashes)
 {
     const __m256i visible = _mm256_set1_epi32(VISIBLE);
     const struct powers low[2] = {powers_of(key->low), powers_of(key->low + 8)};
     const struct powers high[2] = {powers_of(key->high), powers_of(key->high + 8)};
+    size_t done = 0;
 
-    for (size_t i = 0; i < count; i++, pixels += STRIP) {
-        __m256i a = _mm256_and_si256(visible, _mm256_loadu_si256((const __m256i *)pixels));
-        __m256i b = _mm256_and_si256(visible, _mm256_loadu_si256((const __m256i *)(pixels + 8)));
-        __m256i a_odd = _mm256_srli_epi64(a, 32), b_odd = _mm256_srli_epi64(b, 32);
-        __m256i l = _mm256_add_epi64(times(a, a_odd, &low[0]), times(b, b_odd, &low[1]));
-        __m256i h = _mm256_add_epi64(times(a, a_odd, &high[0]), times(b, b_odd, &high[1]));
-        __m256i sums = _mm256_add_epi64(_mm256_unpacklo_epi64(l, h), _mm256_unpackhi_epi64(l, h));
-        __m128i sum = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    for (; done + 4 <= count; done += 4) {
+        struct four l, h;
 
-        hashes[i] = join(_mm_cvtsi128_si64(sum), _mm_extract_epi64(sum, 1));
+        for (int i = 0; i < 4; i++, pixels += STRIP) {
+            __m256i a = _mm256_loadu_si256((const __m256i *)pixels), a_odd;
+            __m256i b = _mm256_loadu_si256((const __m256i *)(pixels + 8)), b_odd;
+
+            a = _mm256_and_si256(a, visible);
+            b = _mm256_and_si256(b, visible);
+            a_odd = _mm256_srli_epi64(a, 32);
+            b_odd = _mm256_srli_epi64(b, 32);
+            l.of[i] = _mm256_add_epi64(times(a, a_odd, &low[0]), times(b, b_odd, &low[1]));
+            h.of[i] = _mm256_add_epi64(times(a, a_odd, &high[0]), times(b, b_odd, &high[1]));
+        }
+        _mm256_storeu_si256((__m256i *)(hashes + done), join_four(add_up(&l), add_up(&h)));
     }
+    return done;
 }
 
 void strip_hash_many(const struct strip_key *key, const uint32_t *pixels, size_t count,
                      uint64_t *hashes)
 {
-    if (__builtin_cpu_supports("avx2")) {
-        hash_many_avx2(key, pixels, count, hashes);
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
+    size_t i = __builtin_cpu_supports("avx2") ? hash_avx2(key, pixels, count, hashes) : 0;
+
+    for (; i < count; i++)
         hashes[i] = strip_hash(key, pixels + i * STRIP);
 }
 

@@ -170,6 +170,13 @@ static void test_rolling(void **state UNUSED)
         hash = strip_roll(&key, hash, pixels[i], pixels[i + STRIP]);
         assert_true(hash == strip_hash(&key, pixels + i + 1));
     }
+    for (size_t count = 0; count <= 6; count++) {
+        uint64_t many[6];
+
+        strip_hash_many(&key, pixels, count, many);
+        for (size_t i = 0; i < count; i++)
+            assert_true(many[i] == strip_hash(&key, pixels + i * STRIP));
+    }
     for (int i = 0; i < STRIP; i++)
         pixels[i] = 0x12ffffff;
     assert_true(strip_hash(&key, pixels) == strip_flat(&key, 0xffffff));
