@@ -18,7 +18,9 @@
 /* What the user just did is answered without that interval: so many updates, for so long. */
 #define ECHOES   3
 #define ECHO_NS  100000000
-#define FIRST_BUDGET (512 * 1024)
+/* Of the client's dictionary so much is used; it is four bytes each in our memory as well. */
+#define DICTIONARY_PIXELS (2 * 1024 * 1024)
+#define FIRST_BUDGET      (512 * 1024)
 
 static struct display_channel *display_of(struct channel *ch)
 {
@@ -203,7 +205,8 @@ static void take_init(struct display_channel *d, const struct spice_msgc_display
     /* The client has one of each for all its display channels. */
     if (d->base.params.first) {
         pixmap_cache_init(&d->cache, init->pixmap_cache_size);
-        encoding_use_dictionary(d->encoding, MAX(init->glz_dictionary_window_size, 0));
+        encoding_use_dictionary(d->encoding, CLAMP(init->glz_dictionary_window_size, 0,
+                                                   DICTIONARY_PIXELS));
     }
     port_display_joined(d->port, &d->base);
     schedule(d);

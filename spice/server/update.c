@@ -20,7 +20,7 @@
 #define FIRST_PIXELS (4096 * 4096)
 /* The pixels of an update. */
 #define MIN_BUDGET (64 * 1024)
-#define MAX_BUDGET (2 * 1024 * 1024)
+#define MAX_BUDGET (1024 * 1024)
 /* Smaller pictures are not worth keeping at the client. */
 #define CACHE_MIN_STRIPS 256
 /* Bytes that may wait in the queue while an update goes on. */
