@@ -38,6 +38,30 @@ static void verify_aligned(const struct change *c, const struct move *m, const s
         bits[x / 64] |= (uint64_t)(shown[x] == now[x]) << x % 64;
 }
 
+/* A strip of the screen lies across two of the client's. */
+static void verify_shifted(const struct change *c, const struct move *m, const struct split *s,
+                           int32_t y)
+{
+    uint64_t hashes[DISPLAY_MAX_WIDTH / STRIP];
+    int32_t whole = c->now->width / STRIP, end = (c->now->width - s->shift) / STRIP;
+    int32_t left = MAX(c->bounds.left - 1, MAX(s->strips, 0));
+    int32_t right = MIN(c->bounds.right, MIN(end, whole + MIN(s->strips, 0)));
+    const uint64_t *shown = strip_row(&c->view->shown, y - m->dy) - s->strips;
+    bool before = false;
+
+    if (left >= right)
+        return;
+    strip_hash_many(c->key, surface_row(c->surface, y) + left * STRIP + s->shift, right - left,
+                    hashes);
+    for (int32_t x = left; x < right; x++) {
+        bool here = hashes[x - left] == shown[x];
+
+        if (here && before)
+            grid_put(c->scratch, x, y);
+        before = here;
+    }
+}
+
 /* Whether the client's strip column - strips, moved, equals the pixels at column * STRIP + shift. */
 static bool source_fits(const struct change *c, const struct move *m, const struct split *s,
                         int32_t column, int32_t y)
@@ -50,21 +74,6 @@ static bool source_fits(const struct change *c, const struct move *m, const stru
     return strip_row(&c->view->shown, y - m->dy)[from] ==
            (s->shift ? strip_hash(c->key, surface_row(c->surface, y) + left)
                      : strip_row(c->now, y)[column]);
-}
-
-/* A strip of the screen lies across two of the client's. */
-static void verify_shifted(const struct change *c, const struct move *m, const struct split *s,
-                           int32_t y)
-{
-    bool before = source_fits(c, m, s, c->bounds.left - 1, y);
-
-    for (int32_t x = c->bounds.left; x < c->bounds.right; x++) {
-        bool here = source_fits(c, m, s, x, y);
-
-        if (here && before)
-            grid_put(c->scratch, x, y);
-        before = here;
-    }
 }
 
 bool move_fits(const struct change *c, const struct move *m, int32_t column, int32_t y)

@@ -11,9 +11,10 @@
 #define SEVERAL     INT32_MIN
 /* Different moves that are counted. */
 #define MAX_VOTES 512
-/* A candidate has so many votes, and one of so many anchors. */
-#define MIN_VOTES    4
-#define ANCHOR_SHARE 32
+/* A candidate has so many votes, and is right in one of so many places where it is tried, in so many rows. */
+#define MIN_VOTES   4
+#define PROBE_SHARE 16
+#define PROBED_ROWS 64
 /*
  * The search by pixels: changed strips whose pixels are hashed, strips of the client's that they are compared with; changed strips that make it worth
  * while, the area up to which it may be done each time, and how rare it may get beyond.
@@ -23,8 +24,6 @@
 #define WORTH_STRIPS 1024
 #define CHEAP_STRIPS 8192
 #define MAX_PAUSE    16
-/* Rows in which a move found before is tried. */
-#define PROBED_ROWS 64
 
 struct votes {
     struct vote {
@@ -52,6 +51,34 @@ static void vote(struct votes *v, int32_t dx, int32_t dy)
     }
 }
 
+/* Content that stands out: what repeats to the left or above could have come from anywhere. */
+static bool stands_out(const struct strip_map *map, int32_t x, int32_t y)
+{
+    uint64_t h = strip_row(map, y)[x];
+
+    return h != STRIP_UNKNOWN && x && y && h != strip_row(map, y)[x - 1] &&
+           h != strip_row(map, y - 1)[x];
+}
+
+/* Whether some of what changed looks as if it had moved so. */
+static bool is_likely(const struct change *c, const struct move *m)
+{
+    int32_t step = (c->bounds.bottom - c->bounds.top) / PROBED_ROWS + 1;
+    uint32_t tried = 0, right = 0;
+    struct rect run;
+
+    for (int32_t y = c->bounds.top; y < c->bounds.bottom; y += step)
+        for (uint32_t from = 0; grid_run(c->changed, y, from, &run); from = run.right) {
+            int32_t x = (run.left + run.right) / 2;
+
+            if (!stands_out(c->now, x, y))
+                continue;
+            tried++;
+            right += move_fits(c, m, x, y);
+        }
+    return right >= MIN_VOTES && right * PROBE_SHARE >= tried;
+}
+
 static struct vote *favourite(struct votes *v)
 {
     struct vote *best = &v->of[0];
@@ -62,28 +89,20 @@ static struct vote *favourite(struct votes *v)
     return best;
 }
 
-static size_t elect(struct votes *v, uint32_t minimum, struct move found[MOVE_MAX_FOUND])
+static size_t elect(const struct change *c, struct votes *v, struct move found[MOVE_MAX_FOUND])
 {
     size_t n = 0;
 
-    for (; n < MOVE_MAX_FOUND; n++) {
+    for (unsigned i = 0; i < MOVE_MAX_FOUND; i++) {
         struct vote *best = favourite(v);
 
-        if (best->votes < MAX(minimum, MIN_VOTES))
+        if (best->votes < MIN_VOTES)
             break;
-        found[n] = best->move;
+        if (is_likely(c, &best->move))
+            found[n++] = best->move;
         best->votes = 0;
     }
     return n;
-}
-
-/* Content that stands out: what repeats to the left or above could have come from anywhere. */
-static bool stands_out(const struct strip_map *map, int32_t x, int32_t y)
-{
-    uint64_t h = strip_row(map, y)[x];
-
-    return h != STRIP_UNKNOWN && x && y && h != strip_row(map, y)[x - 1] &&
-           h != strip_row(map, y - 1)[x];
 }
 
 /* --- up and down --- */
@@ -138,15 +157,13 @@ size_t move_search_vertical(const struct change *c, struct move found[MOVE_MAX_F
     struct anchors anchors;
     struct votes votes = {0};
     int32_t step = rect_width(&c->bounds) / MAX_COLUMNS + 1;
-    uint32_t count = 0;
 
     for (int32_t x = c->bounds.left + step / 2; x < c->bounds.right; x += step) {
         drop_anchors(c, &anchors, x);
-        count += anchors.count;
         if (anchors.count)
             find_anchors(c, &anchors, x, &votes);
     }
-    return elect(&votes, count / ANCHOR_SHARE, found);
+    return elect(c, &votes, found);
 }
 
 /* --- by pixels --- */
@@ -237,7 +254,7 @@ static size_t search_pixels(const struct change *c, struct move found[MOVE_MAX_F
         for (uint32_t from = 0; grid_run(c->changed, y, from, &run); from = run.right)
             roll_run(c, &k, &run, &votes);
     free(k.slots);
-    return elect(&votes, MIN_VOTES, found);
+    return elect(c, &votes, found);
 }
 
 size_t move_search_pixels(const struct change *c, struct move_memory *memory,
@@ -270,25 +287,6 @@ void move_remember(struct move_memory *memory, const struct move *m)
         i++;
     memmove(&memory->moves[1], &memory->moves[0], i * sizeof(*m));
     memory->moves[0] = *m;
-}
-
-/* Whether some of what changed looks as if it had moved so. */
-static bool is_likely(const struct change *c, const struct move *m)
-{
-    int32_t step = (c->bounds.bottom - c->bounds.top) / PROBED_ROWS + 1;
-    uint32_t tried = 0, right = 0;
-    struct rect run;
-
-    for (int32_t y = c->bounds.top; y < c->bounds.bottom; y += step)
-        for (uint32_t from = 0; grid_run(c->changed, y, from, &run); from = run.right) {
-            int32_t x = (run.left + run.right) / 2;
-
-            if (!stands_out(c->now, x, y))
-                continue;
-            tried++;
-            right += move_fits(c, m, x, y);
-        }
-    return right >= MIN_VOTES && right * ANCHOR_SHARE >= tried;
 }
 
 size_t move_recall(const struct change *c, const struct move_memory *memory,
