@@ -167,6 +167,8 @@ bool qxl_primary_destroy(struct qxl *q);
 void qxl_set_mode(struct qxl *q, uint32_t id, const uint64_t bars[2]);
 void qxl_enter_vga(struct qxl *q);
 void qxl_report_damage(struct qxl *q);
+/* What was drawn since the last report, one rectangle, came from (dx, dy) before it. */
+void qxl_report_moved(struct qxl *q, int32_t dx, int32_t dy);
 void qxl_monitors_config(struct qxl *q, QXLPHYSICAL addr);
 
 /* --- qxl_image.c --- */

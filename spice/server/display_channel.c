@@ -182,6 +182,16 @@ void display_channel_damage(struct channel *ch, const struct rect *rects, size_t
     schedule(d);
 }
 
+/* Moves since the last update add up: it sees only from where to where content came in all. */
+void display_channel_moved(struct channel *ch, const struct rect *to, int32_t dx, int32_t dy)
+{
+    struct display_channel *d = display_of(ch);
+
+    d->hint.dx += dx;
+    d->hint.dy += dy;
+    display_channel_damage(ch, to, 1);
+}
+
 void display_channel_heads(struct channel *ch)
 {
     display_of(ch)->heads_changed = true;

@@ -19,6 +19,7 @@ struct display_channel {
     uint8_t compression;
     uint64_t image_id;
     struct move_memory moves;
+    struct move hint; /* what the guest moved since the last update, in all */
     struct pixmap_cache cache;
     struct encoding *encoding; /* pictures being made; until they are sent there is no other update */
     uint32_t changed; /* strips, at the last update */

@@ -63,6 +63,18 @@ static void on_damage(struct display_sink *sink, const struct rect *rects, size_
         display_channel_damage(ch, rects, count);
 }
 
+static void on_moved(struct display_sink *sink, const struct rect *to, int32_t dx, int32_t dy)
+{
+    struct display_port *port = port_of(sink);
+    struct channel *ch;
+
+    if (!port_surface(port))
+        return;
+    fingerprint_moved(&port->print, to, dx, dy);
+    LIST_FOREACH (ch, &port->displays, link)
+        display_channel_moved(ch, to, dx, dy);
+}
+
 static void on_heads(struct display_sink *sink, const struct display_head *heads UNUSED,
                      size_t count UNUSED)
 {
@@ -92,6 +104,7 @@ static void on_cursor_move(struct display_sink *sink, int32_t x UNUSED, int32_t 
 static const struct display_sink_ops sink_ops = {
     .surface = on_surface,
     .damage = on_damage,
+    .moved = on_moved,
     .cursor = on_cursor,
     .cursor_move = on_cursor_move,
     .heads = on_heads,

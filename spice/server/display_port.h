@@ -40,6 +40,8 @@ void display_channel_create(struct display_port *port, const struct channel_para
 /* The primary is another one. */
 void display_channel_surface(struct channel *ch);
 void display_channel_damage(struct channel *ch, const struct rect *rects, size_t count);
+/* Damage that is known to have moved there. */
+void display_channel_moved(struct channel *ch, const struct rect *to, int32_t dx, int32_t dy);
 void display_channel_heads(struct channel *ch);
 
 /* cursor_channel.c; joins port->cursors */

@@ -51,28 +51,95 @@ int fingerprint_resize(struct fingerprint *f, uint32_t width, uint32_t height)
 
     strip_map_fini(&f->now);
     damage_fini(&f->stale);
+    grid_fini(&f->before);
     if (!width)
         return 0;
     err = strip_map_init(&f->now, width, height);
     if (!err)
         err = damage_init(&f->stale, width, height);
+    if (!err)
+        err = grid_init(&f->before, f->stale.tiles.columns, f->stale.tiles.rows);
     if (err)
         strip_map_fini(&f->now);
     return err;
 }
 
+/* The tiles that lie in the rectangle with all their pixels. */
+static struct rect tiles_inside(const struct fingerprint *f, const struct rect *pixels)
+{
+    const struct grid *tiles = &f->stale.tiles;
+    bool right = pixels->right >= (int32_t)f->now.width;
+    bool bottom = pixels->bottom >= (int32_t)f->now.height;
+
+    return (struct rect){DIV_ROUND_UP(pixels->left, STRIP), DIV_ROUND_UP(pixels->top, TILE_ROWS),
+                         right ? (int32_t)tiles->columns : pixels->right / STRIP,
+                         bottom ? (int32_t)tiles->rows : pixels->bottom / TILE_ROWS};
+}
+
+/* A run of tiles takes over the hashes of the pixels that came to it. */
+static void move_hashes(struct fingerprint *f, const struct rect *run, int32_t dy)
+{
+    struct rect r = tile_strips(run, &f->now);
+    int32_t rows = r.bottom - r.top;
+
+    for (int32_t i = 0; i < rows; i++) {
+        int32_t y = dy > 0 ? r.bottom - 1 - i : r.top + i;
+
+        memcpy(strip_row(&f->now, y) + r.left, strip_row(&f->now, y - dy) + r.left,
+               (r.right - r.left) * sizeof(uint64_t));
+    }
+    grid_remove(&f->stale.tiles, run);
+}
+
+/* Of a row of tiles those whose pixels came from tiles with known hashes. */
+static void move_row(struct fingerprint *f, const struct rect *row, int32_t dy)
+{
+    struct rect from = tile_strips(row, &f->now), run = *row;
+
+    from.top = (from.top - dy) / TILE_ROWS;
+    from.bottom = DIV_ROUND_UP(from.bottom - dy, TILE_ROWS);
+    for (run.right = run.left; run.right < row->right; run.right++) {
+        const struct rect source = {run.right, from.top, run.right + 1, from.bottom};
+
+        if (!grid_count(&f->before, &source))
+            continue;
+        move_hashes(f, &run, dy);
+        run.left = run.right + 1;
+    }
+    move_hashes(f, &run, dy);
+}
+
+/* The rows in the order in which nothing is overwritten that is still to be read. */
+void fingerprint_moved(struct fingerprint *f, const struct rect *to, int32_t dx, int32_t dy)
+{
+    struct rect tiles = tiles_inside(f, to);
+    int32_t rows = tiles.bottom - tiles.top;
+
+    memcpy(f->before.bits, f->stale.tiles.bits,
+           (size_t)f->before.words * f->before.rows * sizeof(*f->before.bits));
+    damage_add(&f->stale, to);
+    if (dx || tiles.left >= tiles.right)
+        return;
+    for (int32_t i = 0; i < rows; i++) {
+        int32_t y = dy > 0 ? tiles.bottom - 1 - i : tiles.top + i;
+
+        move_row(f, &(struct rect){tiles.left, y, tiles.right, y + 1}, dy);
+    }
+}
+
 static void hash_strips(struct fingerprint *f, const struct display_surface *s,
                         const struct rect *strips)
 {
-    int32_t whole = MIN(strips->right, (int32_t)(f->now.width / STRIP));
+    /* Fours are hashed faster than what is left of them. */
+    int32_t whole = f->now.width / STRIP, left = ALIGN_DOWN(strips->left, 4);
+    int32_t right = MIN(ALIGN_UP(strips->right, 4), whole);
 
     for (int32_t y = strips->top; y < strips->bottom; y++) {
         const uint32_t *pixels = surface_row(s, y);
         uint64_t *hash = strip_row(&f->now, y);
 
-        if (whole > strips->left)
-            strip_hash_many(&f->key, pixels + strips->left * STRIP, whole - strips->left,
-                            hash + strips->left);
+        if (left < right)
+            strip_hash_many(&f->key, pixels + left * STRIP, right - left, hash + left);
         if (whole < strips->right)
             hash[whole] =
                 strip_hash_short(&f->key, pixels + whole * STRIP, f->now.width % STRIP);

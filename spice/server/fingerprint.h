@@ -28,10 +28,13 @@ struct fingerprint {
     struct strip_key key;
     struct strip_map now; /* after fingerprint_refresh(); hash == NULL: there is no surface, or no memory */
     struct damage stale;
+    struct grid before; /* stale tiles, while content moves */
 };
 
 /* A surface of this size, all of it stale; 0 x 0: none. -ENOMEM. The key is left alone. */
 int fingerprint_resize(struct fingerprint *f, uint32_t width, uint32_t height);
+/* Pixels came to `to` from (dx, dy) before: up and down their hashes come with them, else they are stale. */
+void fingerprint_moved(struct fingerprint *f, const struct rect *to, int32_t dx, int32_t dy);
 /* Hash what was damaged since the last time. */
 void fingerprint_refresh(struct fingerprint *f, const struct display_surface *surface);
 

@@ -65,6 +65,9 @@ static void send_moves(struct display_channel *d, struct change *c)
     struct move moves[MOVE_MAX_FOUND];
     uint32_t before = c->count;
 
+    if (d->hint.dx || d->hint.dy)
+        move_remember(&d->moves, &d->hint);
+    d->hint = (struct move){0};
     if (c->count < MOVE_MIN_STRIPS || d->fresh)
         return;
     try_moves(d, c, moves, move_recall(c, &d->moves, moves));

@@ -156,6 +156,30 @@ static void shift(struct scene *s, struct rect r, int32_t dx, int32_t dy, uint32
     picture_free(&before);
 }
 
+/* What is (dx, dy) before the rectangle comes into it. */
+static void drag(struct scene *s, struct rect to, int32_t dx, int32_t dy)
+{
+    struct image before = picture_new(SPICE_BITMAP_FMT_32BIT, s->now.width, s->now.height, 0);
+
+    image_copy_rows(&before, s->now.data, s->now.stride);
+    for (int32_t y = to.top; y < to.bottom; y++)
+        memcpy(pixel(&s->now, to.left, y), pixel(&before, to.left - dx, y - dy), rect_width(&to) * 4);
+    picture_free(&before);
+}
+
+static void check_hashes(struct scene *s)
+{
+    const struct strip_map *now = &s->print.now;
+
+    for (uint32_t y = 0; y < now->height; y++)
+        for (uint32_t x = 0; x < now->columns; x++) {
+            uint32_t count = MIN(STRIP, now->width - x * STRIP);
+
+            assert_true(strip_row(now, y)[x] ==
+                        strip_hash_short(&s->print.key, pixel(&s->now, x * STRIP, y), count));
+        }
+}
+
 static void test_rolling(void **state UNUSED)
 {
     struct strip_key key;
@@ -248,6 +272,45 @@ static void test_random(void **state UNUSED)
     }
 }
 
+/* The hashes are those of the surface, also where they moved with what the guest moved. */
+static void test_moved_hashes(void **state UNUSED)
+{
+    uint32_t seed = 3;
+
+    for (unsigned i = 0; i < 20; i++) {
+        struct scene s;
+        int32_t width = 30 + picture_random(&seed) % 300, height = 30 + picture_random(&seed) % 300;
+
+        scene_open(&s, width, height);
+        picture_draw(&s.now, PICTURE_NOISE, seed);
+        for (unsigned k = 0; k < 60; k++) {
+            struct rect r = {picture_random(&seed) % width, picture_random(&seed) % height};
+            int32_t dx = k % 4 ? 0 : (int32_t)(picture_random(&seed) % 41) - 20;
+            int32_t dy = (int32_t)(picture_random(&seed) % 61) - 30;
+            struct rect to, all = {MAX(dx, 0), MAX(dy, 0), width + MIN(dx, 0), height + MIN(dy, 0)};
+
+            r.right = r.left + 1 + picture_random(&seed) % (width - r.left);
+            r.bottom = r.top + 1 + picture_random(&seed) % (height - r.top);
+            if (picture_random(&seed) % 3 == 0) {
+                shift(&s, r, width, height, &seed); /* noise */
+                damage_add(&s.print.stale, &r);
+            }
+            to = rect_intersect(&r, &all);
+            if (k % 3 == 0 && !rect_empty(&all))
+                to = all;
+            if (!rect_empty(&to)) {
+                drag(&s, to, dx, dy);
+                fingerprint_moved(&s.print, &to, dx, dy);
+            }
+            if (picture_random(&seed) % 4)
+                continue;
+            fingerprint_refresh(&s.print, &s.surface);
+            check_hashes(&s);
+        }
+        scene_close(&s);
+    }
+}
+
 /* Large parts of one colour go as fills, and only those. */
 static void test_fills(void **state UNUSED)
 {
@@ -279,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_rolling),
         cmocka_unit_test(test_moves),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_moved_hashes),
         cmocka_unit_test(test_fills),
     };
 
