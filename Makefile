@@ -160,7 +160,7 @@ bench: all bench-bin reference display payload $(TINY) $(IN_GUEST)
 	$(Q)tests/bench/guest_io $(IN_GUEST)
 	$(Q)tests/bench/display --build $(BUILD)
 	$(Q)$(BUILD)/tests/bench/bench_disk
-	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode
+	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode --decode $(BUILD)/tests/reference/decode
 
 MAN := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(wildcard docs/man/*.scd))
 .PHONY: man

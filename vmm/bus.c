@@ -231,21 +231,24 @@ static void region_write(struct region *region, uint64_t offset, const uint8_t *
     }
 }
 
+/* `count` accesses at one address, which all lie in the region. */
 static void region_access(struct bus *bus, struct region *region, uint64_t addr, uint8_t *data,
-                          unsigned width, bool write)
+                          unsigned width, unsigned count, bool write)
 {
     bool lock = !(region->flags & REGION_UNLOCKED);
 
     if (lock)
         pthread_mutex_lock(bus->device_lock);
-    /* Another CPU may have moved the region while this one waited for the lock. */
-    if (!region->mapped || addr - region->base >= region->size) {
-        if (!write)
+    for (; count; count--, data += width) {
+        /* Another CPU may have moved the region while this one waited for the lock, or a callback has. */
+        bool there = region->mapped && addr - region->base < region->size;
+
+        if (there && write)
+            region_write(region, addr - region->base, data, width);
+        else if (there)
+            region_read(region, addr - region->base, data, width);
+        else if (!write)
             memset(data, 0xff, width);
-    } else if (write) {
-        region_write(region, addr - region->base, data, width);
-    } else {
-        region_read(region, addr - region->base, data, width);
     }
     if (lock)
         pthread_mutex_unlock(bus->device_lock);
@@ -260,7 +263,7 @@ void bus_read(struct bus *bus, uint64_t addr, void *data, unsigned width)
         struct region *region = find_region(bus, addr, width, &inside);
 
         if (region)
-            region_access(bus, region, addr, p, inside, false);
+            region_access(bus, region, addr, p, inside, 1, false);
         else
             memset(p, 0xff, inside);
         addr += inside;
@@ -284,7 +287,41 @@ void bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned width)
         struct region *region = find_region(bus, addr + done, width - done, &inside);
 
         if (region)
-            region_access(bus, region, addr + done, bytes + done, inside, true);
+            region_access(bus, region, addr + done, bytes + done, inside, 1, true);
         done += inside;
     }
+}
+
+/* The region that all accesses of a string go to, or NULL: they are to be made one by one. */
+static struct region *string_region(struct bus *bus, uint64_t addr, unsigned width, unsigned count)
+{
+    unsigned inside;
+    struct region *region = count > 1 ? find_region(bus, addr, width, &inside) : NULL;
+
+    return region && inside == width ? region : NULL;
+}
+
+void bus_read_string(struct bus *bus, uint64_t addr, void *data, unsigned width, unsigned count)
+{
+    struct region *region = string_region(bus, addr, width, count);
+    uint8_t *p = data;
+
+    if (region)
+        region_access(bus, region, addr, p, width, count, false);
+    else
+        for (; count; count--, p += width)
+            bus_read(bus, addr, p, width);
+}
+
+void bus_write_string(struct bus *bus, uint64_t addr, const void *data, unsigned width, unsigned count)
+{
+    bool notifies = __atomic_load_n(&bus->notifier_count, __ATOMIC_ACQUIRE);
+    struct region *region = notifies ? NULL : string_region(bus, addr, width, count);
+    const uint8_t *p = data;
+
+    if (region)
+        region_access(bus, region, addr, (uint8_t *)p, width, count, true);
+    else
+        for (; count; count--, p += width)
+            bus_write(bus, addr, p, width);
 }

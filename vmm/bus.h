@@ -57,5 +57,8 @@ void bus_remove_notifier(struct bus *bus, uint64_t addr, unsigned width, bool ma
 /* An access as the CPU makes it: 1, 2, 4 or 8 bytes at any address. */
 void bus_read(struct bus *bus, uint64_t addr, void *data, unsigned width);
 void bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned width);
+/* A string instruction: `count` accesses at the same address, one value after the other in data. */
+void bus_read_string(struct bus *bus, uint64_t addr, void *data, unsigned width, unsigned count);
+void bus_write_string(struct bus *bus, uint64_t addr, const void *data, unsigned width, unsigned count);
 
 #endif

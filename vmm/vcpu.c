@@ -83,14 +83,11 @@ static void handle_io(struct vcpu *cpu)
     struct kvm_run *run = cpu->run;
     struct bus *pio = cpu->set->machine->pio;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
-    uint32_t i;
 
-    for (i = 0; i < run->io.count; i++, data += run->io.size) {
-        if (run->io.direction == KVM_EXIT_IO_OUT)
-            bus_write(pio, run->io.port, data, run->io.size);
-        else
-            bus_read(pio, run->io.port, data, run->io.size);
-    }
+    if (run->io.direction == KVM_EXIT_IO_OUT)
+        bus_write_string(pio, run->io.port, data, run->io.size, run->io.count);
+    else
+        bus_read_string(pio, run->io.port, data, run->io.size, run->io.count);
 }
 
 static void handle_mmio(struct vcpu *cpu)

@@ -5,7 +5,6 @@
 #include "spice/codec/glz_wire.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 struct glz_header {
     uint8_t type;
@@ -62,85 +61,114 @@ struct match {
     uint32_t offset, distance; /* distance in pictures */
 };
 
-/* False (and r->bad) if the stream ends or the length exceeds `max`. */
-static bool read_match(struct reader *r, uint32_t ctrl, size_t max, struct match *m)
+/* A match after its first byte. False if the stream ends or the length exceeds `max`. */
+static inline bool read_match(struct reader *r, uint32_t ctrl, size_t max, struct match *m)
 {
-    bool wide = ctrl & 0x10, wider = false;
+    bool wide = ctrl & 0x10, wider;
+    const uint8_t *p = r->p;
     uint32_t code;
 
     *m = (struct match){.length = ctrl >> 5, .offset = ctrl & 0x0f};
     if (m->length == LZ_LONG_LENGTH) {
         do {
-            code = reader_u8(r);
+            if (p == r->end || m->length > max)
+                return false;
+            code = *p++;
             m->length += code;
-        } while (code == 255 && m->length <= max);
+        } while (code == 255);
     }
-    m->offset |= (uint32_t)reader_u8(r) << 4;
-    code = reader_u8(r);
-    if (wide) {
+    if (r->end - p < 2)
+        return false;
+    m->offset |= (uint32_t)*p++ << 4;
+    code = *p++;
+    wider = wide && code & 0x20;
+    if ((size_t)(r->end - p) < (code >> 6) + wider)
+        return false;
+    if (wide)
         m->offset |= (code & 0x1f) << 12;
-        wider = code & 0x20;
-    } else {
+    else
         m->distance = code & 0x3f;
-    }
     for (unsigned i = 0; i < code >> 6; i++)
-        m->distance += (uint32_t)reader_u8(r) << (8 * i + (wide ? 0 : 6));
+        m->distance += (uint32_t)*p++ << (8 * i + (wide ? 0 : 6));
     if (wider)
-        m->offset |= (uint32_t)reader_u8(r) << 17;
-    return !r->bad;
+        m->offset |= (uint32_t)*p++ << 17;
+    r->p = p;
+    return true;
 }
 
 /* What the decoder of one picture works on. */
 struct work {
     const struct glz_window *window;
     struct glz_picture *to;
+    const struct glz_picture *last; /* that was referred to */
     struct reader r;
 };
 
-/* The pixels that a match at `at` copies, or NULL with *err set. */
-static const uint8_t *find_source(const struct work *work, const struct match *m, uint32_t at,
-                                  int *err)
+/* The picture with this id. -EAGAIN: it has yet to come. */
+static int find_picture(struct work *work, uint64_t id)
 {
     const struct glz_window *window = work->window;
-    const struct glz_picture *from;
-    uint64_t id = work->to->id - m->distance;
 
-    *err = -EBADMSG;
-    if (!m->distance)
-        return m->offset < at ? work->to->data + 4 * (size_t)(at - 1 - m->offset) : NULL;
-    if (m->distance > work->to->id)
-        return NULL;
-    from = glz_window_find(window, id);
-    if (!from) {
-        if (!window->begun || id >= window->next)
-            *err = -EAGAIN;
-        return NULL;
-    }
-    if (m->offset > from->pixels || m->length > from->pixels - m->offset)
-        return NULL;
-    return from->data + 4 * (size_t)m->offset;
+    work->last = glz_window_find(window, id);
+    if (work->last)
+        return 0;
+    return !window->begun || id >= window->next ? -EAGAIN : -EBADMSG;
 }
 
-static inline void copy_pixels(uint8_t *to, const uint8_t *from, size_t n, bool alpha, bool apart)
+/* Find the pixels that a match at `at` copies. */
+static inline int find_source(struct work *work, const struct match *m, uint32_t at,
+                              const uint8_t **from)
 {
-    if (alpha) {
-        for (; n; n--, to += 4, from += 4)
-            to[3] = from[3];
-    } else if (apart) {
-        memcpy(to, from, 4 * n);
+    uint64_t id = work->to->id - m->distance;
+
+    if (!m->distance) {
+        *from = work->to->data + 4 * (size_t)(at - 1 - m->offset);
+        return m->offset < at ? 0 : -EBADMSG;
+    }
+    if (m->distance > work->to->id)
+        return -EBADMSG;
+    if (!work->last || work->last->id != id) {
+        int err = find_picture(work, id);
+        if (err)
+            return err;
+    }
+    if (m->offset > work->last->pixels || m->length > work->last->pixels - m->offset)
+        return -EBADMSG;
+    *from = work->last->data + 4 * (size_t)m->offset;
+    return 0;
+}
+
+/* Colours; what lies up to GLZ_SLACK pixels after the match's end may be spoilt. `back`: to where they come from. */
+static inline void copy_pixels(uint8_t *to, const uint8_t *from, size_t n, uint32_t back)
+{
+    const uint8_t *end = to + 4 * n;
+
+    if (back == 1) {
+        for (uint32_t px = load_le32(from); to < end; to += 4)
+            store_le32(to, px);
+    } else if (back >= GLZ_SLACK) {
+        for (; to < end; to += 4 * GLZ_SLACK, from += 4 * GLZ_SLACK)
+            memcpy(to, from, 4 * GLZ_SLACK);
     } else {
-        for (; n; n--, to += 4, from += 4)
+        for (; to < end; to += 4, from += 4)
             store_le32(to, load_le32(from));
     }
+}
+
+static inline void copy_alpha(uint8_t *to, const uint8_t *from, size_t n)
+{
+    for (; n; n--, to += 4, from += 4)
+        to[3] = from[3];
 }
 
 static inline bool copy_literals(struct reader *r, uint8_t *to, size_t n, unsigned type)
 {
     size_t each = type == LZ_TYPE_XXXA ? 1 : type == LZ_TYPE_RGB16 ? 2 : 3;
-    const uint8_t *from = reader_bytes(r, n * each);
+    const uint8_t *from = r->p;
 
-    if (!from)
+    if ((size_t)(r->end - r->p) < n * each)
         return false;
+    r->p += n * each;
     if (type == LZ_TYPE_RGB16) {
         uint8_t words[2 * LZ_MAX_LITERALS];
 
@@ -166,11 +194,14 @@ static inline __attribute__((always_inline)) int expand(struct work *work, unsig
 
     while (at < count) {
         uint8_t *to = work->to->data + 4 * (size_t)at;
-        uint32_t ctrl = reader_u8(&work->r);
         const uint8_t *from;
         struct match m;
+        uint32_t ctrl;
         int err;
 
+        if (work->r.p == work->r.end)
+            return -EBADMSG;
+        ctrl = *work->r.p++;
         if (ctrl < LZ_MAX_LITERALS) {
             m.length = ctrl + 1;
             if (m.length > count - at || !copy_literals(&work->r, to, m.length, type))
@@ -181,11 +212,13 @@ static inline __attribute__((always_inline)) int expand(struct work *work, unsig
             m.length += bias;
             if (m.length > count - at)
                 return -EBADMSG;
-            from = find_source(work, &m, at, &err);
-            if (!from)
+            err = find_source(work, &m, at, &from);
+            if (err)
                 return err;
-            copy_pixels(to, from, m.length, type == LZ_TYPE_XXXA,
-                        m.distance || m.offset >= m.length);
+            if (type == LZ_TYPE_XXXA)
+                copy_alpha(to, from, m.length);
+            else
+                copy_pixels(to, from, m.length, m.distance ? UINT32_MAX : m.offset + 1);
         }
         at += (uint32_t)m.length;
     }
@@ -227,16 +260,15 @@ int glz_decode(struct glz_window *window, const void *data, size_t size, const s
         return -EINVAL;
     if (glz_window_find(window, h.id))
         return -EBADMSG;
-    /* Zeroed, so that no match can bring to light what was in this memory. */
-    work.to = calloc(1, sizeof(*work.to) + 4 * (size_t)h.width * h.height);
+    /* What was in this memory cannot come to light: a match copies what is decoded already, and both passes end. */
+    work.to = glz_window_picture(window, h.width * h.height);
     if (!work.to)
         return -ENOMEM;
     work.to->id = h.id;
     work.to->oldest = h.oldest;
-    work.to->pixels = h.width * h.height;
     err = expand_all(&work, &h);
     if (err) {
-        free(work.to);
+        glz_window_discard(window, work.to);
         return err;
     }
     store_rows(image, work.to->data, h.top_down);

@@ -8,6 +8,11 @@
 /* Higher levels save one part in a hundred on screens, and take a fifth more time. */
 #define LEVEL Z_BEST_SPEED
 
+/* Of a large stream some parts are tried before all of it: noise would cost a second for each 30 MB. */
+#define PROBES      4
+#define PROBE_BYTES 4096
+#define WORTH_IT    15 / 16 /* of the bytes, at most, must be left of them */
+
 struct glz_deflate {
     z_stream zlib;
 };
@@ -31,25 +36,49 @@ void glz_deflate_destroy(struct glz_deflate *d)
     free(d);
 }
 
+static void begin(z_stream *z, uint8_t *to, size_t room)
+{
+    deflateReset(z);
+    z->next_out = to;
+    z->avail_out = (uInt)room;
+}
+
+static int feed(z_stream *z, const uint8_t *from, size_t size, int flush)
+{
+    z->next_in = (Bytef *)(uintptr_t)from;
+    z->avail_in = (uInt)size;
+    return deflate(z, flush);
+}
+
+static bool is_worth_it(z_stream *z, const uint8_t *glz, size_t size)
+{
+    uint8_t scrap[PROBES * PROBE_BYTES * WORTH_IT];
+    int result = Z_OK;
+
+    if (size < 4 * PROBES * PROBE_BYTES)
+        return true;
+    begin(z, scrap, sizeof(scrap));
+    for (size_t i = 0; i < PROBES && result == Z_OK; i++)
+        result = feed(z, glz + size / PROBES * i + size / (2 * PROBES), PROBE_BYTES,
+                      i + 1 < PROBES ? Z_NO_FLUSH : Z_FINISH);
+    return result == Z_STREAM_END;
+}
+
 int glz_deflate(struct glz_deflate *d, struct writer *w, const void *glz, size_t size)
 {
     z_stream *z = &d->zlib;
     size_t start = w->size, room = MIN(size - (size != 0), w->max - start);
     uint8_t *to;
 
-    if (size < TINY_BYTES || size > INT32_MAX)
+    if (size < TINY_BYTES || size > INT32_MAX || !is_worth_it(z, glz, size))
         return -ENOSPC;
     to = writer_extend(w, room);
     if (!to) {
         w->bad = false;
         return -ENOMEM;
     }
-    deflateReset(z);
-    z->next_in = (Bytef *)(uintptr_t)glz;
-    z->avail_in = (uInt)size;
-    z->next_out = to;
-    z->avail_out = (uInt)room;
-    if (deflate(z, Z_FINISH) != Z_STREAM_END) {
+    begin(z, to, room);
+    if (feed(z, glz, size, Z_FINISH) != Z_STREAM_END) {
         w->size = start;
         return -ENOSPC;
     }

@@ -16,7 +16,7 @@ void glz_deflate_destroy(struct glz_deflate *d);
 
 /*
  * Append what a stream of `size` bytes becomes; the two must not overlap. -ENOSPC, and nothing is appended: it would not
- * become smaller, or pass the writer's max; then the stream goes as it is.
+ * become (much, if it is large) smaller, or pass the writer's max; then the stream goes as it is.
  */
 int glz_deflate(struct glz_deflate *d, struct writer *w, const void *glz, size_t size);
 

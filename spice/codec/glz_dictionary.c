@@ -8,9 +8,10 @@
 
 int glz_dictionary_init(struct glz_dictionary *d, uint32_t window)
 {
+    static_assert(GLZ_ENCODER_MAX_PIXELS <= 1 << GLZ_PLACE_BITS, "each place has a number");
     d->window = MIN(window, (uint32_t)GLZ_ENCODER_MAX_PIXELS);
     d->size = (uint32_t)d->window;
-    d->ring = calloc(d->size + GLZ_SLACK, sizeof(*d->ring));
+    d->ring = calloc(d->size + GLZ_RING_SLACK, sizeof(*d->ring));
     if (!d->ring)
         return -ENOMEM;
     return 0;
@@ -19,6 +20,13 @@ int glz_dictionary_init(struct glz_dictionary *d, uint32_t window)
 void glz_dictionary_fini(struct glz_dictionary *d)
 {
     free(d->ring);
+}
+
+void glz_dictionary_reset(struct glz_dictionary *d)
+{
+    d->head = 0;
+    d->used = d->oldest = d->next = 0;
+    memset(d->sources, 0, sizeof(d->sources));
 }
 
 static uint64_t cost_of(const struct glz_source *s)

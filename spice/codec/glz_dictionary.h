@@ -11,11 +11,12 @@
 
 #include "spice/codec/image.h"
 
-#define GLZ_SLACK     16   /* words past the ring that may be read */
-#define GLZ_SOURCES   4096 /* pictures kept at most */
-#define GLZ_MIN_COST  64   /* pixels that a tiny picture counts for */
-#define GLZ_HASH_BITS 16
-#define GLZ_WAYS      2
+#define GLZ_RING_SLACK 16   /* words past the ring that may be read */
+#define GLZ_SOURCES    4096 /* pictures kept at most */
+#define GLZ_MIN_COST   64   /* pixels that a tiny picture counts for */
+#define GLZ_HASH_BITS  16
+#define GLZ_WAYS       2
+#define GLZ_PLACE_BITS 22
 
 struct glz_source {
     uint32_t start; /* its first word in the ring */
@@ -30,13 +31,15 @@ struct glz_dictionary {
     uint64_t window, used; /* pixels that the client keeps, and those of [oldest, next) */
     uint64_t oldest, next; /* ids */
     struct glz_source sources[GLZ_SOURCES]; /* by id modulo their number */
-    /* Hash of the next pixels -> where they were last. */
+    /* Hash of the next pixels -> where they were last, and in the bits above it some more of the hash. */
     uint32_t table[1 << GLZ_HASH_BITS][GLZ_WAYS];
 };
 
 /* window: pixels. -ENOMEM */
 int glz_dictionary_init(struct glz_dictionary *d, uint32_t window);
 void glz_dictionary_fini(struct glz_dictionary *d);
+/* Forget all pictures. */
+void glz_dictionary_reset(struct glz_dictionary *d);
 /* Copy a picture in as number d->next and count on, letting go of the oldest as needed. -E2BIG: larger than the window. */
 int glz_dictionary_add(struct glz_dictionary *d, const struct image *image);
 /* Forget the newest picture: its id is given out again. */

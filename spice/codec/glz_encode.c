@@ -204,3 +204,10 @@ void glz_encoder_destroy(struct glz_encoder *encoder)
     pthread_mutex_destroy(&encoder->lock);
     free(encoder);
 }
+
+void glz_encoder_reset(struct glz_encoder *encoder)
+{
+    pthread_mutex_lock(&encoder->lock);
+    glz_dictionary_reset(&encoder->dictionary);
+    pthread_mutex_unlock(&encoder->lock);
+}

@@ -42,6 +42,14 @@ struct match {
     int gain; /* bytes saved */
 };
 
+/* The bits under the mask that differ between four words here and there. */
+static inline __m128i differ4(const uint32_t *a, const uint32_t *b, __m128i mask)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)a), y = _mm_loadu_si128((const __m128i *)b);
+
+    return _mm_and_si128(_mm_xor_si128(x, y), mask);
+}
+
 /* How many words, `max` at most, are alike from a and b on. */
 static inline uint32_t equal_words(const uint32_t *a, const uint32_t *b, uint32_t max,
                                    uint32_t mask)
@@ -49,11 +57,18 @@ static inline uint32_t equal_words(const uint32_t *a, const uint32_t *b, uint32_
     __m128i masks = _mm_set1_epi32((int)mask), zero = _mm_setzero_si128();
     uint32_t n = 0;
 
+    for (; n + 16 <= max; n += 16) { /* long matches are most of what is to be compared */
+        __m128i any = _mm_or_si128(
+            _mm_or_si128(differ4(a + n, b + n, masks), differ4(a + n + 4, b + n + 4, masks)),
+            _mm_or_si128(differ4(a + n + 8, b + n + 8, masks),
+                         differ4(a + n + 12, b + n + 12, masks)));
+
+        if (_mm_movemask_epi8(_mm_cmpeq_epi32(any, zero)) != 0xffff)
+            break;
+    }
     for (; n + 4 <= max; n += 4) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(a + n)),
-                y = _mm_loadu_si128((const __m128i *)(b + n)),
-                differ = _mm_and_si128(_mm_xor_si128(x, y), masks);
-        unsigned equal = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi32(differ, zero));
+        unsigned equal =
+            (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi32(differ4(a + n, b + n, masks), zero));
 
         if (equal != 0xffff)
             return n + (unsigned)__builtin_ctz(~equal) / 4;
@@ -128,21 +143,31 @@ static inline void take_better(struct match *best, struct match other)
         *best = other;
 }
 
-/* Where the table has the places with the same three words as this one, the newest first. */
-static inline uint32_t *bucket_of(const struct pass *pass, uint32_t place)
+/* Where the table has the places with the same three words as this one, the newest first, and what marks them there. */
+struct entry {
+    uint32_t *bucket, tag;
+};
+
+static inline struct entry entry_of(const struct pass *pass, uint32_t place)
 {
     const uint32_t *here = pass->d->ring + place, mask = pass->kind.mask;
     uint64_t key = (load_le64(here) & (mask | (uint64_t)mask << 32)) * 0x9e3779b97f4a7c15u;
 
     key ^= (here[2] & mask) * 0xc2b2ae3d27d4eb4fu;
-    return pass->d->table[key >> (64 - GLZ_HASH_BITS)];
+    return (struct entry){pass->d->table[key >> (64 - GLZ_HASH_BITS)], (uint32_t)(key >> 16)
+                                                                           << GLZ_PLACE_BITS};
 }
 
-static inline void note(uint32_t *bucket, uint32_t place)
+static inline void note(struct entry entry, uint32_t place)
 {
     static_assert(GLZ_WAYS == 2, "the older goes");
-    bucket[1] = bucket[0];
-    bucket[0] = place;
+    entry.bucket[1] = entry.bucket[0];
+    entry.bucket[0] = entry.tag | place;
+}
+
+static inline void note_at(struct pass *pass, uint32_t place)
+{
+    note(entry_of(pass, place), place);
 }
 
 /* The best match for the words at `place`. */
@@ -151,7 +176,8 @@ static inline struct match find_match(struct pass *pass, uint32_t place)
     struct glz_dictionary *d = pass->d;
     const uint32_t *here = d->ring + place;
     struct match best = {0};
-    uint32_t *bucket, earlier[GLZ_WAYS];
+    struct entry entry;
+    uint32_t earlier[GLZ_WAYS];
 
     if (pass->ahead) {
         best = try_place(pass, place, (uint32_t)(place + pass->ahead));
@@ -162,12 +188,14 @@ static inline struct match find_match(struct pass *pass, uint32_t place)
         take_better(&best, try_place(pass, place, place - 1));
         return best;
     }
-    bucket = bucket_of(pass, place);
-    earlier[0] = bucket[0];
-    earlier[1] = bucket[1];
-    note(bucket, place);
-    take_better(&best, try_place(pass, place, earlier[0]));
-    take_better(&best, try_place(pass, place, earlier[1]));
+    entry = entry_of(pass, place);
+    for (int i = 0; i < GLZ_WAYS; i++)
+        earlier[i] = entry.bucket[i] ^ entry.tag;
+    note(entry, place);
+    /* The tags of most others differ, which saves a look at memory far away. */
+    for (int i = 0; i < GLZ_WAYS; i++)
+        if (!(earlier[i] >> GLZ_PLACE_BITS))
+            take_better(&best, try_place(pass, place, earlier[i]));
     if (place >= pass->first + pass->width)
         take_better(&best, try_place(pass, place, place - pass->width));
     return best;
@@ -194,7 +222,7 @@ static inline void note_match(struct pass *pass, uint32_t at, uint32_t end)
 {
     for (uint32_t place = at + NOTE_STEP; place + 1 < end; place += NOTE_STEP)
         if (pair_differs(pass->d->ring + place, pass->d->ring + place + 1, pass->kind.mask))
-            note(bucket_of(pass, place), place);
+            note_at(pass, place);
     if (end < pass->end - 1)
-        note(bucket_of(pass, end - 1), end - 1);
+        note_at(pass, end - 1);
 }

@@ -21,6 +21,29 @@ static uint64_t cost_of(const struct glz_picture *picture)
     return MAX(picture->pixels, (uint32_t)MIN_COST);
 }
 
+struct glz_picture *glz_window_picture(struct glz_window *window, uint32_t pixels)
+{
+    struct glz_picture *picture = window->spare;
+
+    /* Not one that is much too large: the window counts pixels, not room. */
+    if (picture && pixels <= picture->room && pixels >= picture->room / 2) {
+        window->spare = NULL;
+    } else {
+        picture = malloc(sizeof(*picture) + 4 * ((size_t)pixels + GLZ_SLACK));
+        if (!picture)
+            return NULL;
+        picture->room = pixels;
+    }
+    picture->pixels = pixels;
+    return picture;
+}
+
+void glz_window_discard(struct glz_window *window, struct glz_picture *picture)
+{
+    free(window->spare);
+    window->spare = picture;
+}
+
 static void drop_first(struct glz_window *window)
 {
     struct glz_picture *picture = STAILQ_FIRST(&window->ages);
@@ -28,7 +51,7 @@ static void drop_first(struct glz_window *window)
     STAILQ_REMOVE_HEAD(&window->ages, by_age);
     LIST_REMOVE(picture, by_id);
     window->pixels -= cost_of(picture);
-    free(picture);
+    glz_window_discard(window, picture);
 }
 
 void glz_window_clear(struct glz_window *window)
@@ -43,6 +66,7 @@ void glz_window_destroy(struct glz_window *window)
     if (!window)
         return;
     glz_window_clear(window);
+    free(window->spare);
     scratch_fini(&window->inflated);
     if (window->zlib_ready)
         inflateEnd(&window->zlib);

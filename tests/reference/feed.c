@@ -16,7 +16,7 @@
 
 #define SCREEN_WIDTH  2048
 #define SCREEN_HEIGHT 2048
-#define WINDOW_PIXELS 4000000 /* of the GLZ dictionary */
+#define WINDOW_PIXELS 4000000 /* of the GLZ dictionary, where the caller names no other */
 
 struct command {
     QXLDrawable draw;
@@ -36,6 +36,8 @@ static struct feed {
     void (*got)(void *opaque, size_t index, const struct feed_result *result);
     void *opaque;
     int port;
+    uint32_t window;
+    bool chunks;
     double receiver_cpu;
 } feed;
 
@@ -160,6 +162,31 @@ static const QXLInterface qxl_interface = {
     .set_client_capabilities = client_caps,
 };
 
+/* The picture's rows in chunks of some of them, each somewhere else. */
+static QXLDataChunk *make_chunks(const struct image *picture, uint32_t seed)
+{
+    QXLDataChunk *first = NULL, *last = NULL;
+
+    for (uint32_t y = 0, rows; y < picture->height; y += rows) {
+        QXLDataChunk *chunk;
+        size_t size;
+
+        seed = seed * 1103515245 + 12345;
+        rows = MIN(1 + seed / 65536 % 9, picture->height - y);
+        size = (size_t)rows * picture->stride;
+        chunk = calloc(1, sizeof(*chunk) + size);
+        chunk->data_size = (uint32_t)size;
+        chunk->prev_chunk = (uintptr_t)last;
+        memcpy((uint8_t *)chunk + sizeof(*chunk), image_row(picture, y), size);
+        if (last)
+            last->next_chunk = (uintptr_t)chunk;
+        else
+            first = chunk;
+        last = chunk;
+    }
+    return first;
+}
+
 static void make_command(struct command *c, const struct image *picture, uint32_t id)
 {
     c->draw = (QXLDrawable){
@@ -185,6 +212,10 @@ static void make_command(struct command *c, const struct image *picture, uint32_
                    .stride = picture->stride,
                    .palette = image_is_indexed(picture->format) ? (uintptr_t)feed.palette : 0,
                    .data = (uintptr_t)picture->data}};
+    if (feed.chunks) {
+        c->image.bitmap.flags = QXL_BITMAP_TOP_DOWN;
+        c->image.bitmap.data = (uintptr_t)make_chunks(picture, id);
+    }
 }
 
 /* ---- the receiver ---- */
@@ -274,7 +305,7 @@ static void *receiver(void *arg)
     writer_fini(&m);
     link_send(main_fd, SPICE_MSGC_MAIN_ATTACH_CHANNELS, "", 0);
     fd = link_open(feed.port, session, SPICE_CHANNEL_DISPLAY, caps);
-    store_le32(init + 10, WINDOW_PIXELS);
+    store_le32(init + 10, feed.window);
     link_send(fd, SPICE_MSGC_DISPLAY_INIT, init, sizeof(init));
     receive_pictures(fd);
     feed.receiver_cpu = cpu_seconds(RUSAGE_THREAD);
@@ -332,6 +363,8 @@ double feed_run(const struct feed_options *options, const struct image *pictures
     feed.got = got;
     feed.opaque = opaque;
     feed.port = options->port;
+    feed.window = options->window ? options->window : WINDOW_PIXELS;
+    feed.chunks = options->chunks;
     make_commands(pictures, count, palette);
     if (loop_init(&feed.loop) || notifier_init(&feed.more) ||
         notifier_attach(&feed.more, &feed.loop, offer, NULL))

@@ -10,6 +10,8 @@ struct feed_options {
     int port;
     int compression; /* SPICE_IMAGE_COMPRESSION_* */
     bool jpeg, zlib; /* always */
+    uint32_t window; /* pixels of the client's GLZ window; 0: 4 million */
+    bool chunks;     /* the guest's memory has the rows in pieces */
 };
 
 /* What the server made of one picture. */

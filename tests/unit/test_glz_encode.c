@@ -228,6 +228,22 @@ static void test_no_gaps(void **state)
     close_pair(&p);
 }
 
+static void test_reset(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    open_pair(&p, 5000);
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < 20; i++)
+            pass_on_drawn(&p, SPICE_BITMAP_FMT_32BIT, 40, 30, PICTURE_TEXT, i % 3);
+        assert_int_equal(p.id, 19);
+        glz_encoder_reset(p.encoder);
+        glz_window_clear(p.window);
+    }
+    close_pair(&p);
+}
+
 /* In zlib's form the pictures are the same, and smaller unless they are noise. */
 static void test_deflated(void **state)
 {
@@ -329,7 +345,7 @@ int main(void)
         cmocka_unit_test(test_seen_before), cmocka_unit_test(test_small_window),
         cmocka_unit_test(test_many_tiny),   cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_no_gaps),     cmocka_unit_test(test_deflated),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

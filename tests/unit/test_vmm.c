@@ -175,6 +175,46 @@ static void test_bus_newest_region_wins_where_an_access_starts(void **state UNUS
     bus_destroy(bus);
 }
 
+/* A queue at one address, as a disk's data port is. */
+static uint64_t next_read(void *opaque, uint64_t offset UNUSED, unsigned width UNUSED)
+{
+    return ++*(uint16_t *)opaque;
+}
+
+static void test_bus_strings(void **state UNUSED)
+{
+    static const struct region_ops port = {next_read, NULL, 1, 2}, sink = {NULL, recorder_write, 1, 2};
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct bus *bus = bus_create("test", 0x10000, &lock, NULL, NULL);
+    struct recorder r = {0};
+    uint16_t next = 0, data[4] = {7, 8, 9, 10};
+    struct region a = {"a", &port, &next, .size = 2}, b = {"b", &sink, &r, .size = 2};
+    struct notifier n;
+
+    bus_map(bus, &a, 0x1f0);
+    bus_map(bus, &b, 0x2f0);
+    bus_write_string(bus, 0x2f0, data, 2, 4);
+    assert_int_equal(r.count, 4);
+    assert_int_equal(r.seen[3].value, 10);
+    bus_read_string(bus, 0x1f0, data, 2, 4);
+    assert_int_equal(data[0], 1);
+    assert_int_equal(data[3], 4);
+    bus_read_string(bus, 0x1f1, data, 2, 2); /* the second byte of each is nothing's */
+    assert_int_equal(data[0], 0xff05);
+    assert_int_equal(data[1], 0xff06);
+    bus_read_string(bus, 0x3f0, data, 1, 8);
+    assert_int_equal(data[3], 0xffff);
+
+    assert_int_equal(notifier_init(&n), 0);
+    bus_add_notifier(bus, 0x2f0, 2, true, 8, &n);
+    data[0] = data[2] = 8;
+    bus_write_string(bus, 0x2f0, data, 2, 3); /* the notifier takes two of them */
+    assert_int_equal(r.count, 5);
+    bus_remove_notifier(bus, 0x2f0, 2, true, 8, &n);
+    notifier_fini(&n);
+    bus_destroy(bus);
+}
+
 static void test_bus_notifiers(void **state UNUSED)
 {
     static const struct region_ops ops = {recorder_read, recorder_write, 1, 4};
@@ -579,6 +619,7 @@ int main(void)
         cmocka_unit_test(test_memory_in_huge_pages),
         cmocka_unit_test(test_bus_splits_and_widens),
         cmocka_unit_test(test_bus_newest_region_wins_where_an_access_starts),
+        cmocka_unit_test(test_bus_strings),
         cmocka_unit_test(test_bus_notifiers),
         cmocka_unit_test(test_pci_bars_size_and_move),
         cmocka_unit_test(test_pci_rom),
