@@ -24,13 +24,13 @@ struct player {
     bool stay; /* the loop goes on after DONE */
     /* player.c's: */
     pthread_t thread;
+    bool started, ended; /* there is a thread; it was joined */
+    double guest_cpu, cpu, wall;
+    uint32_t pings;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t next;
     uint32_t acknowledged; /* slices */
-    bool started, ended;
-    unsigned stalls; /* slices that the client never acknowledged */
-    double guest_cpu, cpu, wall;
-    uint32_t pings;
+    unsigned stalls;       /* slices that the client never acknowledged */
     struct script ping;
 };
 
