@@ -144,7 +144,7 @@ void player_scancode(struct player *p, uint8_t code)
         done(p);
         break;
     case PLAYER_DONE | KEY_RELEASED:
-        if (!p->stay)
+        if (!p->scene->stay)
             loop_stop(p->loop);
         break;
     default: /* other keys' releases */
