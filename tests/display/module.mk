@@ -2,7 +2,7 @@
 # tests/bench/display drives. Needs libspice-server-dev and libspice-client-glib-2.0-dev.
 DISPLAY_BIN := $(patsubst %,$(BUILD)/tests/display/%,ours reference client viewer)
 SCENE_OBJ := $(patsubst %,$(BUILD)/tests/%.o,display/scene display/workload \
-	display/workload_pictures lib/pictures lib/script lib/trace lib/mapped_file)
+	display/workload_pictures lib/pictures lib/script lib/trace lib/trace_draw lib/mapped_file)
 PLAYER_OBJ := $(BUILD)/tests/display/player.o
 DISPLAY_PKG = $(if $(filter %/client,$@),spice-client-glib-2.0,$(if $(filter %/reference,$@),spice-server))
 
@@ -13,7 +13,7 @@ CFLAGS_tests_display_client_measure = $(CFLAGS_tests_display_client)
 
 .PHONY: display
 display: $(DISPLAY_BIN)
-$(BUILD)/tests/display/ours: $(PLAYER_OBJ) $(patsubst %,$(BUILD)/tests/lib/%.o,qxl_guest fake_machine)
+$(BUILD)/tests/display/ours: $(PLAYER_OBJ) $(patsubst %,$(BUILD)/tests/lib/%.o,qxl_guest qxl_guest_memory fake_machine)
 $(BUILD)/tests/display/reference: $(PLAYER_OBJ) $(BUILD)/tests/reference/core.o
 $(BUILD)/tests/display/client: $(patsubst %,$(BUILD)/tests/%.o,display/client_play display/client_measure lib/replay)
 $(BUILD)/tests/display/viewer: $(BUILD)/tests/lib/replay.o $(CLIENT_LIB)

@@ -35,7 +35,7 @@ static void scancode(struct input_sink *sink UNUSED, uint8_t code)
     player_scancode(&ours.player, code);
 }
 
-static void start(const struct spice_config *config, const struct scene *scene, bool stay)
+static void start(const struct spice_config *config, const struct scene *scene)
 {
     if (fake_machine_init(&ours.machine, KIB(640), false))
         die("no memory for a machine");
@@ -43,7 +43,6 @@ static void start(const struct spice_config *config, const struct scene *scene, 
         die("%s", fail_text());
     qxl_guest_start(&ours.guest);
     player_init(&ours.player, scene, &ours.machine.loop, step, &ours.guest);
-    ours.player.stay = stay;
     player_setup(&ours.player);
     qxl_guest_sync(&ours.guest);
     input_init(&ours.input);
@@ -63,11 +62,9 @@ static void stop(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {SCENE_OPTIONS, {"compression", 1, NULL, 'c'},
-                                            {"stay", 0, NULL, 'S'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {SCENE_OPTIONS, {"compression", 1, NULL, 'c'}, {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "display"};
     struct scene scene;
-    bool stay = false;
     int c;
 
     log_set_program("ours");
@@ -75,12 +72,10 @@ int main(int argc, char **argv)
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (c == 'c')
             config.image_compression = optarg;
-        else if (c == 'S')
-            stay = true;
         else if (!scene_option(&scene, c, optarg))
-            die("usage: ours [--compression C] [--stay] " SCENE_USAGE);
+            die("usage: ours [--compression C] " SCENE_USAGE);
     scene_load(&scene);
-    start(&config, &scene, stay);
+    start(&config, &scene);
     printf("PORT %d\n", spice_server_port(ours.spice));
     fflush(stdout);
     loop_run(&ours.machine.loop);

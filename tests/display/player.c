@@ -77,9 +77,7 @@ static void *play(void *arg)
             sleep_until(start + (double)step->us / 1e6);
         do_step(p, step);
     }
-    pthread_mutex_lock(&p->lock);
     p->guest_cpu = thread_cpu();
-    pthread_mutex_unlock(&p->lock);
     return NULL;
 }
 
@@ -113,18 +111,21 @@ static void ping(struct player *p)
     do_step(p, &p->ping.steps[p->ping.count - 1]);
 }
 
+/* All was shown, so the guest's thread has nothing left to do. */
 static void done(struct player *p)
 {
-    double cpu = process_cpu(), wall = wall_seconds();
+    double cpu = process_cpu() - p->cpu, wall = wall_seconds() - p->wall;
 
     if (p->ended)
         return;
     p->ended = true;
-    pthread_mutex_lock(&p->lock);
+    if (p->started)
+        pthread_join(p->thread, NULL);
+    else
+        cpu = wall = 0;
     printf("{\"cpu\": %.6f, \"guest_cpu\": %.6f, \"wall\": %.6f, \"slices\": %u, \"stalls\": %u}\n",
-           p->started ? cpu - p->cpu - p->guest_cpu : 0, p->guest_cpu, p->started ? wall - p->wall : 0, p->scene->script->slices, p->stalls);
+           cpu - p->guest_cpu, p->guest_cpu, wall, p->scene->script->slices, p->stalls);
     fflush(stdout);
-    pthread_mutex_unlock(&p->lock);
 }
 
 void player_scancode(struct player *p, uint8_t code)
@@ -143,7 +144,7 @@ void player_scancode(struct player *p, uint8_t code)
         done(p);
         break;
     case PLAYER_DONE | KEY_RELEASED:
-        if (!p->stay)
+        if (!p->scene->stay)
             loop_stop(p->loop);
         break;
     default: /* other keys' releases */
@@ -153,7 +154,7 @@ void player_scancode(struct player *p, uint8_t code)
 
 void player_fini(struct player *p)
 {
-    if (p->started)
+    if (p->started && !p->ended)
         pthread_join(p->thread, NULL);
     script_fini(&p->ping);
     pthread_mutex_destroy(&p->lock);

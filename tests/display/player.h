@@ -3,7 +3,7 @@
  *
  * The client leads, by scan codes on its inputs channel, which either server hands on: GO begins, NEXT says that it has the
  * slice, PING wants a small fill, DONE that all is there. Then the measures are printed, a line of JSON, and the loop
- * ends.
+ * ends, unless the scene is one to stay for.
  *
  * Thread: scan codes come in the main loop's thread; the scene is played in one of its own, whose CPU time is not counted:
  * it is the guest's.
@@ -21,16 +21,15 @@ struct player {
     struct loop *loop;
     int (*step)(void *device, const struct step *step); /* 0, or -errno with fail_text() */
     void *device;
-    bool stay; /* the loop goes on after DONE */
     /* player.c's: */
     pthread_t thread;
+    bool started, ended; /* there is a thread; it was joined */
+    double guest_cpu, cpu, wall;
+    uint32_t pings;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t next;
     uint32_t acknowledged; /* slices */
-    bool started, ended;
-    unsigned stalls; /* slices that the client never acknowledged */
-    double guest_cpu, cpu, wall;
-    uint32_t pings;
+    unsigned stalls;       /* slices that the client never acknowledged */
     struct script ping;
 };
 

@@ -45,6 +45,9 @@ bool scene_option(struct scene *s, int c, const char *value)
     case 'g':
         s->guest_stride = true;
         return true;
+    case 'S':
+        s->stay = true;
+        return true;
     case 'e':
         s->seconds = atoi(value);
         return s->seconds > 0;

@@ -17,6 +17,7 @@ struct scene {
     const char *work;  /* the name of a workload */
     enum pace pace;
     bool guest_stride;
+    bool stay; /* a server outlives the scene, for other viewers */
     double scale;     /* of a workload's length */
     unsigned seconds; /* the program ends after these, whatever happens */
     struct trace loaded;
@@ -24,11 +25,11 @@ struct scene {
 };
 
 #define SCENE_USAGE                                                                       \
-    "[--trace FILE | --work NAME [--scale X]] [--pace step|time|free] [--guest-stride] [--seconds N]"
+    "[--trace FILE | --work NAME [--scale X]] [--pace step|time|free] [--guest-stride] [--stay] [--seconds N]"
 
 #define SCENE_OPTIONS                                                                               \
     {"trace", 1, NULL, 't'}, {"work", 1, NULL, 'w'}, {"scale", 1, NULL, 'x'}, {"pace", 1, NULL, 'p'}, \
-        {"guest-stride", 0, NULL, 'g'}, {"seconds", 1, NULL, 'e'}
+        {"guest-stride", 0, NULL, 'g'}, {"stay", 0, NULL, 'S'}, {"seconds", 1, NULL, 'e'}
 
 void scene_init(struct scene *s);
 /* Takes an option of SCENE_OPTIONS; false if it is none of them, or wrong. */

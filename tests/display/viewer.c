@@ -4,11 +4,13 @@
  *
  *   viewer --port N [--slow MS] SCENE
  *
- * Prints "READY" when it has the first picture. With --slow it does nothing for MS of each turn of its loop.
+ * Prints "READY" when it has the first picture, and at the end a line of JSON with the CPU time since then, without that of
+ * comparing. With --slow it does nothing for MS of each turn of its loop.
  */
 #include "base/error.h"
 #include "base/log.h"
 #include "client/session.h"
+#include "tests/display/clocks.h"
 #include "tests/display/scene.h"
 #include "tests/lib/replay.h"
 
@@ -29,6 +31,7 @@ static struct viewer {
     uv_timer_t look;
     unsigned slow_ms;
     bool ready, complete;
+    double cpu, own_cpu;
 } viewer;
 
 static void draw_scene(void)
@@ -53,15 +56,20 @@ static bool shows_all(void)
 
 static void look(uv_timer_t *timer UNUSED)
 {
+    double before = thread_cpu();
+
     usleep(viewer.slow_ms * 1000);
     screen_lock(&viewer.screen);
     if (viewer.screen.marked && !viewer.ready) {
         viewer.ready = true;
+        viewer.cpu = process_cpu();
         printf("READY\n");
         fflush(stdout);
     }
     viewer.complete = shows_all();
     screen_unlock(&viewer.screen);
+    if (viewer.ready)
+        viewer.own_cpu += thread_cpu() - before;
     if (viewer.complete)
         session_end(&viewer.session, 0);
 }
@@ -109,6 +117,7 @@ int main(int argc, char **argv)
     scene_load(&viewer.scene);
     draw_scene();
     run();
+    printf("{\"cpu\": %.6f}\n", process_cpu() - viewer.cpu - viewer.own_cpu);
     if (!viewer.complete)
         log_error("%s", viewer.session.reason);
     return !viewer.complete;

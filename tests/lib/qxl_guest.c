@@ -1,4 +1,4 @@
-#include "tests/lib/qxl_guest.h"
+#include "tests/lib/qxl_guest_memory.h"
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -133,8 +133,7 @@ static bool all_released(struct qxl_guest *g)
 
 /* --- memory --- */
 
-/* Memory for a part of a command in ram. When the end is reached all before must have been given back. */
-static void *alloc(struct qxl_guest *g, size_t size, uint64_t *addr)
+void *qxl_guest_alloc(struct qxl_guest *g, size_t size, uint64_t *addr)
 {
     uint64_t end = g->rom->ram_header_offset;
     void *p;
@@ -151,14 +150,6 @@ static void *alloc(struct qxl_guest *g, size_t size, uint64_t *addr)
     return p;
 }
 
-static uint64_t place(struct qxl_guest *g, const void *data, size_t size)
-{
-    uint64_t addr;
-
-    memcpy(alloc(g, size, &addr), data, size);
-    return addr;
-}
-
 static uint64_t vram_place(struct qxl_guest *g, const void *data, size_t size)
 {
     uint64_t addr = g->vram_slot | g->vram_next;
@@ -168,113 +159,6 @@ static uint64_t vram_place(struct qxl_guest *g, const void *data, size_t size)
     memcpy(g->vram + g->vram_next, data, size);
     g->vram_next += ALIGN_UP(size, 4096);
     return addr;
-}
-
-/* --- commands: copies in which host pointers have become addresses --- */
-
-static void place_image(struct qxl_guest *g, QXLPHYSICAL *image)
-{
-    const QXLPalette *palette;
-    QXLImage copy;
-
-    if (!*image)
-        return;
-    copy = *(const QXLImage *)script_pointer(*image);
-    if (copy.descriptor.type == SPICE_IMAGE_TYPE_BITMAP) {
-        palette = script_pointer(copy.bitmap.palette);
-        copy.bitmap.data = place(g, script_pointer(copy.bitmap.data), (size_t)copy.bitmap.stride * copy.bitmap.y);
-        if (palette)
-            copy.bitmap.palette = place(g, palette, sizeof(*palette) + palette->num_ents * 4);
-    }
-    *image = place(g, &copy, sizeof(copy));
-}
-
-static void place_brush(struct qxl_guest *g, QXLBrush *brush)
-{
-    QXLPHYSICAL pattern;
-
-    if (brush->type != SPICE_BRUSH_TYPE_PATTERN)
-        return;
-    pattern = brush->u.pattern.pat;
-    place_image(g, &pattern);
-    brush->u.pattern.pat = pattern;
-}
-
-static void place_transform(struct qxl_guest *g, QXLPHYSICAL *transform)
-{
-    if (*transform)
-        *transform = place(g, script_pointer(*transform), sizeof(QXLTransform));
-}
-
-/* The structures are packed: members are taken out and put back. */
-#define PLACE_IMAGE(g, member)        \
-    do {                              \
-        QXLPHYSICAL value_ = (member); \
-        place_image(g, &value_);      \
-        (member) = value_;            \
-    } while (0)
-
-#define PLACE_TRANSFORM(g, member)    \
-    do {                              \
-        QXLPHYSICAL value_ = (member); \
-        place_transform(g, &value_);  \
-        (member) = value_;            \
-    } while (0)
-
-#define PLACE_BRUSH(g, member)        \
-    do {                              \
-        QXLBrush value_ = (member);   \
-        place_brush(g, &value_);      \
-        (member) = value_;            \
-    } while (0)
-
-static void place_composite(struct qxl_guest *g, QXLDrawable *d)
-{
-    PLACE_IMAGE(g, d->u.composite.src);
-    PLACE_IMAGE(g, d->u.composite.mask);
-    PLACE_TRANSFORM(g, d->u.composite.src_transform);
-    PLACE_TRANSFORM(g, d->u.composite.mask_transform);
-}
-
-static void place_body(struct qxl_guest *g, QXLDrawable *d)
-{
-    switch (d->type) {
-    case QXL_DRAW_FILL:
-        PLACE_BRUSH(g, d->u.fill.brush);
-        PLACE_IMAGE(g, d->u.fill.mask.bitmap);
-        break;
-    case QXL_DRAW_COPY:
-    case QXL_DRAW_BLEND:
-        PLACE_IMAGE(g, d->u.copy.src_bitmap);
-        PLACE_IMAGE(g, d->u.copy.mask.bitmap);
-        break;
-    case QXL_DRAW_OPAQUE:
-        PLACE_IMAGE(g, d->u.opaque.src_bitmap);
-        PLACE_BRUSH(g, d->u.opaque.brush);
-        PLACE_IMAGE(g, d->u.opaque.mask.bitmap);
-        break;
-    case QXL_DRAW_ROP3:
-        PLACE_IMAGE(g, d->u.rop3.src_bitmap);
-        PLACE_BRUSH(g, d->u.rop3.brush);
-        PLACE_IMAGE(g, d->u.rop3.mask.bitmap);
-        break;
-    case QXL_DRAW_BLACKNESS:
-    case QXL_DRAW_WHITENESS:
-    case QXL_DRAW_INVERS:
-        PLACE_IMAGE(g, d->u.blackness.mask.bitmap);
-        break;
-    case QXL_DRAW_TRANSPARENT:
-        PLACE_IMAGE(g, d->u.transparent.src_bitmap);
-        break;
-    case QXL_DRAW_ALPHA_BLEND:
-        PLACE_IMAGE(g, d->u.alpha_blend.src_bitmap);
-        break;
-    case QXL_DRAW_COMPOSITE:
-        place_composite(g, d);
-        break;
-    default:
-        break;
-    }
 }
 
 /* --- rings --- */
@@ -328,13 +212,8 @@ static int draw(struct qxl_guest *g, const QXLDrawable *from)
     QXLDrawable d = *from, *to;
     uint64_t addr;
 
-    if (d.clip.type == SPICE_CLIP_TYPE_RECTS) {
-        const QXLClipRects *clip = script_pointer(d.clip.data);
-
-        d.clip.data = place(g, clip, sizeof(*clip) + clip->chunk.data_size);
-    }
-    place_body(g, &d);
-    to = alloc(g, sizeof(d), &addr);
+    qxl_guest_place_parts(g, &d);
+    to = qxl_guest_alloc(g, sizeof(d), &addr);
     d.release_info.id = addr & 0xffffffff;
     *to = d;
     g->pushed++;
@@ -363,7 +242,7 @@ static int surface(struct qxl_guest *g, const QXLSurfaceCmd *from)
         create_surface(g, &c);
         return 0;
     }
-    to = alloc(g, sizeof(c), &addr);
+    to = qxl_guest_alloc(g, sizeof(c), &addr);
     c.release_info.id = addr & 0xffffffff;
     *to = c;
     g->pushed++;
@@ -379,9 +258,9 @@ static int cursor(struct qxl_guest *g, const QXLCursorCmd *from)
     if (c.type == QXL_CURSOR_SET) {
         const QXLCursor *shape = script_pointer(c.u.set.shape);
 
-        c.u.set.shape = place(g, shape, sizeof(*shape) + shape->chunk.data_size);
+        c.u.set.shape = qxl_guest_place(g, shape, sizeof(*shape) + shape->chunk.data_size);
     }
-    to = alloc(g, sizeof(c), &addr);
+    to = qxl_guest_alloc(g, sizeof(c), &addr);
     c.release_info.id = addr & 0xffffffff;
     *to = c;
     g->pushed++;
@@ -409,7 +288,7 @@ static int primary(struct qxl_guest *g, const struct script_primary *p)
 
 static int monitors(struct qxl_guest *g, const QXLMonitorsConfig *m)
 {
-    uint64_t addr = place(g, m, sizeof(*m) + m->count * sizeof(m->heads[0]));
+    uint64_t addr = qxl_guest_place(g, m, sizeof(*m) + m->count * sizeof(m->heads[0]));
 
     memcpy(FIELD(g, monitors_config), &addr, sizeof(addr));
     out(g, QXL_IO_MONITORS_CONFIG_ASYNC, 0);
