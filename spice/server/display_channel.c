@@ -187,8 +187,9 @@ void display_channel_moved(struct channel *ch, const struct rect *to, int32_t dx
 {
     struct display_channel *d = display_of(ch);
 
-    d->hint.dx += dx;
-    d->hint.dy += dy;
+    d->hint = (struct move){d->hint.dx + dx, d->hint.dy + dy};
+    if (abs(d->hint.dx) > DISPLAY_MAX_WIDTH || abs(d->hint.dy) > DISPLAY_MAX_HEIGHT)
+        d->hint = (struct move){0}; /* nothing of it is on the screen any more */
     display_channel_damage(ch, to, 1);
 }
 

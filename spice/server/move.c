@@ -125,3 +125,36 @@ void move_take(struct change *c, const struct move *m, struct cover *cover)
     for (size_t i = 0; i < cover->count; i++)
         change_done(c, &cover->rects[i].rect);
 }
+
+static struct rect in_pixels(const struct rect *r, int32_t dx, int32_t dy)
+{
+    return (struct rect){r->left * STRIP - dx, r->top - dy, r->right * STRIP - dx, r->bottom - dy};
+}
+
+static bool is_needed(const struct cover *cover, const struct move *m, size_t which)
+{
+    struct rect to = in_pixels(&cover->rects[which].rect, 0, 0);
+
+    for (size_t i = 0; i < cover->count; i++) {
+        struct rect from = in_pixels(&cover->rects[i].rect, m->dx, m->dy);
+
+        from = rect_intersect(&from, &to);
+        if (i != which && !rect_empty(&from))
+            return true;
+    }
+    return false;
+}
+
+/* Rectangles that do not overlap can always be moved one by one: the one that is farthest ahead goes first. */
+bool move_next(struct cover *cover, const struct move *m, struct rect *strips)
+{
+    size_t i = 0;
+
+    if (!cover->count)
+        return false;
+    while (i + 1 < cover->count && is_needed(cover, m, i))
+        i++;
+    *strips = cover->rects[i].rect;
+    cover->rects[i] = cover->rects[--cover->count];
+    return true;
+}

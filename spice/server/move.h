@@ -38,8 +38,10 @@ bool move_fits(const struct change *c, const struct move *m, int32_t column, int
 uint32_t move_verify(const struct change *c, const struct move *m);
 /*
  * What is worth moving, as rectangles of strips. They are taken from the changed ones and shown from now on; the caller sends
- * them. All at once: each pixel comes from where it was before any was moved.
+ * them as move_next() has them: each pixel comes from where it was before any was moved.
  */
 void move_take(struct change *c, const struct move *m, struct cover *cover);
+/* Take out a rectangle that overwrites nothing which the others still need; false when there is none left. */
+bool move_next(struct cover *cover, const struct move *m, struct rect *strips);
 
 #endif

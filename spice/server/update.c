@@ -28,21 +28,14 @@
 
 /* --- moves --- */
 
-static void send_move(struct display_channel *d, const struct move *m, const struct cover *cover)
+static void send_move(struct display_channel *d, const struct move *m, const struct rect *strips)
 {
-    struct rect rects[COVER_MAX], box = {0};
-    struct spice_msg_display_copy_bits msg;
-
-    for (size_t i = 0; i < cover->count; i++) {
-        rects[i] = strips_to_pixels(&d->view.shown, &cover->rects[i].rect);
-        box = rect_union(&box, &rects[i]);
-    }
-    msg = (struct spice_msg_display_copy_bits){
+    const struct rect box = strips_to_pixels(&d->view.shown, strips);
+    const struct spice_msg_display_copy_bits msg = {
         .base = {.box = box},
         .src_pos = {box.left - m->dx, box.top - m->dy},
     };
-    if (cover->count > 1)
-        msg.base.clip = (struct spice_clip){SPICE_CLIP_TYPE_RECTS, cover->count, rects};
+
     channel_send(&d->base, SPICE_MSG_DISPLAY_COPY_BITS, &msg);
 }
 
@@ -50,13 +43,14 @@ static void try_moves(struct display_channel *d, struct change *c, const struct 
                       size_t count)
 {
     struct cover cover;
+    struct rect strips;
 
     for (size_t i = 0; i < count && c->count >= MOVE_MIN_STRIPS; i++) {
         move_take(c, &moves[i], &cover);
-        if (!cover.count)
-            continue;
-        send_move(d, &moves[i], &cover);
-        move_remember(&d->moves, &moves[i]);
+        if (cover.count)
+            move_remember(&d->moves, &moves[i]);
+        while (move_next(&cover, &moves[i], &strips))
+            send_move(d, &moves[i], &strips);
     }
 }
 

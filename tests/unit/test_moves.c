@@ -88,17 +88,18 @@ static void show_all(struct scene *s)
     view_sent(&s->view, &s->print.now, &all);
 }
 
-/* The client moves pixels, all at once. */
-static void copy(struct scene *s, const struct move *m, const struct cover *cover)
+/* The client moves pixels, one rectangle after the other. */
+static void copy(struct scene *s, const struct move *m, struct cover *cover)
 {
     struct image before = picture_new(SPICE_BITMAP_FMT_32BIT, s->now.width, s->now.height, 0);
+    struct rect strips;
 
-    image_copy_rows(&before, s->client.data, s->client.stride);
-    for (size_t i = 0; i < cover->count; i++) {
-        struct rect r = strips_to_pixels(&s->print.now, &cover->rects[i].rect);
+    while (move_next(cover, m, &strips)) {
+        struct rect r = strips_to_pixels(&s->print.now, &strips);
 
         assert_true(r.left - m->dx >= 0 && r.right - m->dx <= (int32_t)s->now.width);
         assert_true(r.top - m->dy >= 0 && r.bottom - m->dy <= (int32_t)s->now.height);
+        image_copy_rows(&before, s->client.data, s->client.stride);
         for (int32_t y = r.top; y < r.bottom; y++)
             memcpy(pixel(&s->client, r.left, y), pixel(&before, r.left - m->dx, y - m->dy),
                    rect_width(&r) * 4);
