@@ -188,11 +188,13 @@ static uint32_t compare(const struct view *v, const struct strip_map *now, const
     for (int32_t y = r->top; y < r->bottom; y++) {
         const uint64_t *a = strip_row(&v->shown, y), *b = strip_row(now, y);
 
-        for (int32_t x = r->left; x < r->right; x++) {
-            if (a[x] == b[x])
-                continue;
-            grid_put(changed, x, y);
-            count++;
+        for (int32_t x = r->left, end; x < r->right; x = end) {
+            uint64_t differ;
+
+            end = MIN(ALIGN_DOWN(x, 64) + 64, r->right);
+            differ = ~strip_equal(a + x, b + x, end - x) & UINT64_MAX >> (64 - (end - x));
+            grid_row(changed, y)[x / 64] |= differ << x % 64;
+            count += __builtin_popcountll(differ);
         }
     }
     return count;

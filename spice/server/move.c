@@ -34,8 +34,10 @@ static void verify_aligned(const struct change *c, const struct move *m, const s
     const uint64_t *now = strip_row(c->now, y);
     uint64_t *bits = grid_row(c->scratch, y);
 
-    for (int32_t x = left; x < right; x++)
-        bits[x / 64] |= (uint64_t)(shown[x] == now[x]) << x % 64;
+    for (int32_t x = left, end_of_word; x < right; x = end_of_word) {
+        end_of_word = MIN(ALIGN_DOWN(x, 64) + 64, right);
+        bits[x / 64] |= strip_equal(shown + x, now + x, end_of_word - x) << x % 64;
+    }
 }
 
 /* A strip of the screen lies across two of the client's. */

@@ -162,6 +162,30 @@ uint64_t strip_flat(const struct strip_key *key, uint32_t colour)
     return multiply(key->ones, colour & VISIBLE);
 }
 
+__attribute__((target("avx2"))) static uint64_t equal_avx2(const uint64_t *a, const uint64_t *b,
+                                                           uint32_t count)
+{
+    uint64_t bits = 0;
+
+    for (uint32_t i = 0; i + 4 <= count; i += 4) {
+        __m256i same = _mm256_cmpeq_epi64(_mm256_loadu_si256((const __m256i *)(a + i)),
+                                          _mm256_loadu_si256((const __m256i *)(b + i)));
+
+        bits |= (uint64_t)_mm256_movemask_pd(_mm256_castsi256_pd(same)) << i;
+    }
+    return bits;
+}
+
+uint64_t strip_equal(const uint64_t *a, const uint64_t *b, uint32_t count)
+{
+    bool fours = __builtin_cpu_supports("avx2");
+    uint64_t bits = fours ? equal_avx2(a, b, count) : 0;
+
+    for (uint32_t i = fours ? ALIGN_DOWN(count, 4) : 0; i < count; i++)
+        bits |= (uint64_t)(a[i] == b[i]) << i;
+    return bits;
+}
+
 uint64_t strip_combine(const struct strip_key *key, uint64_t sum, uint64_t hash)
 {
     return reduce(multiply(sum, key->point) + hash);

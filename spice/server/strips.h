@@ -34,6 +34,8 @@ uint64_t strip_roll(const struct strip_key *key, uint64_t hash, uint32_t out, ui
 /* The hash of a strip of one colour. */
 uint64_t strip_flat(const struct strip_key *key, uint32_t colour);
 
+/* Which of up to 64 hashes are equal to others: a bit for each, the first one lowest. */
+uint64_t strip_equal(const uint64_t *a, const uint64_t *b, uint32_t count);
 /* One hash of many: start with what tells their arrangement, add one after the other. */
 uint64_t strip_combine(const struct strip_key *key, uint64_t sum, uint64_t hash);
 
