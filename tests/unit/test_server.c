@@ -254,7 +254,7 @@ static void test_display_random(void **state UNUSED)
     struct peer_screen s[2] = {0};
     uint32_t seed = 4711;
 
-    fake_display_resize(&rig.display, 1003, 703);
+    fake_display_resize(&rig.display, 503, 403);
     fake_display_draw(&rig.display, "mixed");
     for (int i = 0; i < 2; i++) {
         rig_join_display(&rig, &p[i], rig_main(&rig, &m[i]));
@@ -271,7 +271,7 @@ static void test_display_random(void **state UNUSED)
         if (i % 5 == 4)
             assert_true(rig_catch_up(&rig, &p[1], &s[1]));
     }
-    assert_true(s[0].copies > 20 && s[0].fills > 10);
+    assert_true(s[0].copies > 10 && s[0].fills > 5);
     assert_true(s[0].types & 1ull << SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB % 64);
     for (int i = 0; i < 2; i++) {
         peer_screen_fini(&s[i]);
