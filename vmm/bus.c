@@ -53,6 +53,12 @@ void bus_destroy(struct bus *bus)
     free(bus);
 }
 
+static void collect_writes(struct bus *bus, const struct region *region, bool on)
+{
+    if (region->flags & REGION_LATE && bus->backend && bus->backend->late)
+        bus->backend->late(bus->opaque, bus, region->base, region->size, on);
+}
+
 int bus_map(struct bus *bus, struct region *region, uint64_t base)
 {
     int err = 0;
@@ -72,6 +78,8 @@ int bus_map(struct bus *bus, struct region *region, uint64_t base)
         region->mapped = true;
     }
     pthread_rwlock_unlock(&bus->lock);
+    if (!err)
+        collect_writes(bus, region, true);
     return err;
 }
 
@@ -79,6 +87,8 @@ void bus_unmap(struct bus *bus, struct region *region)
 {
     unsigned i;
 
+    if (region->mapped)
+        collect_writes(bus, region, false);
     pthread_rwlock_wrlock(&bus->lock);
     for (i = 0; i < bus->region_count; i++) {
         if (bus->regions[i] != region)
@@ -324,4 +334,36 @@ void bus_write_string(struct bus *bus, uint64_t addr, const void *data, unsigned
     else
         for (; count; count--, p += width)
             bus_write(bus, addr, p, width);
+}
+
+/* --- late writes --- */
+
+static void settle(struct bus *bus)
+{
+    struct late_write write;
+
+    /* Dropped only when it is done: whoever finds none left relies on that. */
+    for (; bus->backend->next_late(bus->opaque, &write); bus->backend->drop_late(bus->opaque))
+        bus_write(bus, write.addr, write.data, write.width);
+    pthread_mutex_unlock(bus->device_lock);
+}
+
+/* Without the lock: what this thread's guest has written is seen, and of others' it does not matter. */
+static bool anything_late(const struct bus *bus)
+{
+    return bus->backend && bus->backend->next_late && bus->backend->next_late(bus->opaque, NULL);
+}
+
+void bus_settle(struct bus *bus)
+{
+    if (!anything_late(bus))
+        return;
+    pthread_mutex_lock(bus->device_lock);
+    settle(bus);
+}
+
+void bus_try_settle(struct bus *bus)
+{
+    if (anything_late(bus) && pthread_mutex_trylock(bus->device_lock) == 0)
+        settle(bus);
 }
