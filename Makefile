@@ -153,11 +153,12 @@ check-all: check
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 
 # minivm beside QEMU, qemu-img and libspice-server, all in one run; docs/performance.md says what is measured how.
-bench: all bench-bin reference payload $(TINY) $(IN_GUEST)
+bench: all bench-bin reference display payload $(TINY) $(IN_GUEST)
 	$(Q)tests/bench/start $(MINIVM)
 	$(Q)tests/bench/save $(BUILD)
 	$(Q)tests/bench/hosted
 	$(Q)tests/bench/guest_io $(IN_GUEST)
+	$(Q)tests/bench/display --build $(BUILD)
 	$(Q)$(BUILD)/tests/bench/bench_disk
 	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode --decode $(BUILD)/tests/reference/decode
 

@@ -65,6 +65,17 @@ void display_damage(struct display *d, const struct rect *rects, size_t count)
         FOR_EACH_SINK(d, damage, rects, count);
 }
 
+void display_moved(struct display *d, const struct rect *to, int32_t dx, int32_t dy)
+{
+    struct display_sink *sink;
+
+    TAILQ_FOREACH (sink, &d->sinks, link)
+        if (sink->ops->moved)
+            sink->ops->moved(sink, to, dx, dy);
+        else if (sink->ops->damage)
+            sink->ops->damage(sink, to, 1);
+}
+
 void display_set_cursor(struct display *d, const struct display_cursor *cursor)
 {
     uint8_t *copy = NULL;

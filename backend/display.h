@@ -55,6 +55,11 @@ struct display_sink_ops {
     void (*surface)(struct display_sink *sink, const struct display_surface *surface);
     /* These pixels of the primary may have changed; rectangles lie inside it. Called after drawing. */
     void (*damage)(struct display_sink *sink, const struct rect *rects, size_t count);
+    /*
+     * These pixels came from (dx, dy) before them, all at once, and nothing else changed since the last report: a hint for
+     * who can use it. Without this member it is damage.
+     */
+    void (*moved)(struct display_sink *sink, const struct rect *to, int32_t dx, int32_t dy);
     /* The shape; NULL: no cursor. The data is valid during the call. */
     void (*cursor)(struct display_sink *sink, const struct display_cursor *cursor);
     /* The hot spot's place and whether the cursor shows. */
@@ -105,6 +110,8 @@ void display_remove_sink(struct display *d, struct display_sink *sink);
 /* For devices: remember and hand on. */
 void display_set_surface(struct display *d, const struct display_surface *surface);
 void display_damage(struct display *d, const struct rect *rects, size_t count);
+/* Both `to` and where it came from lie inside the primary. */
+void display_moved(struct display *d, const struct rect *to, int32_t dx, int32_t dy);
 void display_set_cursor(struct display *d, const struct display_cursor *cursor);
 void display_move_cursor(struct display *d, int32_t x, int32_t y, bool visible);
 void display_set_heads(struct display *d, const struct display_head *heads, size_t count);

@@ -286,7 +286,8 @@ static int create_display(struct board *board)
     const struct qxl_config qxl = {.ram = c->qxl.ram,
                                    .vram = c->qxl.vram,
                                    .vgamem = c->qxl.vgamem,
-                                   .revision = c->qxl.revision};
+                                   .revision = c->qxl.revision,
+                                   .record = c->spice_record};
 
     switch (c->video) {
     case VIDEO_QXL:

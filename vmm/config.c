@@ -443,12 +443,17 @@ static int set_spice_port(void *opaque, const char *value)
 
 static int spice_suboption(void *opaque, const char *key, const char *value)
 {
-    static const char *const compressions[] = {"auto", "off", "lz", "quic", "lz4", NULL};
+    static const char *const compressions[] = {"auto_glz", "auto_lz", "glz", "lz",
+                                               "quic", "lz4", "off", "auto", NULL};
     struct vm_config *config = opaque;
     int chosen = 0, err;
 
+    if (strcmp(key, "record") == 0 && value && *value) {
+        set_copy(&config->spice_record, value);
+        return 0;
+    }
     if (strcmp(key, "image-compression") != 0 || !value)
-        return fail(-EINVAL, "unknown option '%s'; known: image-compression=auto|off|lz|quic|lz4", key);
+        return fail(-EINVAL, "unknown option '%s'; known: image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, record=FILE", key);
     err = choose(value, compressions, &chosen);
     config->spice_compression = compressions[chosen];
     return err;
@@ -533,7 +538,7 @@ static const struct option_def run_options[] = {
     {"spice-listen", "ADDRESS", "listen here instead of 127.0.0.1", set_spice_listen},
     {"spice-unix", "PATH", "SPICE on a unix socket", set_spice_unix},
     {"spice-password-file", "FILE", "its first line is the password that viewers need", set_spice_password_file},
-    {"spice-option", "KEY=VALUE", "image-compression=auto|off|lz|quic|lz4", set_spice_option},
+    {"spice-option", "KEY=VALUE", "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, record=FILE", set_spice_option},
     {"headless", NULL, "no viewer is meant; the serial port goes to standard output", set_headless},
     {"expect", "REGEX", "end with 0 when a line of the serial output matches", set_expect},
     {"timeout", "SECONDS", "end with 3 when it takes longer", set_timeout},
@@ -618,6 +623,8 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--kernel boots without firmware; drop --firmware");
     if (config->uefi_variables && !config->firmware)
         return fail(-EINVAL, "--uefi-vars needs --firmware uefi");
+    if (config->spice_record && config->video != VIDEO_QXL)
+        return fail(-EINVAL, "--spice-option record= writes what a QXL device is asked for; drop --video");
     if (config->screenshot && config->video == VIDEO_NONE)
         return fail(-EINVAL, "--screenshot needs a display; drop --video none");
     if (config->net_queues > 1 && config->net != NET_TAP)

@@ -150,6 +150,8 @@ int nested_shares_collect(struct nested_shares *shares, const struct vm_config *
         err = add_directory(shares, config->net_user.tftp);
     if (!err && config->screenshot)
         err = add_file(shares, config->screenshot, true);
+    if (!err && config->spice_record)
+        err = add_file(shares, config->spice_record, true);
     /* Where its commands write files. */
     if (!err && config->control)
         err = add_file(shares, config->control, true);

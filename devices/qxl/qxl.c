@@ -117,6 +117,7 @@ static void reset(struct device *device)
 
 static void free_memory(struct qxl *q)
 {
+    trace_writer_close(&q->trace);
     ram_fini(&q->rom_ram);
     ram_fini(&q->vram);
     ram_fini(&q->ram);
@@ -139,6 +140,7 @@ static void destroy(struct device *device)
     notifier_detach(&q->irq);
     pci_fini(&q->pci);
     place_notifiers(q); /* the BAR is nowhere now */
+    trace_writer_close(&q->trace); /* the guest did not ask for the end that comes now */
     qxl_surfaces_reset(q);
     canvas_destroy(q->shadow);
     pixman_region32_fini(&q->damage);
@@ -231,7 +233,7 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
     q->revision = config->revision ? config->revision : QXL_REVISION_DEFAULT;
     q->secondary = config->id != 0;
     q->mode = q->secondary ? QXL_MODE_UNDEFINED : QXL_MODE_VGA;
-    q->notify.fd = q->irq.fd = -1;
+    q->notify.fd = q->irq.fd = q->trace.fd = -1;
     q->notify_base = UINT64_MAX;
     pixman_region32_init(&q->damage);
     ids.class = q->secondary ? 0x038000 : 0x030000;
@@ -242,6 +244,8 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
                     config->revision);
     }
     err = alloc_memory(q, config);
+    if (!err && config->record)
+        err = trace_writer_open(&q->trace, config->record);
     if (!err)
         err = head_init(&q->head, machine, &q->ram, q->vgamem, config->id, &display_ops, q);
     if (err)

@@ -23,6 +23,7 @@ struct qxl_config {
     uint64_t vgamem;   /* what modes may take, default 16 MiB, 8 to 256 MiB */
     unsigned revision; /* 2..5, default 5 */
     const char *rom;   /* option ROM; NULL: QXL_ROM_FILE or VGA_ROM_FILE */
+    const char *record; /* where to write what the guest draws, or NULL; QXL only */
     unsigned id;       /* of the display; all but 0 are secondary: no VGA, no option ROM */
 };
 

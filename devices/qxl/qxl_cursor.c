@@ -1,5 +1,5 @@
 /* qxl_cursor.c - the cursor ring: shapes of any depth to what backend/display.h knows, and moves. */
-#include "devices/qxl/qxl_device.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <errno.h>
 #include <spice/enums.h>
@@ -110,8 +110,9 @@ static void show_shape(struct qxl *q, const QXLCursorHeader *h, const struct lay
     free(alpha);
 }
 
-static int set_shape(struct qxl *q, QXLPHYSICAL addr)
+static int set_shape(struct qxl *q, const QXLCursorCmd *c)
 {
+    QXLPHYSICAL addr = c->u.set.shape;
     QXLCursor shape;
     struct layout l;
     uint8_t *data;
@@ -127,6 +128,7 @@ static int set_shape(struct qxl *q, QXLPHYSICAL addr)
     if (err)
         return err;
     show_shape(q, &shape.header, &l, data);
+    qxl_record_shape(q, c, &shape.header, data, l.pixels + l.palette + l.mask);
     free(data);
     return 0;
 }
@@ -138,7 +140,7 @@ static int run(struct qxl *q, const QXLCursorCmd *c)
 
     switch (c->type) {
     case QXL_CURSOR_SET:
-        err = set_shape(q, c->u.set.shape);
+        err = set_shape(q, c);
         display_move_cursor(d, c->u.set.position.x, c->u.set.position.y, c->u.set.visible);
         break;
     case QXL_CURSOR_MOVE:
@@ -150,6 +152,7 @@ static int run(struct qxl *q, const QXLCursorCmd *c)
     default: /* trails are not shown */
         break;
     }
+    qxl_record_cursor(q, c);
     return err;
 }
 
@@ -166,6 +169,7 @@ void qxl_command_cursor(struct qxl *q, QXLPHYSICAL addr)
 
 void qxl_cursor_reset(struct qxl *q)
 {
+    qxl_record_event(q, TRACE_CURSOR_RESET);
     display_set_cursor(&q->head.display, NULL);
     display_move_cursor(&q->head.display, 0, 0, false);
 }

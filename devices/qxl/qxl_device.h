@@ -15,6 +15,7 @@
 #include "devices/qxl/guest_copy.h"
 #include "devices/qxl/head.h"
 #include "devices/qxl/qxl.h"
+#include "devices/qxl/trace_writer.h"
 
 #include <spice/qxl_dev.h>
 
@@ -84,6 +85,7 @@ struct qxl {
     uint32_t free_count;                       /* releases collected in the ring's next item */
     QXLPHYSICAL last_release;
     uv_timer_t push_timer; /* tries again to hand over what found the ring full */
+    struct trace_writer trace; /* fd -1: nothing is recorded */
 };
 
 /* --- qxl_memslot.c: guest addresses --- */
@@ -165,6 +167,8 @@ bool qxl_primary_destroy(struct qxl *q);
 void qxl_set_mode(struct qxl *q, uint32_t id, const uint64_t bars[2]);
 void qxl_enter_vga(struct qxl *q);
 void qxl_report_damage(struct qxl *q);
+/* What was drawn since the last report, one rectangle, came from (dx, dy) before it. */
+void qxl_report_moved(struct qxl *q, int32_t dx, int32_t dy);
 void qxl_monitors_config(struct qxl *q, QXLPHYSICAL addr);
 
 /* --- qxl_image.c --- */
@@ -176,6 +180,8 @@ struct qxl_picture {
     bool is_surface;
 };
 
+/* Bytes that a row's pixels take; 0: there is no such bitmap. */
+uint32_t qxl_bitmap_row(const QXLBitmap *b);
 /* surface_format: of what is drawn on, which says how 16-bit pixels and palettes are coded. */
 int qxl_picture_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr,
                      uint32_t surface_format);

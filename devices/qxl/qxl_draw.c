@@ -1,6 +1,7 @@
 /* qxl_draw.c - drawing commands: copied from the guest once, turned into operations of canvas/. */
 #include "base/log.h"
 #include "devices/qxl/qxl_draw.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <errno.h>
 #include <spice/enums.h>
@@ -223,10 +224,27 @@ static int run_operation(struct draw *w)
     return operations[type](w);
 }
 
+/* Whether the command moved this one rectangle of the primary by (*dx, *dy), all of it. */
+static bool is_move(struct draw *w, const pixman_region32_t *region, int64_t *dx, int64_t *dy)
+{
+    const pixman_box32_t *to = pixman_region32_extents((pixman_region32_t *)region);
+    const QXLPoint *from = &w->d.u.copy_bits.src_pos;
+
+    if (w->d.type != QXL_COPY_BITS || w->d.surface_id != 0 ||
+        pixman_region32_n_rects((pixman_region32_t *)region) != 1)
+        return false;
+    *dx = (int64_t)w->target.box.left - from->x;
+    *dy = (int64_t)w->target.box.top - from->y;
+    return to->x1 - *dx >= 0 && to->x2 - *dx <= w->canvas->width && to->y1 - *dy >= 0 &&
+           to->y2 - *dy <= w->canvas->height;
+}
+
 static void note_damage(struct draw *w)
 {
     struct rect bounds = canvas_bounds(w->canvas), box = rect_intersect(&w->target.box, &bounds);
     pixman_region32_t region;
+    int64_t dx, dy;
+    bool moved;
 
     if (rect_empty(&box))
         return;
@@ -234,7 +252,12 @@ static void note_damage(struct draw *w)
                               box.bottom - box.top);
     if (w->target.clip)
         pixman_region32_intersect(&region, &region, w->target.clip);
+    moved = is_move(w, &region, &dx, &dy);
+    if (moved)
+        qxl_report_damage(w->q); /* what was drawn before has moved too */
     qxl_surface_drawn(w->q, w->d.surface_id, &region);
+    if (moved)
+        qxl_report_moved(w->q, (int32_t)dx, (int32_t)dy);
     pixman_region32_fini(&region);
 }
 
@@ -251,8 +274,10 @@ static int draw(struct draw *w)
         err = open_clip(w);
     if (!err)
         err = run_operation(w);
-    if (!err)
+    if (!err) {
         note_damage(w);
+        qxl_record_draw(w);
+    }
     return err;
 }
 

@@ -93,14 +93,20 @@ static int find_rows(struct qxl *q, const QXLBitmap *b, struct rows *rows)
     return 0;
 }
 
-static int check_bitmap(const QXLBitmap *b)
+uint32_t qxl_bitmap_row(const QXLBitmap *b)
 {
-    uint32_t bits = bitmap_bits(b->format);
+    uint32_t bits = bitmap_bits(b->format), row;
 
     if (!bits || !b->x || !b->y || b->x > CANVAS_MAX_SIZE || b->y > CANVAS_MAX_SIZE ||
-        b->stride < DIV_ROUND_UP(b->x * bits, 8) || b->stride > 64 * CANVAS_MAX_SIZE)
-        return -EINVAL;
-    return 0;
+        b->stride > 64 * CANVAS_MAX_SIZE)
+        return 0;
+    row = DIV_ROUND_UP(b->x * bits, 8);
+    return b->stride < row ? 0 : row;
+}
+
+static int check_bitmap(const QXLBitmap *b)
+{
+    return qxl_bitmap_row(b) ? 0 : -EINVAL;
 }
 
 /* Rows packed tightly into a buffer of our own, in pixman's alignment. */

@@ -6,7 +6,7 @@
  * of them, and only one may be under way.
  */
 #include "base/log.h"
-#include "devices/qxl/qxl_device.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -46,6 +46,7 @@ static void run_update_area(const struct io_request *r)
     }
     qxl_drain_all(r->q);
     qxl_surface_write_back(r->q, r->surface, &area);
+    qxl_record_update(r->q, r->surface, &r->area, r->command->async ? TRACE_UPDATE_ASYNC : TRACE_UPDATE_SYNC);
 }
 
 void qxl_hard_reset(struct qxl *q)
@@ -125,6 +126,7 @@ static void run_flush_surfaces(const struct io_request *r)
 {
     qxl_drain_all(r->q);
     qxl_surfaces_write_back(r->q);
+    qxl_record_event(r->q, TRACE_FLUSH_SURFACES);
 }
 
 static void run_flush_release(const struct io_request *r)
@@ -203,6 +205,7 @@ void qxl_notified(void *opaque)
     if (__atomic_exchange_n(&q->oom, false, __ATOMIC_ACQ_REL)) {
         qxl_drain_all(q);
         qxl_push_releases(q);
+        qxl_record_event(q, TRACE_OOM);
     }
     if (qxl_drain(q, QXL_COMMAND_RING_SIZE + QXL_CURSOR_RING_SIZE))
         notifier_signal(&q->notify);

@@ -1,6 +1,6 @@
 /* qxl_primary.c - the primary surface, which is the display's picture, and the change between it and the VGA's. */
 #include "base/log.h"
-#include "devices/qxl/qxl_device.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <spice/enums.h>
 
@@ -126,25 +126,42 @@ void qxl_enter_vga(struct qxl *q)
     head_show_vga(&q->head, true);
 }
 
+/* More rectangles than that are reported as one: each costs a sink some time, pixels that did not change cost more. */
+#define MAX_DAMAGE_RECTS 1024
+
 void qxl_report_damage(struct qxl *q)
 {
     struct rect rects[64];
     pixman_box32_t *boxes;
-    int count;
+    int count, n = 0;
 
     if (!pixman_region32_not_empty(&q->damage))
         return;
     boxes = pixman_region32_rectangles(&q->damage, &count);
-    if (count > (int)ARRAY_SIZE(rects)) {
+    if (count > MAX_DAMAGE_RECTS) {
         boxes = pixman_region32_extents(&q->damage);
         count = 1;
     }
     for (int i = 0; i < count; i++) {
         if (q->shadow)
             update_shadow(q, &boxes[i]);
-        rects[i] = (struct rect){boxes[i].x1, boxes[i].y1, boxes[i].x2, boxes[i].y2};
+        rects[n++] = (struct rect){boxes[i].x1, boxes[i].y1, boxes[i].x2, boxes[i].y2};
+        if (n == ARRAY_SIZE(rects) || i == count - 1) {
+            display_damage(&q->head.display, rects, n);
+            n = 0;
+        }
     }
-    display_damage(&q->head.display, rects, count);
+    pixman_region32_clear(&q->damage);
+}
+
+void qxl_report_moved(struct qxl *q, int32_t dx, int32_t dy)
+{
+    const pixman_box32_t *box = pixman_region32_extents(&q->damage);
+    const struct rect to = {box->x1, box->y1, box->x2, box->y2};
+
+    if (q->shadow || rect_empty(&to))
+        return; /* as any other damage, later */
+    display_moved(&q->head.display, &to, dx, dy);
     pixman_region32_clear(&q->damage);
 }
 
@@ -173,4 +190,5 @@ void qxl_monitors_config(struct qxl *q, QXLPHYSICAL addr)
         heads[count++] = (struct display_head){head.id, head.x, head.y, head.width, head.height};
     }
     display_set_heads(&q->head.display, heads, count);
+    qxl_record_heads(q);
 }

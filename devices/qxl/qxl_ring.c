@@ -1,6 +1,6 @@
 /* qxl_ring.c - the rings shared with the guest, what it gets back through them, and its interrupt. */
 #include "base/log.h"
-#include "devices/qxl/qxl_device.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -116,6 +116,7 @@ static void run_command(struct qxl *q, const QXLCommand *command)
         break;
     case QXL_CMD_UPDATE: /* of drivers older than UPDATE_AREA: memory is up to date when it is released */
         qxl_surfaces_write_back(q);
+        qxl_record_update(q, 0, &(QXLRect){0}, TRACE_UPDATE_COMMAND | TRACE_UPDATE_UNKNOWN);
         qxl_release(q, command->data);
         break;
     case QXL_CMD_MESSAGE:

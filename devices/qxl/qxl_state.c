@@ -1,6 +1,6 @@
 /* qxl_state.c - the device's saved state. */
 #include "base/error.h"
-#include "devices/qxl/qxl_device.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <errno.h>
 
@@ -235,6 +235,8 @@ static int load_parts(struct qxl *q, struct reader *r)
     q->bug = bug;
     q->free_count = free_count;
     q->last_release = last_release;
+    if (!err)
+        qxl_record_loaded(q);
     return err;
 }
 

@@ -1,6 +1,6 @@
 /* qxl_surface.c - surfaces: drawn on in host memory, copied from and to the guest's memory of them. */
 #include "base/log.h"
-#include "devices/qxl/qxl_device.h"
+#include "devices/qxl/qxl_record.h"
 
 #include <errno.h>
 #include <spice/enums.h>
@@ -77,6 +77,7 @@ int qxl_surface_create(struct qxl *q, uint32_t id, const struct qxl_surface_args
     } else {
         pixman_region32_init_rect(&s->dirty, 0, 0, a->width, a->height);
     }
+    qxl_record_surface(q, id);
     return 0;
 }
 
@@ -152,6 +153,7 @@ void qxl_surface_destroy(struct qxl *q, uint32_t id)
     if (!s)
         return;
     qxl_surface_write_back(q, id, NULL);
+    qxl_record_surface_end(q, id);
     drop(s);
     if (s->create_command)
         qxl_release(q, s->create_command);
@@ -166,8 +168,10 @@ void qxl_surfaces_destroy(struct qxl *q)
 void qxl_surfaces_reset(struct qxl *q)
 {
     for (uint32_t id = 0; id < QXL_SURFACES; id++)
-        if (qxl_surface(q, id))
+        if (qxl_surface(q, id)) {
+            qxl_record_surface_end(q, id);
             drop(&q->surfaces[id]);
+        }
 }
 
 static void create_command(struct qxl *q, const QXLSurfaceCmd *c, QXLPHYSICAL addr)

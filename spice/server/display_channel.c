@@ -1,13 +1,10 @@
 /*
  * The display channel: brings one client's picture up to date whenever the client can take more.
  *
- * The pixels of the primary surface are the truth. Damage only marks tiles; when the client is ready, update() compares
- * what is marked with what the client shows and sends the difference as it is then, so that frames that come faster than
- * the client takes them melt into one. In the order of update():
- *
- *   surface and heads  ->  (moved content, video regions)  ->  changed rectangles  ->  picture.c  ->  DRAW_COPY
+ * The pixels of the primary surface are the truth. Damage is only noted; update.c compares and sends. This file has what is
+ * around it: when to update, the client's surface and heads, what the client says, the channel's life.
  */
-#include "spice/server/display_port.h"
+#include "spice/server/display_channel.h"
 
 #include "base/log.h"
 
@@ -17,30 +14,13 @@
  * Updates are not closer than this: what is drawn in between travels together. One that took long is followed by a pause of
  * the same length, since the display's thread has the guest to serve as well.
  */
-#define MIN_INTERVAL_MS 15
-/* Messages acknowledged at once; twice as many may be under way. */
-#define ACK_WINDOW 8
-/* A picture is cut into pieces of so many pixels, so that a slow client need not take more than one too many. */
-#define PIECE_PIXELS (512 * 1024)
-/* The first picture of a surface goes in one piece (spicy-screenshot takes the first thing drawn for the whole). */
-#define FIRST_PIXELS (4096 * 4096)
-/* Bytes that may wait in the queue while an update goes on. */
-#define QUEUE_BYTES (256 * 1024)
-
-struct display_channel {
-    struct channel base;
-    struct display_port *port;
-    struct tiles tiles;
-    struct {
-        uint32_t width, height; /* 0: none */
-    } shown;                    /* the surface that the client has */
-    bool initialised;           /* its DISPLAY_INIT came */
-    bool heads_changed, fresh;  /* fresh: the surface has no content yet */
-    uint8_t compression;
-    uint64_t image_id;
-    uint64_t next_update; /* not before; milliseconds */
-    uv_timer_t *timer;
-};
+#define MIN_INTERVAL_NS 8000000
+/* What the user just did is answered without that interval: so many updates, for so long. */
+#define ECHOES   3
+#define ECHO_NS  100000000
+/* Of the client's dictionary so much is used; it is four bytes each in our memory as well. */
+#define DICTIONARY_PIXELS (2 * 1024 * 1024)
+#define FIRST_BUDGET      (512 * 1024)
 
 static struct display_channel *display_of(struct channel *ch)
 {
@@ -53,10 +33,9 @@ static void destroy_surface(struct display_channel *d)
 {
     struct spice_msg_display_surface_destroy msg = {0};
 
-    tiles_fini(&d->tiles);
-    if (d->shown.width)
+    if (d->view.shown.hash)
         channel_send(&d->base, SPICE_MSG_DISPLAY_SURFACE_DESTROY, &msg);
-    d->shown.width = d->shown.height = 0;
+    view_fini(&d->view);
 }
 
 static void create_surface(struct display_channel *d, const struct display_surface *s)
@@ -68,13 +47,11 @@ static void create_surface(struct display_channel *d, const struct display_surfa
         .flags = SPICE_SURFACE_FLAGS_PRIMARY,
     };
 
-    if (tiles_init(&d->tiles, s->width, s->height)) {
+    if (view_init(&d->view, s->width, s->height)) {
         log_once(LOG_ERROR, "spice: out of memory for a client's display, the connection ends");
         channel_close(&d->base);
         return;
     }
-    d->shown.width = s->width;
-    d->shown.height = s->height;
     d->fresh = true;
     d->heads_changed = true;
     channel_send(&d->base, SPICE_MSG_DISPLAY_SURFACE_CREATE, &msg);
@@ -84,7 +61,7 @@ static void send_heads(struct display_channel *d)
 {
     const struct display *display = d->port->display;
     struct spice_head heads[DISPLAY_MAX_HEADS] = {
-        {.width = d->shown.width, .height = d->shown.height}};
+        {.width = d->view.shown.width, .height = d->view.shown.height}};
     struct spice_msg_display_monitors_config msg = {.count = MAX(1, display->head_count),
                                                     .heads = heads};
 
@@ -106,7 +83,7 @@ static bool sync_surface(struct display_channel *d)
 {
     const struct display_surface *s = port_surface(d->port);
 
-    if (!s || s->width != d->shown.width || s->height != d->shown.height) {
+    if (!s || s->width != d->view.shown.width || s->height != d->view.shown.height) {
         destroy_surface(d);
         if (s)
             create_surface(d, s);
@@ -116,89 +93,13 @@ static bool sync_surface(struct display_channel *d)
     return s && !d->base.closed;
 }
 
-/* --- pixels --- */
-
-static void send_picture(struct display_channel *d, const struct rect *rect)
-{
-    const struct picture_wish wish = {
-        .compression = d->compression,
-        .lz4 = channel_has_cap(&d->base, SPICE_DISPLAY_CAP_LZ4_COMPRESSION),
-        .local = d->base.params.stream->local,
-    };
-    struct spice_image image;
-    struct spice_msg_display_draw_copy msg = {
-        .base = {.box = *rect},
-        .src = &image,
-        .src_area = {0, 0, rect->right - rect->left, rect->bottom - rect->top},
-        .rop = SPICE_ROPD_OP_PUT,
-        .scale_mode = SPICE_IMAGE_SCALE_MODE_NEAREST,
-    };
-
-    if (picture_encode(d->port->encoder, port_surface(d->port), rect, &wish, &image)) {
-        tiles_not_sent(&d->tiles, rect);
-        return;
-    }
-    image.id = ++d->image_id;
-    channel_send(&d->base, SPICE_MSG_DISPLAY_DRAW_COPY, &msg);
-    if (!d->base.closed)
-        tiles_sent(&d->tiles, rect);
-}
-
-static bool can_queue_more(struct display_channel *d)
-{
-    if (d->base.queued > QUEUE_BYTES)
-        channel_flush(&d->base);
-    return !d->base.closed && d->base.queued < QUEUE_BYTES && d->base.unacked < 2 * ACK_WINDOW;
-}
-
-/* The rectangle in pieces, as far as the client takes them. */
-static void send_rect(struct display_channel *d, const struct rect *rect, uint32_t piece_pixels)
-{
-    int32_t width = rect->right - rect->left;
-    int32_t rows = MAX(TILE_SIZE, ALIGN_DOWN((int32_t)piece_pixels / width, TILE_SIZE));
-    struct rect piece = *rect;
-
-    for (; piece.top < rect->bottom && can_queue_more(d); piece.top = piece.bottom) {
-        piece.bottom = MIN(piece.top + rows, rect->bottom);
-        send_picture(d, &piece);
-    }
-    piece.bottom = rect->bottom;
-    if (!d->base.closed && !rect_empty(&piece))
-        tiles_not_sent(&d->tiles, &piece);
-}
-
-static void send_changes(struct display_channel *d)
-{
-    struct rect rects[TILES_MAX_RECTS];
-    size_t count = tiles_collect(&d->tiles, port_surface(d->port), &d->port->key, rects);
-    bool whole = d->fresh && (uint64_t)d->shown.width * d->shown.height <= FIRST_PIXELS;
-
-    if (whole) {
-        count = 1;
-        rects[0] = (struct rect){0, 0, d->shown.width, d->shown.height};
-    }
-    for (size_t i = 0; i < count && !d->base.closed; i++)
-        send_rect(d, &rects[i], whole ? FIRST_PIXELS : PIECE_PIXELS);
-    if (d->fresh)
-        channel_send(&d->base, SPICE_MSG_DISPLAY_MARK, NULL);
-    d->fresh = false;
-}
-
 /* --- when --- */
-
-static uint64_t now_ms(void)
-{
-    return uv_hrtime() / 1000000;
-}
 
 static void update(struct display_channel *d)
 {
-    uint64_t start = now_ms();
-
-    if (!d->initialised || !channel_ready(&d->base) || !sync_surface(d))
-        return;
-    send_changes(d);
-    d->next_update = start + MAX(MIN_INTERVAL_MS, 2 * (now_ms() - start));
+    d->update_start = uv_hrtime();
+    if (d->initialised && channel_ready(&d->base) && !encoding_busy(d->encoding) && sync_surface(d))
+        display_update(d);
 }
 
 static void timer_fired(uv_timer_t *timer)
@@ -211,21 +112,48 @@ static bool out_of_date(const struct display_channel *d)
     const struct display_surface *s = port_surface(d->port);
 
     if (!s)
-        return d->shown.width != 0;
-    return s->width != d->shown.width || s->height != d->shown.height || d->heads_changed ||
-           d->tiles.dirty;
+        return d->view.shown.width != 0;
+    return s->width != d->view.shown.width || s->height != d->view.shown.height || d->heads_changed ||
+           d->view.behind.any;
+}
+
+/* Whether what was drawn may be the answer to what a user did. */
+static bool is_echo(struct display_channel *d, uint64_t now)
+{
+    uint64_t input = __atomic_load_n(&d->port->input_time, __ATOMIC_RELAXED);
+
+    if (input != d->echo_input) {
+        d->echo_input = input;
+        d->echoes = ECHOES;
+    }
+    return d->echoes && now - input < ECHO_NS;
 }
 
 /* Update soon, but not too soon after the last time. */
 static void schedule(struct display_channel *d)
 {
-    uint64_t now = now_ms();
+    uint64_t now = uv_hrtime(), when;
 
-    if (!d->initialised || uv_is_active((uv_handle_t *)d->timer) || !channel_ready(&d->base) ||
+    if (!d->initialised || !channel_ready(&d->base) || encoding_busy(d->encoding) ||
         !out_of_date(d))
         return;
+    when = MAX(is_echo(d, now) ? d->rest_until : d->next_update, now);
+    if (uv_is_active((uv_handle_t *)d->timer) && d->timer_due <= when)
+        return;
+    d->timer_due = when;
     uv_update_time(d->timer->loop);
-    uv_timer_start(d->timer, timer_fired, d->next_update > now ? d->next_update - now : 0, 0);
+    uv_timer_start(d->timer, timer_fired, (when - now) / 1000000, 0);
+}
+
+void display_updated(struct display_channel *d, bool something)
+{
+    uint64_t took = uv_hrtime() - d->update_start;
+
+    if (something && d->echoes)
+        d->echoes--;
+    d->rest_until = d->update_start + 2 * took;
+    d->next_update = MAX(d->rest_until, d->update_start + MIN_INTERVAL_NS);
+    schedule(d);
 }
 
 static void ready(struct channel *ch)
@@ -236,10 +164,10 @@ static void ready(struct channel *ch)
 void display_channel_surface(struct channel *ch)
 {
     struct display_channel *d = display_of(ch);
-    const struct rect all = {0, 0, d->shown.width, d->shown.height};
+    const struct rect all = {0, 0, d->view.shown.width, d->view.shown.height};
 
-    if (d->tiles.state)
-        tiles_mark(&d->tiles, &all);
+    if (d->view.shown.hash)
+        damage_add(&d->view.behind, &all);
     schedule(d);
 }
 
@@ -247,11 +175,22 @@ void display_channel_damage(struct channel *ch, const struct rect *rects, size_t
 {
     struct display_channel *d = display_of(ch);
 
-    if (!d->tiles.state)
+    if (!d->view.shown.hash)
         return; /* all of it will be sent */
     for (size_t i = 0; i < count; i++)
-        tiles_mark(&d->tiles, &rects[i]);
+        damage_add(&d->view.behind, &rects[i]);
     schedule(d);
+}
+
+/* Moves since the last update add up: it sees only from where to where content came in all. */
+void display_channel_moved(struct channel *ch, const struct rect *to, int32_t dx, int32_t dy)
+{
+    struct display_channel *d = display_of(ch);
+
+    d->hint = (struct move){d->hint.dx + dx, d->hint.dy + dy};
+    if (abs(d->hint.dx) > DISPLAY_MAX_WIDTH || abs(d->hint.dy) > DISPLAY_MAX_HEIGHT)
+        d->hint = (struct move){0}; /* nothing of it is on the screen any more */
+    display_channel_damage(ch, to, 1);
 }
 
 void display_channel_heads(struct channel *ch)
@@ -269,16 +208,28 @@ static void take_preference(struct display_channel *d, uint8_t compression)
         d->compression = compression;
 }
 
+static void take_init(struct display_channel *d, const struct spice_msgc_display_init *init)
+{
+    if (d->initialised)
+        return;
+    d->initialised = true;
+    /* The client has one of each for all its display channels. */
+    if (d->base.params.first) {
+        pixmap_cache_init(&d->cache, init->pixmap_cache_size);
+        encoding_use_dictionary(d->encoding, CLAMP(init->glz_dictionary_window_size, 0,
+                                                   DICTIONARY_PIXELS));
+    }
+    port_display_joined(d->port, &d->base);
+    schedule(d);
+}
+
 static void take_message(struct channel *ch, unsigned id, const void *msg)
 {
     struct display_channel *d = display_of(ch);
 
     switch (id) {
     case SPICE_MSGC_DISPLAY_INIT:
-        /* Its caches and dictionary stay unused; there is none of our pictures in them. */
-        d->initialised = true;
-        port_display_joined(d->port, ch);
-        schedule(d);
+        take_init(d, msg);
         break;
     case SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION:
         take_preference(
@@ -301,13 +252,17 @@ static void closed(struct channel *ch)
     struct display_channel *d = display_of(ch);
 
     uv_close((uv_handle_t *)d->timer, free_timer);
-    tiles_fini(&d->tiles);
     port_channel_closed(d->port, ch);
 }
 
 static void free_channel(struct channel *ch)
 {
-    free(display_of(ch));
+    struct display_channel *d = display_of(ch);
+
+    view_fini(&d->view);
+    pixmap_cache_fini(&d->cache);
+    encoding_abandon(d->encoding);
+    free(d);
 }
 
 static const struct channel_ops display_ops = {take_message, ready, closed, free_channel};
@@ -316,18 +271,21 @@ void display_channel_create(struct display_port *port, const struct channel_para
 {
     struct display_channel *d = calloc(1, sizeof(*d));
     uv_timer_t *timer = malloc(sizeof(*timer));
+    struct encoding *encoding = encoding_create();
 
-    if (!d || !timer) {
+    if (!d || !timer || !encoding)
         stream_close(params->stream);
+    if (!d || !timer || !encoding ||
+        channel_init(&d->base, &display_ops, port->display->loop, params)) {
+        if (encoding)
+            encoding_abandon(encoding);
         free(d);
         free(timer);
         return;
     }
-    if (channel_init(&d->base, &display_ops, port->display->loop, params)) {
-        free(d);
-        free(timer);
-        return;
-    }
+    d->encoding = encoding;
+    pixmap_cache_init(&d->cache, 0);
+    d->budget = FIRST_BUDGET;
     d->port = port;
     d->compression = port->compression;
     d->base.max_queue = MSG_MAX_SIZE + CHANNEL_MAX_QUEUE;
@@ -335,5 +293,5 @@ void display_channel_create(struct display_port *port, const struct channel_para
     uv_timer_init(&port->display->loop->uv, timer);
     timer->data = d;
     LIST_INSERT_HEAD(&port->displays, &d->base, link);
-    channel_set_ack_window(&d->base, ACK_WINDOW);
+    channel_set_ack_window(&d->base, DISPLAY_ACK_WINDOW);
 }

@@ -1,6 +1,8 @@
 #include "spice/server/display_port.h"
 #include "spice/server/private.h"
 
+#include "base/log.h"
+
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -11,22 +13,66 @@ static struct display_port *port_of(struct display_sink *sink)
     return container_of(sink, struct display_port, sink);
 }
 
+static void forget_surface(struct display_port *port)
+{
+    fingerprint_resize(&port->print, 0, 0);
+    grid_fini(&port->changed);
+    grid_fini(&port->scratch);
+}
+
+/* Another surface, or with the same size other pixels. */
+static void take_surface(struct display_port *port, const struct display_surface *s)
+{
+    const struct strip_map *now = &port->print.now;
+
+    if (s && now->hash && now->width == s->width && now->height == s->height) {
+        damage_add(&port->print.stale, &(struct rect){0, 0, s->width, s->height});
+        return;
+    }
+    forget_surface(port);
+    if (s && (fingerprint_resize(&port->print, s->width, s->height) ||
+              grid_init(&port->changed, now->columns, now->height) ||
+              grid_init(&port->scratch, now->columns, now->height))) {
+        log_once(LOG_ERROR, "spice: out of memory for a display of %u x %u, clients do not see it",
+                 s->width, s->height);
+        forget_surface(port);
+    }
+}
+
 static void on_surface(struct display_sink *sink, const struct display_surface *s)
 {
     struct display_port *port = port_of(sink);
     struct channel *ch;
 
     __atomic_store_n(&port->size, s ? s->width << 16 | s->height : 0, __ATOMIC_RELAXED);
+    take_surface(port, s);
     LIST_FOREACH (ch, &port->displays, link)
         display_channel_surface(ch);
 }
 
 static void on_damage(struct display_sink *sink, const struct rect *rects, size_t count)
 {
+    struct display_port *port = port_of(sink);
     struct channel *ch;
 
-    LIST_FOREACH (ch, &port_of(sink)->displays, link)
+    if (!port_surface(port))
+        return;
+    for (size_t i = 0; i < count; i++)
+        damage_add(&port->print.stale, &rects[i]);
+    LIST_FOREACH (ch, &port->displays, link)
         display_channel_damage(ch, rects, count);
+}
+
+static void on_moved(struct display_sink *sink, const struct rect *to, int32_t dx, int32_t dy)
+{
+    struct display_port *port = port_of(sink);
+    struct channel *ch;
+
+    if (!port_surface(port))
+        return;
+    fingerprint_moved(&port->print, to, dx, dy);
+    LIST_FOREACH (ch, &port->displays, link)
+        display_channel_moved(ch, to, dx, dy);
 }
 
 static void on_heads(struct display_sink *sink, const struct display_head *heads UNUSED,
@@ -58,6 +104,7 @@ static void on_cursor_move(struct display_sink *sink, int32_t x UNUSED, int32_t 
 static const struct display_sink_ops sink_ops = {
     .surface = on_surface,
     .damage = on_damage,
+    .moved = on_moved,
     .cursor = on_cursor,
     .cursor_move = on_cursor_move,
     .heads = on_heads,
@@ -65,16 +112,12 @@ static const struct display_sink_ops sink_ops = {
 
 /* --- clients come and go --- */
 
-static bool start_watching(struct display_port *port)
+static void start_watching(struct display_port *port)
 {
     if (port->watching)
-        return true;
-    port->encoder = picture_encoder_create();
-    if (!port->encoder)
-        return false;
+        return;
     port->watching = true;
     display_add_sink(port->display, &port->sink);
-    return true;
 }
 
 #define CAPS_BYTES 58 /* of QXLRom.client_capabilities */
@@ -110,8 +153,7 @@ static void stop_watching(struct display_port *port)
         return;
     port->watching = false;
     display_remove_sink(port->display, &port->sink);
-    picture_encoder_destroy(port->encoder);
-    port->encoder = NULL;
+    forget_surface(port);
 }
 
 void port_channel_closed(struct display_port *port, struct channel *ch)
@@ -173,7 +215,9 @@ static void adopt(void *arg)
 
     /* A client that comes again has lost its first connection. */
     close_channels(display ? &port->displays : &port->cursors, call->params.session);
-    if (port->dead || !start_watching(port))
+    if (!port->dead)
+        start_watching(port);
+    if (port->dead)
         stream_close(call->params.stream);
     else if (display)
         display_channel_create(port, &call->params);
@@ -207,11 +251,13 @@ void display_port_close_session(struct display_port *port, uint32_t session)
 struct display_port *display_port_create(struct spice_server *server, struct display *display)
 {
     struct display_port *port = calloc(1, sizeof(*port));
+    uint64_t secret;
 
-    if (!port || getrandom(&port->key, sizeof(port->key), 0) != sizeof(port->key)) {
+    if (!port || getrandom(&secret, sizeof(secret), 0) != sizeof(secret)) {
         free(port);
         return NULL;
     }
+    strip_key_init(&port->print.key, secret);
     port->refs = 1;
     port->display = display;
     port->compression = server->compression;
@@ -234,6 +280,11 @@ void display_port_destroy(struct display_port *port)
         return;
     loop_call_wait(port->display->loop, shut_down, port);
     port_put(port);
+}
+
+void display_port_input(struct display_port *port)
+{
+    __atomic_store_n(&port->input_time, uv_hrtime(), __ATOMIC_RELAXED);
 }
 
 void display_port_size(const struct display_port *port, unsigned *width, unsigned *height)

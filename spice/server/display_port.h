@@ -7,8 +7,7 @@
 #define SPICE_SERVER_DISPLAY_PORT_H
 
 #include "spice/server/channel.h"
-#include "spice/server/picture.h"
-#include "spice/server/tiles.h"
+#include "spice/server/fingerprint.h"
 
 struct display_port {
     struct display *display;
@@ -17,17 +16,18 @@ struct display_port {
     bool watching;  /* the sink is with the display: somebody is connected */
     bool announced; /* the guest was told that there is a client */
     struct channel_list displays, cursors;
-    struct picture_encoder *encoder; /* while watching */
-    struct tile_key key;
+    struct fingerprint print; /* of the surface, while watching */
+    struct grid changed, scratch; /* strips; for the update at hand */
     uint32_t size; /* atomic: width << 16 | height */
+    uint64_t input_time; /* atomic: when a user last did something; nanoseconds, 0: never */
     unsigned refs; /* atomic: the server's, and one for each call under way */
     bool dead;     /* shut down: the display may be gone */
 };
 
-/* The picture, or NULL while there is none. */
+/* The picture, or NULL while there is none (or no memory to serve it). */
 static inline const struct display_surface *port_surface(const struct display_port *port)
 {
-    return port->display->surface.pixels ? &port->display->surface : NULL;
+    return port->print.now.hash ? &port->display->surface : NULL;
 }
 
 /* A display channel is ready to be drawn on: the first one's abilities are told to the guest. */
@@ -40,6 +40,8 @@ void display_channel_create(struct display_port *port, const struct channel_para
 /* The primary is another one. */
 void display_channel_surface(struct channel *ch);
 void display_channel_damage(struct channel *ch, const struct rect *rects, size_t count);
+/* Damage that is known to have moved there. */
+void display_channel_moved(struct channel *ch, const struct rect *to, int32_t dx, int32_t dy);
 void display_channel_heads(struct channel *ch);
 
 /* cursor_channel.c; joins port->cursors */

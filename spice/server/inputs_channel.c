@@ -159,10 +159,18 @@ static void take_button(struct inputs_channel *in, const struct spice_msgc_input
         input_motion(input_of(in), 0, 0, wheel, in->buttons);
 }
 
+static void tell_displays(struct spice_server *server)
+{
+    for (size_t i = 0; i < SERVER_MAX_DISPLAYS; i++)
+        if (server->ports[i])
+            display_port_input(server->ports[i]);
+}
+
 static void take_message(struct channel *ch, unsigned id, const void *msg)
 {
     struct inputs_channel *in = container_of(ch, struct inputs_channel, base);
 
+    tell_displays(in->session->server);
     switch (id) {
     case SPICE_MSGC_INPUTS_KEY_DOWN:
     case SPICE_MSGC_INPUTS_KEY_UP:

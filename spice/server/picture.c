@@ -1,5 +1,8 @@
 #include "spice/server/picture.h"
 
+#include "spice/codec/content.h"
+#include "spice/codec/glz_deflate.h"
+#include "spice/codec/glz_encode.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
@@ -9,16 +12,14 @@
 
 /* Below this many bytes no codec's header pays. */
 #define TINY_BYTES 256
-/* Pixel pairs that are looked at to judge a picture. */
-#define SAMPLES 2048
-/* Neighbours that differ by so little in every colour belong to a gradient or a photograph. */
-#define SMALL_STEP 12
 
 struct picture_encoder {
     struct lz *lz;
     struct lz4 *lz4;
     struct quic *quic;
-    struct writer out;
+    struct glz_encoder *glz; /* NULL: the client has no dictionary for us */
+    struct glz_deflate *deflate;
+    struct writer stream; /* of GLZ, before zlib */
 };
 
 struct picture_encoder *picture_encoder_create(void)
@@ -30,8 +31,9 @@ struct picture_encoder *picture_encoder_create(void)
     e->lz = lz_create();
     e->lz4 = lz4_create();
     e->quic = quic_create();
-    writer_init(&e->out, MSG_MAX_SIZE);
-    if (!e->lz || !e->lz4 || !e->quic) {
+    e->deflate = glz_deflate_create();
+    writer_init(&e->stream, MSG_MAX_SIZE);
+    if (!e->lz || !e->lz4 || !e->quic || !e->deflate) {
         picture_encoder_destroy(e);
         return NULL;
     }
@@ -45,44 +47,33 @@ void picture_encoder_destroy(struct picture_encoder *e)
     lz_destroy(e->lz);
     lz4_destroy(e->lz4);
     quic_destroy(e->quic);
-    writer_fini(&e->out);
+    glz_encoder_destroy(e->glz);
+    glz_deflate_destroy(e->deflate);
+    writer_fini(&e->stream);
     free(e);
+}
+
+void picture_use_dictionary(struct picture_encoder *e, uint32_t window)
+{
+    if (!e->glz && window)
+        e->glz = glz_encoder_create(window);
 }
 
 /* --- what kind of content --- */
 
-static bool small_step(const uint8_t *a, const uint8_t *b)
+static unsigned choose_lossless(const struct picture_encoder *e, const struct image *image,
+                                const struct picture_wish *wish)
 {
-    return abs(a[0] - b[0]) <= SMALL_STEP && abs(a[1] - b[1]) <= SMALL_STEP &&
-           abs(a[2] - b[2]) <= SMALL_STEP;
+    if (wish->hurry && wish->lz4)
+        return SPICE_IMAGE_TYPE_LZ4;
+    if (content_is_gradual(image))
+        return SPICE_IMAGE_TYPE_QUIC;
+    return e->glz && wish->compression != SPICE_IMAGE_COMPRESSION_AUTO_LZ ? SPICE_IMAGE_TYPE_GLZ_RGB
+                                                                          : SPICE_IMAGE_TYPE_LZ_RGB;
 }
 
-/*
- * Photographs and gradients have neighbours that are near, but not equal: QUIC predicts them. Text and windows have equal
- * neighbours and sharp edges: LZ finds those.
- */
-static bool is_gradual(const struct image *image)
-{
-    size_t pixels = (size_t)image->width * image->height, step = MAX(1, pixels / SAMPLES);
-    unsigned near = 0, equal = 0, far = 0;
-
-    for (size_t i = 0; i < pixels; i += step) {
-        size_t x = i % image->width, y = i / image->width;
-        const uint8_t *p = image->data + y * image->stride + x * 4;
-
-        if (x + 1 == image->width)
-            continue;
-        if ((load_le32(p) & 0xffffff) == (load_le32(p + 4) & 0xffffff))
-            equal++;
-        else if (small_step(p, p + 4))
-            near++;
-        else
-            far++;
-    }
-    return near > equal && near > 2 * far;
-}
-
-static unsigned choose_type(const struct image *image, const struct picture_wish *wish)
+static unsigned choose_type(const struct picture_encoder *e, const struct image *image,
+                            const struct picture_wish *wish)
 {
     switch (wish->compression) {
     case SPICE_IMAGE_COMPRESSION_OFF:
@@ -92,77 +83,118 @@ static unsigned choose_type(const struct image *image, const struct picture_wish
     case SPICE_IMAGE_COMPRESSION_LZ4:
         return wish->lz4 ? SPICE_IMAGE_TYPE_LZ4 : SPICE_IMAGE_TYPE_LZ_RGB;
     case SPICE_IMAGE_COMPRESSION_LZ:
-    case SPICE_IMAGE_COMPRESSION_GLZ:
         return SPICE_IMAGE_TYPE_LZ_RGB;
+    case SPICE_IMAGE_COMPRESSION_GLZ:
+        return e->glz ? SPICE_IMAGE_TYPE_GLZ_RGB : SPICE_IMAGE_TYPE_LZ_RGB;
     default:
-        break;
+        return choose_lossless(e, image, wish);
     }
-    if (wish->local && wish->lz4)
-        return SPICE_IMAGE_TYPE_LZ4;
-    return is_gradual(image) ? SPICE_IMAGE_TYPE_QUIC : SPICE_IMAGE_TYPE_LZ_RGB;
 }
 
 /* --- encoding --- */
 
-static int encode_as(struct picture_encoder *e, unsigned type, const struct image *image)
+/* With zlib around it where that makes it smaller. */
+static int encode_glz(struct picture_encoder *e, const struct image *image, struct writer *w,
+                      struct picture *picture)
 {
-    switch (type) {
+    int err;
+
+    writer_reset(&e->stream);
+    err = glz_encode(e->glz, &e->stream, image, &picture->glz_id);
+    if (err)
+        return err;
+    picture->glz_size = e->stream.size;
+    if (glz_deflate(e->deflate, w, e->stream.data, e->stream.size) == 0) {
+        picture->type = SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB;
+        return 0;
+    }
+    writer_bytes(w, e->stream.data, e->stream.size);
+    if (!w->bad)
+        return 0;
+    glz_withdraw(e->glz, picture->glz_id);
+    return -ENOMEM;
+}
+
+static int encode_as(struct picture_encoder *e, const struct image *image, struct writer *w,
+                     struct picture *picture)
+{
+    switch (picture->type) {
     case SPICE_IMAGE_TYPE_QUIC:
-        return quic_encode(e->quic, &e->out, image);
+        return quic_encode(e->quic, w, image);
     case SPICE_IMAGE_TYPE_LZ4:
-        return lz4_encode(e->lz4, &e->out, image, 1);
+        return lz4_encode(e->lz4, w, image, 1);
     case SPICE_IMAGE_TYPE_LZ_RGB:
-        return lz_encode(e->lz, &e->out, image);
+        return lz_encode(e->lz, w, image);
+    case SPICE_IMAGE_TYPE_GLZ_RGB:
+        return encode_glz(e, image, w, picture);
     default:
         return -EINVAL;
     }
 }
 
-static int encode_raw(struct picture_encoder *e, const struct image *from,
-                      struct spice_image *image)
+static int encode_raw(const struct image *from, struct writer *w)
 {
     struct image to = *from;
 
-    image->type = SPICE_IMAGE_TYPE_BITMAP;
     to.stride = from->width * 4;
-    writer_reset(&e->out);
-    to.data = writer_extend(&e->out, (size_t)to.stride * to.height);
+    to.data = writer_extend(w, (size_t)to.stride * to.height);
     if (!to.data)
         return -ENOMEM;
     image_copy_rows(&to, from->data, from->stride);
-    image->bitmap = (struct spice_bitmap){
-        .format = SPICE_BITMAP_FMT_32BIT,
-        .flags = SPICE_BITMAP_FLAGS_TOP_DOWN,
-        .width = to.width,
-        .height = to.height,
-        .stride = to.stride,
-        .data = to.data,
-    };
     return 0;
 }
 
-int picture_encode(struct picture_encoder *e, const struct display_surface *surface,
-                   const struct rect *rect, const struct picture_wish *wish,
-                   struct spice_image *image)
+int picture_encode(struct picture_encoder *e, const struct image *from,
+                   const struct picture_wish *wish, struct writer *w, struct picture *picture)
 {
-    struct image from = {
-        .data = (uint8_t *)surface->pixels + (size_t)rect->top * surface->stride +
-                (size_t)rect->left * 4,
-        .width = rect->right - rect->left,
-        .height = rect->bottom - rect->top,
-        .stride = surface->stride,
-        .format = SPICE_BITMAP_FMT_32BIT,
-    };
-    size_t raw = (size_t)from.width * from.height * 4;
+    size_t raw = (size_t)from->width * from->height * 4;
+    int err;
 
-    *image = (struct spice_image){
-        .type = SPICE_IMAGE_TYPE_BITMAP, .width = from.width, .height = from.height};
+    *picture = (struct picture){.type = SPICE_IMAGE_TYPE_BITMAP,
+                                .width = from->width,
+                                .height = from->height,
+                                .at = w->size};
     if (raw > TINY_BYTES)
-        image->type = choose_type(&from, wish);
-    writer_reset(&e->out);
+        picture->type = choose_type(e, from, wish);
+    err = encode_as(e, from, w, picture);
+    if (err == -E2BIG) { /* larger than the dictionary */
+        picture->type = SPICE_IMAGE_TYPE_LZ_RGB;
+        err = encode_as(e, from, w, picture);
+    }
     /* A picture that grows, or that the codec has no form for, goes as it is. */
-    if (encode_as(e, image->type, &from) || e->out.size >= raw)
-        return encode_raw(e, &from, image);
-    image->data = (struct spice_data){e->out.size, e->out.data};
-    return 0;
+    if (err || w->size - picture->at >= raw) {
+        if (!err)
+            picture_withdraw(e, picture);
+        w->size = picture->at;
+        picture->type = SPICE_IMAGE_TYPE_BITMAP;
+        err = encode_raw(from, w);
+    }
+    picture->size = w->size - picture->at;
+    return err;
+}
+
+void picture_withdraw(struct picture_encoder *e, const struct picture *p)
+{
+    if (p->type == SPICE_IMAGE_TYPE_GLZ_RGB || p->type == SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB)
+        glz_withdraw(e->glz, p->glz_id);
+}
+
+struct spice_image picture_image(const struct picture *p, const struct writer *w)
+{
+    struct spice_image image = {.type = p->type, .width = p->width, .height = p->height};
+
+    if (p->type == SPICE_IMAGE_TYPE_BITMAP)
+        image.bitmap = (struct spice_bitmap){
+            .format = SPICE_BITMAP_FMT_32BIT,
+            .flags = SPICE_BITMAP_FLAGS_TOP_DOWN,
+            .width = p->width,
+            .height = p->height,
+            .stride = p->width * 4,
+            .data = w->data + p->at,
+        };
+    else if (p->type == SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB)
+        image.zlib_glz = (struct spice_zlib_glz){p->glz_size, p->size, w->data + p->at};
+    else
+        image.data = (struct spice_data){p->size, w->data + p->at};
+    return image;
 }

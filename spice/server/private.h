@@ -6,7 +6,8 @@
  *
  *   main -> port   adopt a linked stream; close a session's channels; shut down (waited for)
  *
- * What the main loop must know of a display, its size, is an atomic of the port.
+ * What one side must know of the other at any time, the picture's size and when a user last did something, is an atomic
+ * of the port.
  */
 #ifndef SPICE_SERVER_PRIVATE_H
 #define SPICE_SERVER_PRIVATE_H
@@ -27,6 +28,7 @@ struct session {
     struct spice_server *server;
     uint32_t id;                   /* connection_id; random, not 0 */
     struct channel *main, *inputs; /* NULL: not there */
+    bool has_display; /* had one: the client's dictionary is that one's */
     LIST_ENTRY(session) entry;
 };
 
@@ -87,6 +89,8 @@ void inputs_channel_send_leds(struct channel *ch, unsigned leds);
 struct display_port *display_port_create(struct spice_server *server, struct display *display);
 void display_port_adopt(struct display_port *port, const struct channel_params *params);
 void display_port_close_session(struct display_port *port, uint32_t session);
+/* A user did something: what is drawn next is urgent. */
+void display_port_input(struct display_port *port);
 /* Closes its channels with a good-bye and waits for that. */
 void display_port_destroy(struct display_port *port);
 /* Size of the picture, 0 x 0 for none. Any thread. */

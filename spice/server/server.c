@@ -45,6 +45,7 @@ static void adopt_inputs(struct session *session, const struct channel_params *p
 void server_adopt(struct spice_server *server, const struct channel_params *params)
 {
     struct session *session = session_find(server, params->session);
+    struct channel_params p = *params;
 
     if (params->type == SPICE_CHANNEL_MAIN)
         session_start(server, params);
@@ -52,8 +53,11 @@ void server_adopt(struct spice_server *server, const struct channel_params *para
         stream_close(params->stream);
     else if (params->type == SPICE_CHANNEL_INPUTS)
         adopt_inputs(session, params);
-    else
-        display_port_adopt(server->ports[params->id], params);
+    else {
+        p.first = params->type == SPICE_CHANNEL_DISPLAY && !session->has_display;
+        session->has_display |= p.first;
+        display_port_adopt(server->ports[params->id], &p);
+    }
 }
 
 void spice_server_accept(struct spice_server *server, int fd, const char *peer)
@@ -98,8 +102,11 @@ static int parse_compression(const char *text, uint8_t *compression)
     static const struct {
         const char *name;
         uint8_t value;
-    } names[] = {{"auto", SPICE_IMAGE_COMPRESSION_AUTO_LZ},
+    } names[] = {{"auto", SPICE_IMAGE_COMPRESSION_AUTO_GLZ},
+                 {"auto_glz", SPICE_IMAGE_COMPRESSION_AUTO_GLZ},
+                 {"auto_lz", SPICE_IMAGE_COMPRESSION_AUTO_LZ},
                  {"off", SPICE_IMAGE_COMPRESSION_OFF},
+                 {"glz", SPICE_IMAGE_COMPRESSION_GLZ},
                  {"lz", SPICE_IMAGE_COMPRESSION_LZ},
                  {"quic", SPICE_IMAGE_COMPRESSION_QUIC},
                  {"lz4", SPICE_IMAGE_COMPRESSION_LZ4}};
@@ -109,7 +116,7 @@ static int parse_compression(const char *text, uint8_t *compression)
             *compression = names[i].value;
             return 0;
         }
-    return fail(-EINVAL, "SPICE image compression '%s' is unknown; use auto, off, lz, quic or lz4",
+    return fail(-EINVAL, "SPICE image compression '%s' is unknown; use auto_glz, auto_lz, glz, lz, quic, lz4 or off",
                 text);
 }
 

@@ -111,10 +111,11 @@ static inline void driver_map(struct driver *d)
     d->header = (QXLRam *)(d->ram + d->rom->ram_header_offset);
 }
 
-static inline struct driver *driver_create(unsigned revision)
+/* record: a file for what is drawn, or NULL. */
+static inline struct driver *driver_create(unsigned revision, const char *record)
 {
     struct driver *d = calloc(1, sizeof(*d));
-    struct qxl_config config = {.revision = revision};
+    struct qxl_config config = {.revision = revision, .record = record};
 
     assert_int_equal(fake_machine_init(&d->machine, KIB(640), false), 0);
     assert_int_equal(qxl_create(&d->machine.base, QXL_SLOT, &config, &d->display), 0);

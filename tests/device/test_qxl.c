@@ -1,7 +1,15 @@
-/* test_qxl.c - what QXL says of itself and how it draws, compared with a picture worked out pixel by pixel. */
+/*
+ * test_qxl.c - what QXL says of itself and how it draws, compared with a picture worked out pixel by pixel. All that is drawn
+ * is recorded as well; the recording, played into another device, must lead to the same picture.
+ */
+#include "base/error.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/quic.h"
+#include "spice/server/fingerprint.h"
 #include "tests/device/qxl_oracle.h"
+#include "tests/lib/disk_model.h"
+#include "tests/lib/qxl_guest.h"
+#include "tests/lib/trace.h"
 
 /* --- what the device says of itself --- */
 
@@ -77,6 +85,104 @@ static void draws_like_the_oracle(void **state)
         }
     }
     assert_false(in_bug(d));
+}
+
+/* Rows of the whole screen, or of its left part, up or down. */
+static void random_scroll(struct driver *d)
+{
+    static uint32_t pixels[WIDTH * HEIGHT];
+    unsigned width = rnd() % 2 ? WIDTH : WIDTH / 2, height = HEIGHT / 2 + rnd() % (HEIGHT / 2);
+    unsigned from = rnd() % (HEIGHT - height + 1), to = rnd() % (HEIGHT - height + 1);
+    uint64_t addr;
+    QXLDrawable *p = driver_drawable(
+        d, QXL_COPY_BITS, 0,
+        (QXLRect){.left = 0, .top = to, .right = width, .bottom = to + height}, &addr);
+
+    p->u.copy_bits.src_pos = (QXLPoint){0, from};
+    driver_push(d, QXL_CMD_DRAW, addr);
+    for (unsigned row = 0; row < height; row++)
+        memcpy(pixels + row * width, oracle + (from + row) * WIDTH, width * 4);
+    oracle_put(pixels, 0, to, width, height, NULL, 0);
+}
+
+/* Who is told of damage and of moves, and hashes what was damaged but not what moved. */
+struct follower {
+    struct display_sink sink;
+    struct display *display;
+    struct fingerprint print;
+    unsigned moves;
+};
+
+static void follow_surface(struct display_sink *sink, const struct display_surface *s)
+{
+    struct follower *f = container_of(sink, struct follower, sink);
+
+    assert_int_equal(fingerprint_resize(&f->print, s ? s->width : 0, s ? s->height : 0), 0);
+}
+
+static void follow_damage(struct display_sink *sink, const struct rect *rects, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        damage_add(&container_of(sink, struct follower, sink)->print.stale, &rects[i]);
+}
+
+static void follow_move(struct display_sink *sink, const struct rect *to, int32_t dx, int32_t dy)
+{
+    struct follower *f = container_of(sink, struct follower, sink);
+
+    fingerprint_moved(&f->print, to, dx, dy);
+    f->moves++;
+}
+
+static const struct display_sink_ops follower_ops = {
+    .surface = follow_surface, .damage = follow_damage, .moved = follow_move};
+
+static void do_join(void *arg)
+{
+    struct follower *f = arg;
+
+    display_add_sink(f->display, &f->sink);
+}
+
+static void do_check_hashes(void *arg)
+{
+    struct follower *f = arg;
+    const struct display_surface *s = &f->display->surface;
+
+    fingerprint_refresh(&f->print, s);
+    for (uint32_t y = 0; y < s->height; y++)
+        for (uint32_t x = 0; x < s->width / STRIP; x++)
+            assert_true(strip_row(&f->print.now, y)[x] ==
+                        strip_hash(&f->print.key, surface_row(s, y) + x * STRIP));
+}
+
+static void do_leave(void *arg)
+{
+    struct follower *f = arg;
+
+    display_remove_sink(f->display, &f->sink);
+    fingerprint_resize(&f->print, 0, 0);
+}
+
+static void moves_are_told(void **state)
+{
+    static void (*const commands[])(struct driver *d) = {random_fill, random_copy, random_copy_bits,
+                                                         random_scroll};
+    struct driver *d = *state;
+    struct follower f = {.sink.ops = &follower_ops, .display = d->display};
+
+    strip_key_init(&f.print.key, 12345);
+    loop_call_wait(d->display->loop, do_join, &f);
+    for (unsigned i = 0; i < 600; i++) {
+        commands[rnd() % ARRAY_SIZE(commands)](d);
+        driver_collect(d);
+        if (i % 20 != 19)
+            continue;
+        check_picture(d);
+        loop_call_wait(d->display->loop, do_check_hashes, &f);
+    }
+    assert_true(f.moves > 200);
+    loop_call_wait(d->display->loop, do_leave, &f);
 }
 
 static uint32_t from_555(uint32_t p)
@@ -493,24 +599,82 @@ static void primary_of_16_bits(void **state)
     assert_int_equal(memory[5 * WIDTH + 9] & 0x7fff, pixels[0]);
 }
 
+/* --- recordings --- */
+
+static char recording[256];
+
+static int setup_recorded(void **state)
+{
+    static unsigned number;
+
+    seed = 1;
+    memset(oracle, 0, sizeof(oracle));
+    snprintf(recording, sizeof(recording), "%s/%u.qxt", test_directory(), number++);
+    *state = driver_create(0, recording);
+    driver_start(*state);
+    driver_create_primary(*state, WIDTH, HEIGHT, WIDTH * 4, SPICE_SURFACE_FMT_32_xRGB, 0);
+    return 0;
+}
+
+/* What another device shows when the recording was played into it. */
+static void play(struct screenshot *shot)
+{
+    const struct trace_options options = {.no_marker = true};
+    struct fake_machine machine;
+    struct qxl_guest guest;
+    struct trace trace;
+
+    if (trace_open(&trace, recording, &options))
+        fail_msg("%s", fail_text());
+    assert_int_equal(fake_machine_init(&machine, KIB(640), false), 0);
+    assert_int_equal(qxl_guest_init(&guest, &machine, NULL), 0);
+    qxl_guest_start(&guest);
+    for (size_t i = 0; i < trace.script.count; i++)
+        assert_int_equal(qxl_guest_step(&guest, &trace.script.steps[i]), 0);
+    assert_int_equal(screenshot_take(shot, guest.display), 0);
+    fake_machine_fini(&machine);
+    trace_close(&trace);
+}
+
+static int teardown_recorded(void **state)
+{
+    struct driver *d = *state;
+    struct screenshot shot, again;
+    int err = screenshot_take(&shot, d->display);
+
+    driver_destroy(d);
+    if (err)
+        return 0; /* the test ended without a picture */
+    play(&again);
+    assert_int_equal(again.width, shot.width);
+    assert_int_equal(again.height, shot.height);
+    assert_memory_equal(again.pixels, shot.pixels, (size_t)shot.width * shot.height * 4);
+    screenshot_fini(&again);
+    screenshot_fini(&shot);
+    return 0;
+}
+
+#define RECORDED(name) cmocka_unit_test_setup_teardown(name, setup_recorded, teardown_recorded)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(identifies_itself),
         TEST(refuses_bad_revisions),
         TEST(secondary_has_no_vga),
-        NATIVE(draws_like_the_oracle),
-        NATIVE(draws_all_bitmap_formats),
-        NATIVE(draws_masks_and_raster_operations),
-        NATIVE(draws_with_transparency),
-        NATIVE(draws_text),
-        NATIVE(draws_lines),
-        NATIVE(draws_compressed_pictures),
-        NATIVE(off_screen_surfaces),
-        NATIVE(destroy_all_surfaces),
-        NATIVE(primary_is_written_back),
-        NATIVE(primary_keeps_data_bottom_up),
-        NATIVE(primary_of_16_bits),
+        RECORDED(draws_like_the_oracle),
+        RECORDED(moves_are_told),
+        RECORDED(draws_all_bitmap_formats),
+        RECORDED(draws_masks_and_raster_operations),
+        RECORDED(draws_with_transparency),
+        RECORDED(draws_text),
+        RECORDED(draws_lines),
+        RECORDED(draws_compressed_pictures),
+        RECORDED(off_screen_surfaces),
+        RECORDED(destroy_all_surfaces),
+        RECORDED(primary_is_written_back),
+        RECORDED(primary_keeps_data_bottom_up),
+        RECORDED(primary_of_16_bits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,7 +66,7 @@ def screenshot(server, *args):
 
 def test_pictures():
     """spicy-screenshot's picture is the source's, by every compression"""
-    for compression in 'auto', 'off', 'lz', 'quic', 'lz4':
+    for compression in 'auto', 'off', 'glz', 'lz', 'quic', 'lz4':
         with Server('--compression', compression) as server:
             for pattern in 'mixed', 'text':
                 server.command('draw ' + pattern)

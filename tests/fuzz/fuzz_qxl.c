@@ -47,7 +47,7 @@ static void map(struct fixture *f)
 static struct fixture *create(void)
 {
     static struct fixture f;
-    struct qxl_config config = {.ram = MIB(16), .vram = MIB(1), .vgamem = MIB(8)};
+    struct qxl_config config = {.ram = MIB(16), .vram = MIB(1), .vgamem = MIB(8), .record = "/dev/null"};
 
     if (f.display)
         return &f;

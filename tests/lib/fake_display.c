@@ -141,6 +141,48 @@ void fake_display_scroll(struct fake_display *f, unsigned lines)
     loop_call_wait(&f->loop, do_scroll, &(struct call){.f = f, .a = lines});
 }
 
+static void do_drag(void *arg)
+{
+    struct call *c = arg;
+    struct fake_display *f = c->f;
+    int32_t dx = (int32_t)c->a, dy = (int32_t)c->b;
+    struct rect all = {0, 0, f->width, f->height};
+    struct rect to = {c->rect.left + dx, c->rect.top + dy, c->rect.right + dx, c->rect.bottom + dy};
+    size_t stride = (size_t)f->width * 4;
+    uint8_t *before = malloc(stride * f->height);
+
+    to = rect_intersect(&to, &all);
+    memcpy(before, f->pixels, stride * f->height);
+    for (int32_t y = to.top; y < to.bottom && to.left < to.right; y++)
+        memcpy(f->pixels + y * stride + to.left * 4, before + (y - dy) * stride + (to.left - dx) * 4,
+               (to.right - to.left) * 4);
+    free(before);
+    if (!rect_empty(&to))
+        display_damage(&f->display, &to, 1);
+}
+
+void fake_display_drag(struct fake_display *f, struct rect rect, int32_t dx, int32_t dy)
+{
+    loop_call_wait(&f->loop, do_drag,
+                   &(struct call){.f = f, .rect = rect, .a = (uint32_t)dx, .b = (uint32_t)dy});
+}
+
+static void do_noise(void *arg)
+{
+    struct call *c = arg;
+
+    c->f->seed = c->a;
+    for (int32_t y = c->rect.top; y < c->rect.bottom; y++)
+        for (int32_t x = c->rect.left; x < c->rect.right; x++)
+            put(c->f, x, y, rnd(c->f));
+    display_damage(&c->f->display, &c->rect, 1);
+}
+
+void fake_display_noise(struct fake_display *f, struct rect rect, uint32_t seed)
+{
+    loop_call_wait(&f->loop, do_noise, &(struct call){.f = f, .a = seed, .rect = rect});
+}
+
 static void do_fill(void *arg)
 {
     struct call *c = arg;

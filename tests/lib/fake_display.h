@@ -27,6 +27,10 @@ void fake_display_resize(struct fake_display *f, uint32_t width, uint32_t height
 void fake_display_draw(struct fake_display *f, const char *pattern);
 /* Move everything up by some lines and draw a new one, as a terminal does. */
 void fake_display_scroll(struct fake_display *f, unsigned lines);
+/* What is in a rectangle goes by (dx, dy), as far as it stays on the surface; the place it leaves is as it was. */
+void fake_display_drag(struct fake_display *f, struct rect rect, int32_t dx, int32_t dy);
+/* Noise in a rectangle; with the same seed the same. */
+void fake_display_noise(struct fake_display *f, struct rect rect, uint32_t seed);
 /* A rectangle of one colour. */
 void fake_display_fill(struct fake_display *f, struct rect rect, uint32_t colour);
 void fake_display_cursor(struct fake_display *f, uint32_t size);

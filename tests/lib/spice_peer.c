@@ -1,8 +1,10 @@
 #include "tests/lib/spice_peer.h"
 
+#include "spice/codec/glz.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
+#include "tests/lib/pictures.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -234,13 +236,24 @@ void *peer_expect(struct peer *p, unsigned id)
 
 /* --- pictures --- */
 
-static void decode_image(const struct spice_image *from, struct image *to)
+static void decode_image(struct peer_screen *s, const struct spice_image *from, struct image *to)
 {
     struct quic *quic = quic_create();
     struct lz4 *lz4 = lz4_create();
     struct lz *lz = lz_create();
 
+    if (!s->glz)
+        s->glz = glz_window_create(PEER_GLZ_PIXELS);
+    s->types |= 1ull << from->type % 64;
     switch (from->type) {
+    case SPICE_IMAGE_TYPE_GLZ_RGB:
+        assert_int_equal(glz_decode(s->glz, from->data.data, from->data.size, to), 0);
+        break;
+    case SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB:
+        assert_int_equal(glz_decode_zlib(s->glz, from->zlib_glz.data, from->zlib_glz.size,
+                                         from->zlib_glz.glz_size, to),
+                         0);
+        break;
     case SPICE_IMAGE_TYPE_BITMAP:
         assert_int_equal(from->bitmap.format, SPICE_BITMAP_FMT_32BIT);
         assert_int_equal(from->bitmap.flags, SPICE_BITMAP_FLAGS_TOP_DOWN);
@@ -263,6 +276,68 @@ static void decode_image(const struct spice_image *from, struct image *to)
     lz_destroy(lz);
 }
 
+/* --- the cache --- */
+
+static size_t kept_at(const struct peer_screen *s, uint64_t id)
+{
+    size_t i = 0;
+
+    while (i < PEER_KEPT && (!s->kept[i].data || s->kept_ids[i] != id))
+        i++;
+    return i;
+}
+
+static void forget(struct peer_screen *s, size_t i)
+{
+    s->kept_pixels -= (uint64_t)s->kept[i].width * s->kept[i].height;
+    picture_free(&s->kept[i]);
+    s->kept[i].data = NULL;
+}
+
+static void keep(struct peer_screen *s, uint64_t id, const struct image *image)
+{
+    size_t i = 0;
+
+    assert_int_equal(kept_at(s, id), PEER_KEPT);
+    while (i < PEER_KEPT && s->kept[i].data)
+        i++;
+    assert_true(i < PEER_KEPT);
+    s->kept_ids[i] = id;
+    s->kept[i] = picture_new(SPICE_BITMAP_FMT_32BIT, image->width, image->height, 0);
+    image_copy_rows(&s->kept[i], image->data, image->stride);
+    s->kept_pixels += (uint64_t)image->width * image->height;
+    assert_true(s->kept_pixels <= PEER_CACHE_PIXELS);
+}
+
+static void forget_list(struct peer_screen *s, const struct spice_msg_display_inval_list *m)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        size_t at = kept_at(s, m->resources[i].id);
+
+        assert_int_equal(m->resources[i].type, SPICE_RES_TYPE_PIXMAP);
+        assert_true(at < PEER_KEPT);
+        forget(s, at);
+        s->forgotten++;
+    }
+}
+
+static void draw_kept(struct peer_screen *s, uint64_t id, const struct image *to)
+{
+    size_t at = kept_at(s, id);
+
+    assert_true(at < PEER_KEPT);
+    assert_int_equal(s->kept[at].width, to->width);
+    assert_int_equal(s->kept[at].height, to->height);
+    image_copy_rows(to, s->kept[at].data, s->kept[at].stride);
+    s->reused++;
+}
+
+static bool is_inside(const struct peer_screen *s, const struct rect *r)
+{
+    return r->left >= 0 && r->top >= 0 && r->left < r->right && r->top < r->bottom &&
+           r->right <= (int32_t)s->width && r->bottom <= (int32_t)s->height;
+}
+
 static void draw_copy(struct peer_screen *s, const struct spice_msg_display_draw_copy *m)
 {
     const struct rect *box = &m->base.box;
@@ -276,13 +351,59 @@ static void draw_copy(struct peer_screen *s, const struct spice_msg_display_draw
 
     assert_non_null(s->pixels);
     assert_int_equal(m->rop, SPICE_ROPD_OP_PUT);
-    assert_true(box->left >= 0 && box->top >= 0);
-    assert_true(box->right <= (int32_t)s->width && box->bottom <= (int32_t)s->height);
+    assert_true(is_inside(s, box));
     assert_int_equal(box->right - box->left, m->src->width);
     assert_int_equal(box->bottom - box->top, m->src->height);
-    decode_image(m->src, &to);
+    if (m->src->type == SPICE_IMAGE_TYPE_FROM_CACHE) {
+        draw_kept(s, m->src->id, &to);
+        return;
+    }
+    decode_image(s, m->src, &to);
+    if (m->src->flags & SPICE_IMAGE_FLAGS_CACHE_ME)
+        keep(s, m->src->id, &to);
     s->draws++;
     s->drawn += (uint64_t)to.width * to.height;
+}
+
+static void draw_fill(struct peer_screen *s, const struct spice_msg_display_draw_fill *m)
+{
+    const struct rect *box = &m->base.box;
+
+    assert_non_null(s->pixels);
+    assert_int_equal(m->rop, SPICE_ROPD_OP_PUT);
+    assert_int_equal(m->brush.type, SPICE_BRUSH_TYPE_SOLID);
+    assert_int_equal(m->base.clip.type, SPICE_CLIP_TYPE_NONE);
+    assert_true(is_inside(s, box));
+    for (int32_t y = box->top; y < box->bottom; y++)
+        for (int32_t x = box->left; x < box->right; x++)
+            store_le32(s->pixels + ((size_t)y * s->width + x) * 4, m->brush.color & 0xffffff);
+    s->fills++;
+}
+
+/* All pixels come from where they were before. */
+static void copy_bits(struct peer_screen *s, const struct spice_msg_display_copy_bits *m)
+{
+    const struct spice_clip *clip = &m->base.clip;
+    const struct rect *rects = clip->type == SPICE_CLIP_TYPE_RECTS ? clip->rects : &m->base.box;
+    uint32_t count = clip->type == SPICE_CLIP_TYPE_RECTS ? clip->count : 1;
+    int32_t dx = m->base.box.left - m->src_pos.x, dy = m->base.box.top - m->src_pos.y;
+    size_t size = (size_t)s->width * s->height * 4;
+    uint8_t *before = malloc(size);
+
+    assert_non_null(s->pixels);
+    memcpy(before, s->pixels, size);
+    for (uint32_t i = 0; i < count; i++) {
+        struct rect r = rect_intersect(&rects[i], &m->base.box);
+        struct rect from = {r.left - dx, r.top - dy, r.right - dx, r.bottom - dy};
+
+        assert_true(is_inside(s, &r) && is_inside(s, &from));
+        for (int32_t y = r.top; y < r.bottom; y++)
+            memcpy(s->pixels + ((size_t)y * s->width + r.left) * 4,
+                   before + ((size_t)(y - dy) * s->width + from.left) * 4,
+                   (r.right - r.left) * 4);
+    }
+    free(before);
+    s->copies++;
 }
 
 static void create_surface(struct peer_screen *s, const struct spice_msg_display_surface_create *m)
@@ -298,6 +419,10 @@ static void create_surface(struct peer_screen *s, const struct spice_msg_display
 
 void peer_screen_fini(struct peer_screen *s)
 {
+    for (size_t i = 0; i < PEER_KEPT; i++)
+        if (s->kept[i].data)
+            forget(s, i);
+    glz_window_destroy(s->glz);
     free(s->pixels);
     *s = (struct peer_screen){0};
 }
@@ -313,13 +438,23 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
         break;
     case SPICE_MSG_DISPLAY_SURFACE_DESTROY:
         assert_non_null(s->pixels);
-        peer_screen_fini(s);
+        free(s->pixels);
+        s->pixels = NULL;
         break;
     case SPICE_MSG_DISPLAY_MARK:
         s->marked = true;
         break;
     case SPICE_MSG_DISPLAY_DRAW_COPY:
         draw_copy(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_INVAL_LIST:
+        forget_list(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_DRAW_FILL:
+        draw_fill(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_COPY_BITS:
+        copy_bits(s, msg);
         break;
     default:
         fail_msg("display message %s", info->name);

@@ -4,6 +4,7 @@
 #ifndef TESTS_LIB_SPICE_PEER_H
 #define TESTS_LIB_SPICE_PEER_H
 
+#include "spice/codec/image.h"
 #include "spice/protocol/messages.h"
 
 #define PEER_TIMEOUT_MS 15000
@@ -46,13 +47,23 @@ const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeou
 /* Read until that message comes. */
 void *peer_expect(struct peer *p, unsigned id);
 
+#define PEER_GLZ_PIXELS (4 << 20) /* of a display peer's dictionary, as it should tell in DISPLAY_INIT */
+#define PEER_CACHE_PIXELS (1 << 20) /* and of its cache */
+#define PEER_KEPT         2048
+
 /* What a display peer shows. */
 struct peer_screen {
     uint32_t width, height;
     uint8_t *pixels; /* b, g, r, 0 */
     bool marked;
-    unsigned draws;
-    uint64_t drawn; /* pixels */
+    unsigned draws, fills, copies;
+    uint64_t drawn; /* pixels of pictures */
+    uint64_t types; /* of pictures: bit SPICE_IMAGE_TYPE_* % 64 */
+    struct glz_window *glz;
+    /* Pictures that it was told to keep, those it drew again, and how often it was told to forget one. */
+    struct image kept[PEER_KEPT];
+    uint64_t kept_ids[PEER_KEPT], kept_pixels;
+    unsigned reused, forgotten;
 };
 
 /* Apply a display message; unknown ones fail. */

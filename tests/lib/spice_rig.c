@@ -170,7 +170,10 @@ void rig_join(struct rig *rig, struct peer *p, unsigned channel, uint32_t sessio
 
 void rig_join_display(struct rig *rig, struct peer *p, uint32_t session)
 {
-    const struct spice_msgc_display_init init = {.pixmap_cache_id = 1, .pixmap_cache_size = 1000};
+    const struct spice_msgc_display_init init = {.pixmap_cache_id = 1,
+                                                 .pixmap_cache_size = PEER_CACHE_PIXELS,
+                                                 .glz_dictionary_id = 1,
+                                                 .glz_dictionary_window_size = PEER_GLZ_PIXELS};
 
     rig_join(rig, p, SPICE_CHANNEL_DISPLAY, session);
     peer_send(p, SPICE_MSGC_DISPLAY_INIT, &init);

@@ -8,9 +8,10 @@
 REFERENCE_BIN := $(patsubst %,$(BUILD)/tests/reference/%,record encode view decode check)
 REFERENCE_OBJ := $(patsubst %,$(BUILD)/tests/lib/%.o,pictures recorded)
 SHOW_OBJ := $(patsubst %,$(BUILD)/tests/reference/%.o,show host)
-FEED_OBJ := $(patsubst %,$(BUILD)/tests/reference/%.o,feed link)
+FEED_OBJ := $(patsubst %,$(BUILD)/tests/reference/%.o,feed core link)
 
 CFLAGS_tests_reference_feed = $(shell pkg-config --cflags spice-server)
+CFLAGS_tests_reference_core = $(CFLAGS_tests_reference_feed)
 CFLAGS_tests_reference_show = $(shell pkg-config --cflags spice-client-glib-2.0) -Wno-deprecated-declarations
 
 .PHONY: reference

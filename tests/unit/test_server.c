@@ -1,4 +1,5 @@
 /* The server's channels, seen by a client that checks every byte. */
+#include "tests/lib/pictures.h"
 #include "tests/lib/spice_rig.h"
 
 #include <setjmp.h>
@@ -225,6 +226,87 @@ static void test_display_heads(void **state UNUSED)
     peer_close(&m);
 }
 
+/* A moment's drawing: windows dragged and scrolled, parts filled, the whole drawn anew. */
+static void draw_something(uint32_t *seed)
+{
+    static const char *const patterns[] = {"text", "gradient", "noise", "mixed"};
+    uint32_t width = rig.display.width, height = rig.display.height;
+    struct rect r = {picture_random(seed) % width, picture_random(seed) % height};
+    uint32_t what = picture_random(seed) % 16;
+
+    r.right = r.left + 1 + picture_random(seed) % (width - r.left);
+    r.bottom = r.top + 1 + picture_random(seed) % (height - r.top);
+    if (what == 0)
+        fake_display_draw(&rig.display, patterns[picture_random(seed) % 4]);
+    else if (what < 4)
+        fake_display_scroll(&rig.display, 1 + picture_random(seed) % 3);
+    else if (what < 8)
+        fake_display_fill(&rig.display, r, picture_random(seed));
+    else
+        fake_display_drag(&rig.display, r, (int32_t)(picture_random(seed) % 201) - 100,
+                          (int32_t)(picture_random(seed) % 201) - 100);
+}
+
+/* Whatever is drawn, and whenever it is looked at, clients of any codec come to show just that. */
+static void test_display_random(void **state UNUSED)
+{
+    struct peer m[2] = {0}, p[2] = {0};
+    struct peer_screen s[2] = {0};
+    uint32_t seed = 4711;
+
+    fake_display_resize(&rig.display, 503, 403);
+    fake_display_draw(&rig.display, "mixed");
+    for (int i = 0; i < 2; i++) {
+        rig_join_display(&rig, &p[i], rig_main(&rig, &m[i]));
+        assert_true(rig_catch_up(&rig, &p[i], &s[i]));
+    }
+    peer_send(&p[1], SPICE_MSGC_DISPLAY_PREFERRED_COMPRESSION,
+              &(struct spice_msgc_display_preferred_compression){SPICE_IMAGE_COMPRESSION_LZ});
+    for (int i = 0; i < 40; i++) {
+        for (uint32_t n = 1 + picture_random(&seed) % 8; n; n--) {
+            draw_something(&seed);
+            usleep(picture_random(&seed) % 8000);
+        }
+        assert_true(rig_catch_up(&rig, &p[0], &s[0]));
+        if (i % 5 == 4)
+            assert_true(rig_catch_up(&rig, &p[1], &s[1]));
+    }
+    assert_true(s[0].copies > 10 && s[0].fills > 5);
+    assert_true(s[0].types & 1ull << SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB % 64);
+    for (int i = 0; i < 2; i++) {
+        peer_screen_fini(&s[i]);
+        peer_close(&p[i]);
+        peer_close(&m[i]);
+    }
+}
+
+/* Content that comes again is not sent again; what does not fit any more is forgotten, the oldest first. */
+static void test_display_cache(void **state UNUSED)
+{
+    struct peer m = {0}, p = {0};
+    struct peer_screen s = {0};
+    struct rect r = {64, 64, 364, 264};
+
+    rig_join_display(&rig, &p, rig_main(&rig, &m));
+    assert_true(rig_catch_up(&rig, &p, &s));
+    for (int i = 0; i < 6; i++) {
+        uint64_t before = p.bytes;
+
+        fake_display_noise(&rig.display, r, i % 2);
+        assert_true(rig_catch_up(&rig, &p, &s));
+        assert_true(i < 2 ? p.bytes - before > 300 * 200 * 3 : p.bytes - before < 1000);
+    }
+    assert_true(s.reused >= 4);
+    for (int i = 2; i < 30; i++) {
+        fake_display_noise(&rig.display, r, i);
+        assert_true(rig_catch_up(&rig, &p, &s));
+    }
+    assert_true(s.forgotten > 10);
+    peer_screen_fini(&s);
+    peer_close(&p);
+    peer_close(&m);
+}
+
 /* A client that does not read costs nothing but its one queue, and later sees the latest state, not the history. */
 static void test_display_stalled(void **state UNUSED)
 {
@@ -434,6 +516,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_display_codecs, start, stop),
         cmocka_unit_test_setup_teardown(test_display_economy, start, stop),
         cmocka_unit_test_setup_teardown(test_display_heads, start, stop),
+        cmocka_unit_test_setup_teardown(test_display_random, start, stop),
+        cmocka_unit_test_setup_teardown(test_display_cache, start, stop),
         cmocka_unit_test_setup_teardown(test_display_stalled, start, stop),
         cmocka_unit_test_setup_teardown(test_display_modes, start, stop),
         cmocka_unit_test_setup_teardown(test_several_clients, start, stop),

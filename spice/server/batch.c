@@ -1,0 +1,115 @@
+#include "spice/server/batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Memory of so many pixels is kept between updates. */
+#define KEEP_PIXELS (256 * 1024)
+
+struct batch *batch_create(void)
+{
+    struct batch *b = calloc(1, sizeof(*b));
+
+    if (b)
+        writer_init(&b->out, SIZE_MAX / 2);
+    return b;
+}
+
+static void release(struct batch *b)
+{
+    free(b->pixels);
+    free(b->hashes);
+    writer_fini(&b->out);
+    writer_init(&b->out, SIZE_MAX / 2);
+    b->pixels = NULL;
+    b->hashes = NULL;
+    b->pixel_room = b->hash_room = 0;
+}
+
+void batch_destroy(struct batch *b)
+{
+    if (!b)
+        return;
+    release(b);
+    free(b);
+}
+
+void batch_clear(struct batch *b)
+{
+    if (b->pixel_room > KEEP_PIXELS)
+        release(b);
+    writer_reset(&b->out);
+    b->count = b->pixel_count = b->hash_count = 0;
+}
+
+/* Room for `more` elements after the first `used`. */
+static bool reserve(void **data, size_t *room, size_t used, size_t more, size_t element)
+{
+    size_t wanted = MAX(used + more, *room);
+    void *p = *data;
+
+    if (used + more > *room) {
+        wanted = MAX(used + more, 2 * *room);
+        p = realloc(*data, wanted * element);
+    }
+    if (!p)
+        return false;
+    *data = p;
+    *room = wanted;
+    return true;
+}
+
+int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
+              const struct rect *strips, uint64_t id)
+{
+    struct rect rect = strips_to_pixels(now, strips);
+    size_t width = rect.right - rect.left, columns = strips->right - strips->left;
+    size_t rows = rect.bottom - rect.top;
+
+    if (b->count == BATCH_MAX_PIECES)
+        return -ENOSPC;
+    if (!reserve((void **)&b->pixels, &b->pixel_room, b->pixel_count, width * rows, 4) ||
+        !reserve((void **)&b->hashes, &b->hash_room, b->hash_count, columns * rows, 8))
+        return -ENOMEM;
+    b->pieces[b->count++] = (struct batch_piece){
+        .strips = *strips, .rect = rect, .pixels = b->pixel_count, .hashes = b->hash_count, .id = id};
+    for (int32_t y = rect.top; y < rect.bottom; y++) {
+        memcpy(b->pixels + b->pixel_count, surface_row(surface, y) + rect.left, width * 4);
+        memcpy(b->hashes + b->hash_count, strip_row(now, y) + strips->left, columns * 8);
+        b->pixel_count += width;
+        b->hash_count += columns;
+    }
+    return 0;
+}
+
+void batch_run(struct batch *b, struct picture_encoder *e)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        struct batch_piece *p = &b->pieces[i];
+        struct image image = {
+            .data = (uint8_t *)(b->pixels + p->pixels),
+            .width = p->rect.right - p->rect.left,
+            .height = p->rect.bottom - p->rect.top,
+            .stride = (p->rect.right - p->rect.left) * 4,
+            .format = SPICE_BITMAP_FMT_32BIT,
+        };
+
+        p->err = picture_encode(e, &image, &b->wish, &b->out, &p->picture);
+    }
+}
+
+void batch_withdraw(struct batch *b, struct picture_encoder *e, size_t first)
+{
+    for (size_t i = b->count; i-- > first;)
+        if (!b->pieces[i].err)
+            picture_withdraw(e, &b->pieces[i].picture);
+}
+
+void batch_shown(const struct batch *b, const struct batch_piece *piece, struct strip_map *shown)
+{
+    size_t columns = piece->strips.right - piece->strips.left, at = piece->hashes;
+
+    for (int32_t y = piece->strips.top; y < piece->strips.bottom; y++, at += columns)
+        memcpy(strip_row(shown, y) + piece->strips.left, b->hashes + at, columns * 8);
+}

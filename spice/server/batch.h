@@ -1,0 +1,47 @@
+/*
+ * batch.h - parts of the screen on their way to pictures: copied, with their hashes, so that a worker can encode them while
+ * the guest draws on.
+ *
+ * Filled in the display's loop, run once in a worker (or at once, if it is small), then read in the loop again.
+ */
+#ifndef SPICE_SERVER_BATCH_H
+#define SPICE_SERVER_BATCH_H
+
+#include "spice/server/picture.h"
+#include "spice/server/strips.h"
+
+#define BATCH_MAX_PIECES 512
+
+struct batch_piece {
+    struct rect strips, rect; /* rect: the same in pixels */
+    size_t pixels, hashes;    /* where they begin */
+    uint64_t id; /* of the content; 0: not worth keeping */
+    struct picture picture;
+    int err; /* of encoding */
+};
+
+struct batch {
+    struct picture_wish wish;
+    size_t count, pixel_count, hash_count;
+    size_t pixel_room, hash_room;
+    uint32_t *pixels;
+    uint64_t *hashes;
+    struct writer out;
+    struct batch_piece pieces[BATCH_MAX_PIECES];
+};
+
+struct batch *batch_create(void);
+void batch_destroy(struct batch *b);
+/* Empty it; the memory stays, unless it is much. */
+void batch_clear(struct batch *b);
+/* -ENOSPC: there are too many pieces; -ENOMEM */
+int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
+              const struct rect *strips, uint64_t id);
+/* Encode all pieces. */
+void batch_run(struct batch *b, struct picture_encoder *e);
+/* These pieces, from `first` on, are not going to be sent. */
+void batch_withdraw(struct batch *b, struct picture_encoder *e, size_t first);
+/* The piece was sent: the client shows what it had. */
+void batch_shown(const struct batch *b, const struct batch_piece *piece, struct strip_map *shown);
+
+#endif

@@ -1,0 +1,56 @@
+/* display_channel.h - one client's display channel, as the files that bring it up to date know it. */
+#ifndef SPICE_SERVER_DISPLAY_CHANNEL_H
+#define SPICE_SERVER_DISPLAY_CHANNEL_H
+
+#include "spice/server/batch.h"
+#include "spice/server/display_port.h"
+#include "spice/server/move_search.h"
+#include "spice/server/pixmap_cache.h"
+
+/* Messages acknowledged at once; twice as many may be under way. */
+#define DISPLAY_ACK_WINDOW 20
+
+struct display_channel {
+    struct channel base;
+    struct display_port *port;
+    struct view view; /* of the surface that the client has; shown.hash == NULL: it has none */
+    bool initialised; /* its DISPLAY_INIT came */
+    bool heads_changed, fresh; /* fresh: the surface has no content yet */
+    uint8_t compression;
+    uint64_t image_id;
+    struct move_memory moves;
+    struct move hint; /* what the guest moved since the last update, in all */
+    struct pixmap_cache cache;
+    struct encoding *encoding; /* pictures being made; until they are sent there is no other update */
+    uint32_t changed; /* strips, at the last update */
+    size_t budget; /* pixels of an update: what the client takes without delay */
+    /* Times in nanoseconds: the last update began; the next one not before, nor if it is urgent before; the timer is set. */
+    uint64_t update_start, next_update, rest_until, timer_due;
+    uint64_t echo_input; /* the last input that is known here */
+    unsigned echoes;     /* updates that may answer it at once */
+    uv_timer_t *timer;
+};
+
+/* update.c: bring the client up to date, as far as it takes it; it has a surface and is ready for more. */
+void display_update(struct display_channel *d);
+/* display_channel.c: all has been sent, or as much of it as the client took; something: there was anything to send. */
+void display_updated(struct display_channel *d, bool something);
+
+/* encoding.c */
+struct encoding *encoding_create(void);
+/* The channel is closing: what is under way goes on alone. */
+void encoding_abandon(struct encoding *e);
+/* Empty, to be filled. */
+struct batch *encoding_batch(struct encoding *e);
+/* Encode what is in the batch, here or in a worker, and call display_send_batch() then. */
+void encoding_start(struct encoding *e, struct display_channel *d);
+bool encoding_busy(const struct encoding *e);
+/* The client's dictionary has so many pixels, and is for this channel alone; not while it is busy. */
+void encoding_use_dictionary(struct encoding *e, uint32_t window);
+/* The batch's pieces from `first` on are not sent. */
+void encoding_withdraw(struct encoding *e, size_t first);
+
+/* update.c */
+void display_send_batch(struct display_channel *d, struct batch *batch);
+
+#endif

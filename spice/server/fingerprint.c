@@ -1,0 +1,236 @@
+#include "spice/server/fingerprint.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- damage --- */
+
+int damage_init(struct damage *d, uint32_t width, uint32_t height)
+{
+    const struct rect all = {0, 0, width, height};
+    int err = grid_init(&d->tiles, DIV_ROUND_UP(width, STRIP), DIV_ROUND_UP(height, TILE_ROWS));
+
+    if (!err)
+        damage_add(d, &all);
+    return err;
+}
+
+void damage_fini(struct damage *d)
+{
+    grid_fini(&d->tiles);
+    d->any = false;
+}
+
+void damage_add(struct damage *d, const struct rect *pixels)
+{
+    grid_add(&d->tiles,
+             &(struct rect){pixels->left / STRIP, pixels->top / TILE_ROWS,
+                            DIV_ROUND_UP(pixels->right, STRIP),
+                            DIV_ROUND_UP(pixels->bottom, TILE_ROWS)});
+    d->any = true;
+}
+
+static void damage_clear(struct damage *d)
+{
+    grid_clear(&d->tiles);
+    d->any = false;
+}
+
+/* A run of tiles as strips. */
+static struct rect tile_strips(const struct rect *run, const struct strip_map *map)
+{
+    return (struct rect){run->left, run->top * TILE_ROWS, run->right,
+                         MIN(run->bottom * TILE_ROWS, (int32_t)map->height)};
+}
+
+/* --- the fingerprint --- */
+
+int fingerprint_resize(struct fingerprint *f, uint32_t width, uint32_t height)
+{
+    int err;
+
+    strip_map_fini(&f->now);
+    damage_fini(&f->stale);
+    grid_fini(&f->before);
+    if (!width)
+        return 0;
+    err = strip_map_init(&f->now, width, height);
+    if (!err)
+        err = damage_init(&f->stale, width, height);
+    if (!err)
+        err = grid_init(&f->before, f->stale.tiles.columns, f->stale.tiles.rows);
+    if (err)
+        strip_map_fini(&f->now);
+    return err;
+}
+
+/* The tiles that lie in the rectangle with all their pixels. */
+static struct rect tiles_inside(const struct fingerprint *f, const struct rect *pixels)
+{
+    const struct grid *tiles = &f->stale.tiles;
+    bool right = pixels->right >= (int32_t)f->now.width;
+    bool bottom = pixels->bottom >= (int32_t)f->now.height;
+
+    return (struct rect){DIV_ROUND_UP(pixels->left, STRIP), DIV_ROUND_UP(pixels->top, TILE_ROWS),
+                         right ? (int32_t)tiles->columns : pixels->right / STRIP,
+                         bottom ? (int32_t)tiles->rows : pixels->bottom / TILE_ROWS};
+}
+
+/* A run of tiles takes over the hashes of the pixels that came to it. */
+static void move_hashes(struct fingerprint *f, const struct rect *run, int32_t dy)
+{
+    struct rect r = tile_strips(run, &f->now);
+    int32_t rows = r.bottom - r.top;
+
+    for (int32_t i = 0; i < rows; i++) {
+        int32_t y = dy > 0 ? r.bottom - 1 - i : r.top + i;
+
+        memcpy(strip_row(&f->now, y) + r.left, strip_row(&f->now, y - dy) + r.left,
+               (r.right - r.left) * sizeof(uint64_t));
+    }
+    grid_remove(&f->stale.tiles, run);
+}
+
+/* Of a row of tiles those whose pixels came from tiles with known hashes. */
+static void move_row(struct fingerprint *f, const struct rect *row, int32_t dy)
+{
+    struct rect from = tile_strips(row, &f->now), run = *row;
+
+    from.top = (from.top - dy) / TILE_ROWS;
+    from.bottom = DIV_ROUND_UP(from.bottom - dy, TILE_ROWS);
+    for (run.right = run.left; run.right < row->right; run.right++) {
+        const struct rect source = {run.right, from.top, run.right + 1, from.bottom};
+
+        if (!grid_count(&f->before, &source))
+            continue;
+        move_hashes(f, &run, dy);
+        run.left = run.right + 1;
+    }
+    move_hashes(f, &run, dy);
+}
+
+/* The rows in the order in which nothing is overwritten that is still to be read. */
+void fingerprint_moved(struct fingerprint *f, const struct rect *to, int32_t dx, int32_t dy)
+{
+    struct rect tiles = tiles_inside(f, to);
+    int32_t rows = tiles.bottom - tiles.top;
+
+    memcpy(f->before.bits, f->stale.tiles.bits,
+           (size_t)f->before.words * f->before.rows * sizeof(*f->before.bits));
+    damage_add(&f->stale, to);
+    if (dx || tiles.left >= tiles.right)
+        return;
+    for (int32_t i = 0; i < rows; i++) {
+        int32_t y = dy > 0 ? tiles.bottom - 1 - i : tiles.top + i;
+
+        move_row(f, &(struct rect){tiles.left, y, tiles.right, y + 1}, dy);
+    }
+}
+
+static void hash_strips(struct fingerprint *f, const struct display_surface *s,
+                        const struct rect *strips)
+{
+    /* Fours are hashed faster than what is left of them. */
+    int32_t whole = f->now.width / STRIP, left = ALIGN_DOWN(strips->left, 4);
+    int32_t right = MIN(ALIGN_UP(strips->right, 4), whole);
+
+    for (int32_t y = strips->top; y < strips->bottom; y++) {
+        const uint32_t *pixels = surface_row(s, y);
+        uint64_t *hash = strip_row(&f->now, y);
+
+        if (left < right)
+            strip_hash_many(&f->key, pixels + left * STRIP, right - left, hash + left);
+        if (whole < strips->right)
+            hash[whole] =
+                strip_hash_short(&f->key, pixels + whole * STRIP, f->now.width % STRIP);
+    }
+}
+
+void fingerprint_refresh(struct fingerprint *f, const struct display_surface *surface)
+{
+    struct rect run;
+
+    if (!f->stale.any)
+        return;
+    for (uint32_t y = 0; y < f->stale.tiles.rows; y++)
+        for (uint32_t x = 0; grid_run(&f->stale.tiles, y, x, &run); x = run.right) {
+            struct rect strips = tile_strips(&run, &f->now);
+
+            hash_strips(f, surface, &strips);
+        }
+    damage_clear(&f->stale);
+}
+
+/* --- views --- */
+
+int view_init(struct view *v, uint32_t width, uint32_t height)
+{
+    int err = strip_map_init(&v->shown, width, height);
+
+    if (!err)
+        err = damage_init(&v->behind, width, height);
+    if (err)
+        view_fini(v);
+    return err;
+}
+
+void view_fini(struct view *v)
+{
+    strip_map_fini(&v->shown);
+    damage_fini(&v->behind);
+}
+
+static uint32_t compare(const struct view *v, const struct strip_map *now, const struct rect *r,
+                        struct grid *changed)
+{
+    uint32_t count = 0;
+
+    for (int32_t y = r->top; y < r->bottom; y++) {
+        const uint64_t *a = strip_row(&v->shown, y), *b = strip_row(now, y);
+
+        for (int32_t x = r->left, end; x < r->right; x = end) {
+            uint64_t differ;
+
+            end = MIN(ALIGN_DOWN(x, 64) + 64, r->right);
+            differ = ~strip_equal(a + x, b + x, end - x) & UINT64_MAX >> (64 - (end - x));
+            grid_row(changed, y)[x / 64] |= differ << x % 64;
+            count += __builtin_popcountll(differ);
+        }
+    }
+    return count;
+}
+
+uint32_t view_compare(struct view *v, const struct strip_map *now, struct grid *changed)
+{
+    uint32_t count = 0;
+    struct rect run;
+
+    grid_clear(changed);
+    if (!v->behind.any)
+        return 0;
+    for (uint32_t y = 0; y < v->behind.tiles.rows; y++)
+        for (uint32_t x = 0; grid_run(&v->behind.tiles, y, x, &run); x = run.right) {
+            struct rect strips = tile_strips(&run, now);
+
+            count += compare(v, now, &strips, changed);
+        }
+    damage_clear(&v->behind);
+    return count;
+}
+
+void view_sent(struct view *v, const struct strip_map *now, const struct rect *strips)
+{
+    for (int32_t y = strips->top; y < strips->bottom; y++)
+        memcpy(strip_row(&v->shown, y) + strips->left, strip_row(now, y) + strips->left,
+               (strips->right - strips->left) * sizeof(uint64_t));
+}
+
+void view_forget(struct view *v, const struct rect *strips)
+{
+    const struct rect pixels = strips_to_pixels(&v->shown, strips);
+
+    for (int32_t y = strips->top; y < strips->bottom; y++)
+        memset(strip_row(&v->shown, y) + strips->left, 0xff,
+               (strips->right - strips->left) * sizeof(uint64_t));
+    damage_add(&v->behind, &pixels);
+}

@@ -1,0 +1,274 @@
+/*
+ * update.c - one update of one client: from what it shows to what is, the cheapest way first.
+ *
+ *   compare -> moves (COPY_BITS) -> large parts of one colour (DRAW_FILL) -> the rest as rectangles -> pictures (DRAW_COPY)
+ *
+ * What is not sent, because it is too much at once or because the client takes no more, stays marked as behind: the next
+ * update sends it as it is then. So frames that come faster than the client takes them melt into one.
+ */
+#include "spice/server/display_channel.h"
+#include "spice/server/fill.h"
+#include "spice/server/regions.h"
+
+/* From so many changed strips on it pays to look for moves. */
+#define MOVE_MIN_STRIPS 512
+/* The part of what changed that may be left when a known move has explained the rest. */
+#define MOVED_ENOUGH 4
+/* A picture is cut into pieces of so many pixels, so that a slow client need not take more than one too many. */
+#define PIECE_PIXELS (256 * 1024)
+/* The first picture of a surface goes in one piece (spicy-screenshot takes the first thing drawn for the whole). */
+#define FIRST_PIXELS (4096 * 4096)
+/* The pixels of an update. */
+#define MIN_BUDGET (64 * 1024)
+#define MAX_BUDGET (1024 * 1024)
+/* Smaller pictures are not worth keeping at the client. */
+#define CACHE_MIN_STRIPS 256
+/* Bytes that may wait in the queue while an update goes on. */
+#define QUEUE_BYTES (256 * 1024)
+
+/* --- moves --- */
+
+static void send_move(struct display_channel *d, const struct move *m, const struct rect *strips)
+{
+    const struct rect box = strips_to_pixels(&d->view.shown, strips);
+    const struct spice_msg_display_copy_bits msg = {
+        .base = {.box = box},
+        .src_pos = {box.left - m->dx, box.top - m->dy},
+    };
+
+    channel_send(&d->base, SPICE_MSG_DISPLAY_COPY_BITS, &msg);
+}
+
+static void try_moves(struct display_channel *d, struct change *c, const struct move *moves,
+                      size_t count)
+{
+    struct cover cover;
+    struct rect strips;
+
+    for (size_t i = 0; i < count && c->count >= MOVE_MIN_STRIPS; i++) {
+        move_take(c, &moves[i], &cover);
+        if (cover.count)
+            move_remember(&d->moves, &moves[i]);
+        while (move_next(&cover, &moves[i], &strips))
+            send_move(d, &moves[i], &strips);
+    }
+}
+
+static void send_moves(struct display_channel *d, struct change *c)
+{
+    struct move moves[MOVE_MAX_FOUND];
+    uint32_t before = c->count;
+
+    if (d->hint.dx || d->hint.dy)
+        move_remember(&d->moves, &d->hint);
+    d->hint = (struct move){0};
+    if (c->count < MOVE_MIN_STRIPS || d->fresh)
+        return;
+    try_moves(d, c, moves, move_recall(c, &d->moves, moves));
+    if (c->count < MAX(MOVE_MIN_STRIPS, before / MOVED_ENOUGH))
+        return;
+    try_moves(d, c, moves, move_search_vertical(c, moves));
+    try_moves(d, c, moves, move_search_pixels(c, &d->moves, moves));
+}
+
+/* --- fills --- */
+
+static void send_fill(struct display_channel *d, const struct rect *strips, uint32_t colour)
+{
+    const struct spice_msg_display_draw_fill msg = {
+        .base = {.box = strips_to_pixels(&d->view.shown, strips)},
+        .brush = {.type = SPICE_BRUSH_TYPE_SOLID, .color = colour},
+        .rop = SPICE_ROPD_OP_PUT,
+    };
+
+    channel_send(&d->base, SPICE_MSG_DISPLAY_DRAW_FILL, &msg);
+}
+
+static void send_fills(struct display_channel *d, struct change *c)
+{
+    struct cover cover;
+
+    fill_take(c, &cover);
+    for (size_t i = 0; i < cover.count; i++)
+        send_fill(d, &cover.rects[i].rect, (uint32_t)cover.rects[i].kind);
+}
+
+/* --- pictures --- */
+
+static void leave_behind(struct display_channel *d, const struct rect *strips)
+{
+    const struct rect pixels = strips_to_pixels(&d->view.shown, strips);
+
+    damage_add(&d->view.behind, &pixels);
+}
+
+/* The number under which the client may keep this content; 0: it is too small for that. */
+static uint64_t content_id(const struct change *c, const struct rect *strips)
+{
+    uint64_t id = (uint64_t)rect_width(strips) << 32 | (uint32_t)(strips->bottom - strips->top);
+
+    if (rect_area(strips) < CACHE_MIN_STRIPS)
+        return 0;
+    for (int32_t y = strips->top; y < strips->bottom; y++)
+        for (int32_t x = strips->left; x < strips->right; x++)
+            id = strip_combine(c->key, id, strip_row(c->now, y)[x]);
+    return id;
+}
+
+static void send_image(struct display_channel *d, const struct rect *box, struct spice_image *image)
+{
+    struct spice_msg_display_draw_copy msg = {
+        .base = {.box = *box},
+        .src = image,
+        .src_area = {0, 0, image->width, image->height},
+        .rop = SPICE_ROPD_OP_PUT,
+        .scale_mode = SPICE_IMAGE_SCALE_MODE_NEAREST,
+    };
+
+    channel_send(&d->base, SPICE_MSG_DISPLAY_DRAW_COPY, &msg);
+}
+
+/* What the client has kept of earlier pictures. */
+static bool send_cached(struct display_channel *d, struct change *c, const struct rect *strips,
+                        uint64_t id)
+{
+    const struct rect box = strips_to_pixels(c->now, strips);
+    struct spice_image image = {.id = id,
+                                .type = SPICE_IMAGE_TYPE_FROM_CACHE,
+                                .width = box.right - box.left,
+                                .height = box.bottom - box.top};
+
+    if (!id || !pixmap_cache_use(&d->cache, id))
+        return false;
+    send_image(d, &box, &image);
+    change_done(c, strips);
+    return true;
+}
+
+/* The rectangle in pieces, as far as the budget goes. */
+static void add_pieces(struct display_channel *d, struct change *c, struct batch *batch,
+                       const struct rect *strips, size_t piece_pixels, size_t budget)
+{
+    int32_t width = rect_width(strips) * STRIP;
+    int32_t rows = MAX(TILE_ROWS, (int32_t)piece_pixels / width);
+    struct rect piece = *strips;
+
+    for (; piece.top < strips->bottom && batch->pixel_count < budget; piece.top = piece.bottom) {
+        uint64_t id;
+
+        piece.bottom = MIN(piece.top + rows, strips->bottom);
+        id = content_id(c, &piece);
+        if (!send_cached(d, c, &piece, id) && batch_add(batch, c->surface, c->now, &piece, id))
+            break;
+    }
+    piece.bottom = strips->bottom;
+    if (!rect_empty(&piece))
+        leave_behind(d, &piece);
+}
+
+static void send_pictures(struct display_channel *d, struct change *c)
+{
+    const struct strip_map *now = c->now;
+    struct rect regions[REGIONS_MAX];
+    struct batch *batch = encoding_batch(d->encoding);
+    size_t count = regions_find(c->changed, regions);
+    uint32_t colour;
+
+    batch->wish = (struct picture_wish){
+        .compression = d->compression,
+        .lz4 = channel_has_cap(&d->base, SPICE_DISPLAY_CAP_LZ4_COMPRESSION),
+        .hurry = d->fresh && d->base.params.stream->local,
+    };
+    if (d->fresh && (uint64_t)now->width * now->height <= FIRST_PIXELS)
+        add_pieces(d, c, batch, &(struct rect){0, 0, now->columns, now->height}, FIRST_PIXELS,
+                   FIRST_PIXELS);
+    else
+        for (size_t i = 0; i < count; i++) {
+            if (!fill_is_flat(c, &regions[i], &colour)) {
+                add_pieces(d, c, batch, &regions[i], PIECE_PIXELS, d->budget);
+                continue;
+            }
+            change_done(c, &regions[i]);
+            send_fill(d, &regions[i], colour);
+        }
+    encoding_start(d->encoding, d);
+}
+
+static bool can_queue_more(struct display_channel *d)
+{
+    if (d->base.queued > QUEUE_BYTES)
+        channel_flush(&d->base);
+    return !d->base.closed && d->base.queued < QUEUE_BYTES &&
+           d->base.unacked < 2 * DISPLAY_ACK_WINDOW;
+}
+
+/* Whether the client shall keep this picture; makes room for it. */
+static bool keep(struct display_channel *d, const struct batch_piece *p)
+{
+    uint64_t gone[PIXMAP_CACHE_MAX_COUNT];
+    struct spice_resource_id resources[PIXMAP_CACHE_MAX_COUNT];
+    struct spice_msg_display_inval_list msg = {.resources = resources};
+    size_t count;
+
+    if (!p->id || pixmap_cache_use(&d->cache, p->id) ||
+        !pixmap_cache_add(&d->cache, p->id, (uint64_t)p->picture.width * p->picture.height, gone,
+                          &count))
+        return false;
+    for (; msg.count < count; msg.count++)
+        resources[msg.count] = (struct spice_resource_id){SPICE_RES_TYPE_PIXMAP, gone[msg.count]};
+    if (count)
+        channel_send(&d->base, SPICE_MSG_DISPLAY_INVAL_LIST, &msg);
+    return true;
+}
+
+static void send_picture(struct display_channel *d, const struct batch *batch,
+                         const struct batch_piece *p)
+{
+    struct spice_image image = picture_image(&p->picture, &batch->out);
+
+    image.id = p->id ? p->id : ++d->image_id;
+    if (keep(d, p))
+        image.flags = SPICE_IMAGE_FLAGS_CACHE_ME;
+    send_image(d, &p->rect, &image);
+    batch_shown(batch, p, &d->view.shown);
+}
+
+void display_send_batch(struct display_channel *d, struct batch *batch)
+{
+    size_t sent = 0;
+
+    while (sent < batch->count && !batch->pieces[sent].err && can_queue_more(d))
+        send_picture(d, batch, &batch->pieces[sent++]);
+    if (d->base.closed)
+        return;
+    encoding_withdraw(d->encoding, sent);
+    for (size_t i = sent; i < batch->count; i++)
+        leave_behind(d, &batch->pieces[i].strips);
+    d->budget = sent == batch->count ? MIN(2 * d->budget, MAX_BUDGET) : MAX(d->budget / 2, MIN_BUDGET);
+    if (d->fresh)
+        channel_send(&d->base, SPICE_MSG_DISPLAY_MARK, NULL);
+    d->fresh = false;
+    display_updated(d, d->changed);
+}
+
+void display_update(struct display_channel *d)
+{
+    struct display_port *port = d->port;
+    struct change c = {
+        .surface = port_surface(port),
+        .key = &port->print.key,
+        .now = &port->print.now,
+        .view = &d->view,
+        .changed = &port->changed,
+        .scratch = &port->scratch,
+    };
+
+    fingerprint_refresh(&port->print, c.surface);
+    c.count = view_compare(&d->view, c.now, c.changed);
+    d->changed = c.count;
+    c.bounds = grid_bounds(c.changed, c.changed);
+    send_moves(d, &c);
+    if (!d->fresh)
+        send_fills(d, &c);
+    send_pictures(d, &c);
+}
