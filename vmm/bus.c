@@ -53,6 +53,12 @@ void bus_destroy(struct bus *bus)
     free(bus);
 }
 
+static void collect_writes(struct bus *bus, const struct region *region, bool on)
+{
+    if (region->flags & REGION_LATE && bus->backend && bus->backend->late)
+        bus->backend->late(bus->opaque, bus, region->base, region->size, on);
+}
+
 int bus_map(struct bus *bus, struct region *region, uint64_t base)
 {
     int err = 0;
@@ -72,6 +78,8 @@ int bus_map(struct bus *bus, struct region *region, uint64_t base)
         region->mapped = true;
     }
     pthread_rwlock_unlock(&bus->lock);
+    if (!err)
+        collect_writes(bus, region, true);
     return err;
 }
 
@@ -79,6 +87,8 @@ void bus_unmap(struct bus *bus, struct region *region)
 {
     unsigned i;
 
+    if (region->mapped)
+        collect_writes(bus, region, false);
     pthread_rwlock_wrlock(&bus->lock);
     for (i = 0; i < bus->region_count; i++) {
         if (bus->regions[i] != region)
@@ -231,21 +241,24 @@ static void region_write(struct region *region, uint64_t offset, const uint8_t *
     }
 }
 
+/* `count` accesses at one address, which all lie in the region. */
 static void region_access(struct bus *bus, struct region *region, uint64_t addr, uint8_t *data,
-                          unsigned width, bool write)
+                          unsigned width, unsigned count, bool write)
 {
     bool lock = !(region->flags & REGION_UNLOCKED);
 
     if (lock)
         pthread_mutex_lock(bus->device_lock);
-    /* Another CPU may have moved the region while this one waited for the lock. */
-    if (!region->mapped || addr - region->base >= region->size) {
-        if (!write)
+    for (; count; count--, data += width) {
+        /* Another CPU may have moved the region while this one waited for the lock, or a callback has. */
+        bool there = region->mapped && addr - region->base < region->size;
+
+        if (there && write)
+            region_write(region, addr - region->base, data, width);
+        else if (there)
+            region_read(region, addr - region->base, data, width);
+        else if (!write)
             memset(data, 0xff, width);
-    } else if (write) {
-        region_write(region, addr - region->base, data, width);
-    } else {
-        region_read(region, addr - region->base, data, width);
     }
     if (lock)
         pthread_mutex_unlock(bus->device_lock);
@@ -260,7 +273,7 @@ void bus_read(struct bus *bus, uint64_t addr, void *data, unsigned width)
         struct region *region = find_region(bus, addr, width, &inside);
 
         if (region)
-            region_access(bus, region, addr, p, inside, false);
+            region_access(bus, region, addr, p, inside, 1, false);
         else
             memset(p, 0xff, inside);
         addr += inside;
@@ -284,7 +297,73 @@ void bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned width)
         struct region *region = find_region(bus, addr + done, width - done, &inside);
 
         if (region)
-            region_access(bus, region, addr + done, bytes + done, inside, true);
+            region_access(bus, region, addr + done, bytes + done, inside, 1, true);
         done += inside;
     }
+}
+
+/* The region that all accesses of a string go to, or NULL: they are to be made one by one. */
+static struct region *string_region(struct bus *bus, uint64_t addr, unsigned width, unsigned count)
+{
+    unsigned inside;
+    struct region *region = count > 1 ? find_region(bus, addr, width, &inside) : NULL;
+
+    return region && inside == width ? region : NULL;
+}
+
+void bus_read_string(struct bus *bus, uint64_t addr, void *data, unsigned width, unsigned count)
+{
+    struct region *region = string_region(bus, addr, width, count);
+    uint8_t *p = data;
+
+    if (region)
+        region_access(bus, region, addr, p, width, count, false);
+    else
+        for (; count; count--, p += width)
+            bus_read(bus, addr, p, width);
+}
+
+void bus_write_string(struct bus *bus, uint64_t addr, const void *data, unsigned width, unsigned count)
+{
+    bool notifies = __atomic_load_n(&bus->notifier_count, __ATOMIC_ACQUIRE);
+    struct region *region = notifies ? NULL : string_region(bus, addr, width, count);
+    const uint8_t *p = data;
+
+    if (region)
+        region_access(bus, region, addr, (uint8_t *)p, width, count, true);
+    else
+        for (; count; count--, p += width)
+            bus_write(bus, addr, p, width);
+}
+
+/* --- late writes --- */
+
+static void settle(struct bus *bus)
+{
+    struct late_write write;
+
+    /* Dropped only when it is done: whoever finds none left relies on that. */
+    for (; bus->backend->next_late(bus->opaque, &write); bus->backend->drop_late(bus->opaque))
+        bus_write(bus, write.addr, write.data, write.width);
+    pthread_mutex_unlock(bus->device_lock);
+}
+
+/* Without the lock: what this thread's guest has written is seen, and of others' it does not matter. */
+static bool anything_late(const struct bus *bus)
+{
+    return bus->backend && bus->backend->next_late && bus->backend->next_late(bus->opaque, NULL);
+}
+
+void bus_settle(struct bus *bus)
+{
+    if (!anything_late(bus))
+        return;
+    pthread_mutex_lock(bus->device_lock);
+    settle(bus);
+}
+
+void bus_try_settle(struct bus *bus)
+{
+    if (anything_late(bus) && pthread_mutex_trylock(bus->device_lock) == 0)
+        settle(bus);
 }

@@ -13,7 +13,11 @@
 
 #include "base/loop.h"
 
-enum { REGION_UNLOCKED = 1 };
+enum {
+    REGION_UNLOCKED = 1,
+    /* Writes may be collected where that is cheaper; see bus_settle(). For memory, not for what acts on a write. */
+    REGION_LATE = 2,
+};
 
 struct region_ops {
     uint64_t (*read)(void *opaque, uint64_t offset, unsigned width);
@@ -34,10 +38,22 @@ struct region {
 
 struct bus;
 
-/* ioeventfds are handed to KVM through this; NULL: the bus itself signals them. */
+struct late_write {
+    uint64_t addr;
+    unsigned width;
+    uint8_t data[8];
+};
+
+/* What KVM does instead of the bus; each may be NULL. */
 struct bus_backend {
     int (*ioeventfd)(void *opaque, struct bus *bus, uint64_t addr, unsigned width, int fd, bool match,
                      uint64_t value, bool add);
+    /* Collect the writes of REGION_LATE, or no longer. */
+    void (*late)(void *opaque, struct bus *bus, uint64_t base, uint64_t size, bool on);
+    /* The oldest one of all; false: there is none. With write NULL (then from any thread) only whether there is one. */
+    bool (*next_late)(void *opaque, struct late_write *write);
+    /* It has been carried out. */
+    void (*drop_late)(void *opaque);
 };
 
 struct bus *bus_create(const char *name, uint64_t limit, pthread_mutex_t *device_lock,
@@ -57,5 +73,15 @@ void bus_remove_notifier(struct bus *bus, uint64_t addr, unsigned width, bool ma
 /* An access as the CPU makes it: 1, 2, 4 or 8 bytes at any address. */
 void bus_read(struct bus *bus, uint64_t addr, void *data, unsigned width);
 void bus_write(struct bus *bus, uint64_t addr, const void *data, unsigned width);
+/*
+ * Carries out the late writes that have been collected. A vCPU thread does so whenever it comes from the guest, so that all
+ * accesses keep their order. Who looks at the memory meanwhile tries too: in vain, if somebody has the device lock, who
+ * may be waiting for the caller.
+ */
+void bus_settle(struct bus *bus);
+void bus_try_settle(struct bus *bus);
+/* A string instruction: `count` accesses at the same address, one value after the other in data. */
+void bus_read_string(struct bus *bus, uint64_t addr, void *data, unsigned width, unsigned count);
+void bus_write_string(struct bus *bus, uint64_t addr, const void *data, unsigned width, unsigned count);
 
 #endif

@@ -157,6 +157,10 @@ static int screendump(void *opaque, const json_t *arguments, json_t **result UNU
     const struct run *run = opaque;
     const char *format = string_of(arguments, "format"), *path = string_of(arguments, "filename");
 
+    int err = run_check_output(run, path);
+
+    if (err)
+        return err;
     if (!board_display(run->board))
         return fail(-ENODEV, "There is no console to take a screendump from");
     if (format && strcmp(format, "png") != 0 && strcmp(format, "ppm") != 0)

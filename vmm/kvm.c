@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define CPUID_ENTRIES 256
+#define PAGE_SIZE 4096 /* <linux/kvm.h> wants to know it */
 #define FIRST_MSI_GSI KVM_GSI_COUNT
 #define MAX_ROUTES (2 * KVM_GSI_COUNT + KVM_MSI_ROUTES)
 
@@ -48,6 +50,7 @@ static int open_device(struct kvm *kvm)
         if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, needed[i].capability) <= 0)
             return fail(-ENOTSUP, "/dev/kvm lacks %s; a newer kernel has it", needed[i].name);
     kvm->run_size = (size_t)ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    kvm->late_page = MAX(ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO), 0);
     return 0;
 }
 
@@ -191,6 +194,8 @@ int kvm_create(struct kvm *kvm)
 
 void kvm_destroy(struct kvm *kvm)
 {
+    if (kvm->late)
+        munmap(kvm->late, PAGE_SIZE);
     if (kvm->vm >= 0)
         close(kvm->vm);
     if (kvm->fd >= 0)
@@ -320,7 +325,54 @@ static int set_ioeventfd(void *opaque, struct bus *bus, uint64_t addr, unsigned 
     return ioctl(kvm->vm, KVM_IOEVENTFD, &event) ? -errno : 0;
 }
 
-const struct bus_backend kvm_bus_backend = {.ioeventfd = set_ioeventfd};
+/* Coalesced MMIO: KVM puts writes into a ring that all vCPUs share. Without it, or when it is full, each is an exit. */
+static void set_late(void *opaque, struct bus *bus, uint64_t base, uint64_t size, bool on)
+{
+    struct kvm *kvm = opaque;
+    struct kvm_coalesced_mmio_zone zone = {.addr = base, .size = (uint32_t)size};
+
+    if (kvm->late_page && bus != kvm->pio)
+        ioctl(kvm->vm, on ? KVM_REGISTER_COALESCED_MMIO : KVM_UNREGISTER_COALESCED_MMIO, &zone);
+}
+
+static bool next_late(void *opaque, struct late_write *write)
+{
+    const struct kvm_coalesced_mmio_ring *ring = ((struct kvm *)opaque)->late;
+    const struct kvm_coalesced_mmio *from;
+    uint32_t first = ring ? __atomic_load_n(&ring->first, __ATOMIC_ACQUIRE) : 0;
+
+    if (!ring || first == __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE))
+        return false;
+    if (!write)
+        return true;
+    from = &ring->coalesced_mmio[first];
+    *write = (struct late_write){.addr = from->phys_addr, .width = from->len};
+    memcpy(write->data, from->data, sizeof(write->data));
+    return true;
+}
+
+static void drop_late(void *opaque)
+{
+    struct kvm_coalesced_mmio_ring *ring = ((struct kvm *)opaque)->late;
+
+    __atomic_store_n(&ring->first, (ring->first + 1) % KVM_COALESCED_MMIO_MAX, __ATOMIC_RELEASE);
+}
+
+int kvm_map_late_writes(struct kvm *kvm, int vcpu)
+{
+    void *ring;
+
+    if (!kvm->late_page || kvm->late)
+        return 0;
+    ring = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, (off_t)kvm->late_page * PAGE_SIZE);
+    if (ring == MAP_FAILED)
+        return -errno;
+    kvm->late = ring;
+    return 0;
+}
+
+const struct bus_backend kvm_bus_backend = {
+    .ioeventfd = set_ioeventfd, .late = set_late, .next_late = next_late, .drop_late = drop_late};
 
 /* --- interrupts --- */
 

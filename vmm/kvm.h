@@ -28,6 +28,8 @@ struct kvm {
     pthread_mutex_t lock;     /* guards the routes */
     struct kvm_irq_routing *routing;
     bool route_used[KVM_MSI_ROUTES];
+    int late_page;                        /* of a vCPU's mapping: the ring of late writes; 0: KVM has none */
+    struct kvm_coalesced_mmio_ring *late; /* NULL: none is collected */
     struct bus *pio;
     struct kvm_irqchip chips[3]; /* PIC, PIC, IOAPIC as created, for reset */
     struct kvm_pit_state2 pit;
@@ -48,6 +50,9 @@ int kvm_load(struct kvm *kvm, struct reader *r, uint64_t elapsed);
 
 extern const struct memory_backend kvm_memory_backend; /* opaque: struct kvm */
 extern const struct bus_backend kvm_bus_backend;       /* opaque: struct kvm; kvm->pio tells ports from memory */
+
+/* Before any vCPU runs: one of them, which has the ring of all. 0 or -errno. */
+int kvm_map_late_writes(struct kvm *kvm, int vcpu);
 
 /* Whether the interval timer drives IRQ 0; off while an HPET replaces it. */
 void kvm_set_pit_interrupts(struct kvm *kvm, bool on);

@@ -41,7 +41,12 @@ size_t nested_locks_serve(struct nested_locks *locks, const struct nested_shares
                           size_t size, uint8_t *answer);
 void nested_locks_fini(struct nested_locks *locks);
 
-/* --- nested_host.c: QEMU and what it boots --- */
+/* --- nested_initrd.c: what it boots --- */
+
+/* A memfd with the initial RAM disk, of *size bytes, or -errno with fail_text(). folder: nested_host_folder() */
+int nested_initrd_make(const char *folder, const struct vm_config *config, uint64_t *size);
+
+/* --- nested_host.c: QEMU --- */
 
 struct nested_host {
     pid_t pid;

@@ -3,9 +3,14 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <mntent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PEER_MAX 64
@@ -21,6 +26,36 @@ union ancillary {
     char bytes[CMSG_SPACE(sizeof(int))];
     struct cmsghdr align;
 };
+
+/* By the table of mounts: statfs() tells what the file system is on the outside. */
+static bool is_shared(const char *folder)
+{
+    FILE *mounts = setmntent("/proc/self/mounts", "r");
+    const struct mntent *m;
+    struct stat wanted, mounted;
+    bool found = false;
+
+    while (mounts && !found && !stat(folder, &wanted) && (m = getmntent(mounts)))
+        found = strcmp(m->mnt_type, "9p") == 0 && !stat(m->mnt_dir, &mounted) &&
+                mounted.st_dev == wanted.st_dev;
+    if (mounts)
+        endmntent(mounts);
+    return found;
+}
+
+int relay_check_output(const char *path)
+{
+    char copy[PATH_MAX];
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    if (is_shared(dirname(copy)))
+        return 0;
+    return fail(-EACCES,
+                "'%s' is in no folder that the software host shares for writing; put it beside a "
+                "disk of the command line, "
+                "or where the socket of --control is",
+                path);
+}
 
 int relay_send(int socket, int fd, const char *peer)
 {

@@ -104,10 +104,17 @@ void run_power_down(struct run *run)
     qmp_event(run->qmp, "POWERDOWN", NULL);
 }
 
+int run_check_output(const struct run *run, const char *path)
+{
+    return run->config->relayed ? relay_check_output(path) : 0;
+}
+
 int run_save(struct run *run, const char *path)
 {
-    int err;
+    int err = run_check_output(run, path);
 
+    if (err)
+        return err;
     board_stop(run->board);
     err = board_save(run->board, path);
     if (err && run->state == RUN_STATE_RUNNING)

@@ -51,6 +51,8 @@ int run_resume(struct run *run);
 int run_reset(struct run *run);
 /* Presses the power button; a paused machine goes on. */
 void run_power_down(struct run *run);
+/* A file that a command writes: refused, with fail_text(), where it would be lost with a software host. */
+int run_check_output(const struct run *run, const char *path);
 /* Ends the run if it works; 0 or -errno with fail_text(), and then the machine is as it was. */
 int run_save(struct run *run, const char *path);
 /* Ends it without asking the guest. */

@@ -83,14 +83,11 @@ static void handle_io(struct vcpu *cpu)
     struct kvm_run *run = cpu->run;
     struct bus *pio = cpu->set->machine->pio;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
-    uint32_t i;
 
-    for (i = 0; i < run->io.count; i++, data += run->io.size) {
-        if (run->io.direction == KVM_EXIT_IO_OUT)
-            bus_write(pio, run->io.port, data, run->io.size);
-        else
-            bus_read(pio, run->io.port, data, run->io.size);
-    }
+    if (run->io.direction == KVM_EXIT_IO_OUT)
+        bus_write_string(pio, run->io.port, data, run->io.size, run->io.count);
+    else
+        bus_read_string(pio, run->io.port, data, run->io.size, run->io.count);
 }
 
 static void handle_mmio(struct vcpu *cpu)
@@ -176,6 +173,7 @@ static void run_guest(struct vcpu *cpu)
     while (__atomic_load_n(&cpu->set->run, __ATOMIC_ACQUIRE)) {
         int err = ioctl(cpu->fd, KVM_RUN, 0) ? errno : 0;
 
+        bus_settle(cpu->set->machine->mmio);
         if (err == EINTR || err == EAGAIN)
             continue;
         if (err) {
@@ -194,6 +192,7 @@ static void complete_io(struct vcpu *cpu)
     __atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_RELEASE); /* vcpus_stop() may write it now, too */
     ioctl(cpu->fd, KVM_RUN, 0);
     __atomic_store_n(&cpu->run->immediate_exit, 0, __ATOMIC_RELEASE);
+    bus_settle(cpu->set->machine->mmio);
 }
 
 static void *vcpu_thread(void *arg)
@@ -324,6 +323,9 @@ static int create_vcpu(struct vcpus *set, struct vcpu *cpu)
         cpu->run = NULL;
         return -errno;
     }
+    err = kvm_map_late_writes(kvm, cpu->fd);
+    if (err)
+        return err;
     cpuid = cpuid_create(kvm->cpuid, kvm->hyperv, cpu->index, set->count);
     if (!cpuid)
         return -ENOMEM;

@@ -6,6 +6,7 @@ static void refresh(uv_timer_t *timer)
 {
     struct head *h = timer->data;
 
+    bus_try_settle(h->vga.machine->mmio);
     vga_view_tick(&h->view);
     vga_view_draw(&h->view, false);
 }

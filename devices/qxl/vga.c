@@ -10,8 +10,8 @@ void vga_init(struct vga *vga, struct machine *machine, struct ram *ram, uint32_
     pthread_mutex_init(&vga->lock, NULL);
     vga->ports = (struct region){"vga", &vga_port_ops, vga, 0x30, REGION_UNLOCKED};
     vga->dispi_ports = (struct region){"vga-dispi", &vga_dispi_ops, vga, 4, REGION_UNLOCKED};
-    vga->window =
-        (struct region){"vga-window", &vga_window_ops, vga, VGA_WINDOW_SIZE, REGION_UNLOCKED};
+    vga->window = (struct region){"vga-window", &vga_window_ops, vga, VGA_WINDOW_SIZE,
+                                  REGION_UNLOCKED | REGION_LATE};
     vga_reset(vga);
 }
 

@@ -2,7 +2,7 @@
 # NAME.elf (with a Multiboot header) by QEMU's -kernel: so the guests are checked against a machine nobody here wrote.
 PAYLOAD_DIR := $(BUILD)/payload
 PAYLOADS := interrupts ports mmio pci fwcfg acpi clocks smp virtio reset churn fill hotplug spill
-PAYLOAD_COMMON := $(addprefix $(PAYLOAD_DIR)/,start.o console.o interrupt.o board.o)
+PAYLOAD_COMMON := $(addprefix $(PAYLOAD_DIR)/,start.o console.o interrupt.o board.o legacy_virtio.o)
 PAYLOAD_CFLAGS := -std=gnu2x -O2 -Wall -Wextra -Werror -Wshadow -ffreestanding -nostdlib -mgeneral-regs-only \
 	-mno-red-zone -mcmodel=small -fno-pic -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-tree-loop-distribute-patterns
@@ -12,7 +12,7 @@ PAYLOAD_NEEDS += $(PAYLOAD_FILES)
 .PHONY: payload
 payload: $(PAYLOAD_FILES)
 
-$(PAYLOAD_DIR)/%.o: guest/payload/%.c guest/payload/payload.h
+$(PAYLOAD_DIR)/%.o: guest/payload/%.c $(wildcard guest/payload/*.h)
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(PAYLOAD_CFLAGS) -c -o $@ $<

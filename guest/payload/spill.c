@@ -2,7 +2,7 @@
  * Writes 16 MiB to the first virtio or else IDE disk, a number into each sector, flushing now and then; reads all of it
  * back. It polls and never times out: a host whose disk is full may take as long as it likes.
  */
-#include "payload.h"
+#include "legacy_virtio.h"
 
 #define SECTORS     32768
 #define CHUNK       128 /* sectors */
@@ -19,18 +19,9 @@ struct disk {
     bool (*request)(enum disk_op op, uint32_t sector); /* true: it was done */
 };
 
-/* --- virtio-blk, by its legacy registers (virtio 1.2, 4.1.4.10) --- */
+/* --- virtio-blk --- */
 
-enum { DRIVER_FEATURES = 4, QUEUE_PFN = 8, QUEUE_LENGTH = 12, QUEUE_SELECT = 14, QUEUE_NOTIFY = 16, STATUS = 18 };
-
-struct descriptor {
-    uint64_t address;
-    uint32_t length;
-    uint16_t flags, next;
-};
-
-static uint16_t ports;
-static volatile uint16_t *avail, *used; /* flags, index, ring */
+static struct legacy_virtio blk;
 static struct {
     uint32_t type, reserved;
     uint64_t sector;
@@ -39,50 +30,31 @@ static struct {
 
 static bool virtio_find(void)
 {
-    int devfn = pci_find(0x1af4, 0x1001);
-    uint16_t length;
-
-    if (devfn < 0)
-        return false;
-    pci_write((unsigned)devfn, 4, pci_read((unsigned)devfn, 4, 2) | 5, 2);
-    ports = (uint16_t)pci_bar((unsigned)devfn, 0);
-    outb(ports + STATUS, 0);
-    outb(ports + STATUS, 3);
-    outl(ports + DRIVER_FEATURES, 1 << 9); /* this driver flushes */
-    outw(ports + QUEUE_SELECT, 0);
-    length = inw(ports + QUEUE_LENGTH);
-    avail = (volatile uint16_t *)(uintptr_t)(RING + 16 * length);
-    used = (volatile uint16_t *)(((uintptr_t)avail + 6 + 2 * length + 4095) & ~4095ull);
-    memset((void *)RING, 0, 3 * 4096 + 16 * length);
-    avail[0] = 1; /* no interrupts */
-    outl(ports + QUEUE_PFN, RING / 4096);
-    outb(ports + STATUS, 7);
-    return true;
+    return legacy_virtio_start(&blk, VIRTIO_BLK, 1 << VIRTIO_BLK_FLUSH) &&
+           legacy_virtio_queue(&blk, 0, RING);
 }
 
 static bool virtio_request(enum disk_op op, uint32_t sector)
 {
     static const uint32_t types[] = {[READ] = 0, [WRITE] = 1, [FLUSH] = 4};
-    struct descriptor *desc = (struct descriptor *)RING;
-    uint16_t index = (uint16_t)(avail[1] + 1);
+    struct virtq_descriptor *desc = blk.queue[0].desc;
 
     header.type = types[op];
     header.sector = sector;
     header.status = 0xff;
-    desc[0] = (struct descriptor){(uintptr_t)&header, 16, 1, op == FLUSH ? 2 : 1};
-    desc[1] = (struct descriptor){DATA, CHUNK * 512, op == READ ? 3 : 1, 2};
-    desc[2] = (struct descriptor){(uintptr_t)&header.status, 1, 2, 0};
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    avail[1] = index; /* the ring's entries are all 0, which is the chain's head */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    outw(ports + QUEUE_NOTIFY, 0);
-    while (used[1] != index)
+    desc[0] = (struct virtq_descriptor){(uintptr_t)&header, 16, VIRTQ_NEXT, op == FLUSH ? 2 : 1};
+    desc[1] = (struct virtq_descriptor){DATA, CHUNK * 512,
+                                        VIRTQ_NEXT | (op == READ ? VIRTQ_WRITE : 0), 2};
+    desc[2] = (struct virtq_descriptor){(uintptr_t)&header.status, 1, VIRTQ_WRITE, 0};
+    legacy_virtio_give(&blk, 0, 0);
+    while (!legacy_virtio_done(&blk, 0))
         ;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return header.status == 0;
 }
 
 /* --- the primary master, by DMA --- */
+
+static uint16_t ports;
 
 static bool ide_find(void)
 {

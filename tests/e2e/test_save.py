@@ -7,10 +7,10 @@ import os, re, subprocess, sys, tempfile, time
 
 from machine import ANSWER, BOOT, Machine, Tap, free_port
 from test_guest import APPEND, DIRECT, check_forward
-from viewer import require
+from viewer import Failed, require
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
-from qmp import Qmp
+from qmp import Error, Qmp
 
 PAUSE, LONG_PAUSE = 10, 25  # seconds; the long one, when there are ROUNDS, passes the kernel's limits for stalls
 CLOCK_SLACK = 3
@@ -54,8 +54,20 @@ def pause(m, control, seconds):
     qmp.close()
 
 
+def check_refused(qmp, command):
+    """What is written where only the software host sees it would be lost."""
+    try:
+        qmp(command, filename='/run/lost')
+        raise Failed(command + ' into a folder that is not shared was not refused')
+    except Error as e:
+        require('shares for writing' in str(e), str(e))
+
+
 def save(m, control, saved, disk):
     qmp = Qmp(control, ANSWER)
+    if b'software host' in m.messages:
+        check_refused(qmp, 'screendump')
+        check_refused(qmp, 'save')
     qmp('save', filename=saved)
     require(m.end(ANSWER) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
     checked = subprocess.run(['qemu-img', 'check', disk], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -175,6 +175,110 @@ static void test_bus_newest_region_wins_where_an_access_starts(void **state UNUS
     bus_destroy(bus);
 }
 
+/* A queue at one address, as a disk's data port is. */
+static uint64_t next_read(void *opaque, uint64_t offset UNUSED, unsigned width UNUSED)
+{
+    return ++*(uint16_t *)opaque;
+}
+
+static void test_bus_strings(void **state UNUSED)
+{
+    static const struct region_ops port = {next_read, NULL, 1, 2}, sink = {NULL, recorder_write, 1, 2};
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct bus *bus = bus_create("test", 0x10000, &lock, NULL, NULL);
+    struct recorder r = {0};
+    uint16_t next = 0, data[4] = {7, 8, 9, 10};
+    struct region a = {"a", &port, &next, .size = 2}, b = {"b", &sink, &r, .size = 2};
+    struct notifier n;
+
+    bus_map(bus, &a, 0x1f0);
+    bus_map(bus, &b, 0x2f0);
+    bus_write_string(bus, 0x2f0, data, 2, 4);
+    assert_int_equal(r.count, 4);
+    assert_int_equal(r.seen[3].value, 10);
+    bus_read_string(bus, 0x1f0, data, 2, 4);
+    assert_int_equal(data[0], 1);
+    assert_int_equal(data[3], 4);
+    bus_read_string(bus, 0x1f1, data, 2, 2); /* the second byte of each is nothing's */
+    assert_int_equal(data[0], 0xff05);
+    assert_int_equal(data[1], 0xff06);
+    bus_read_string(bus, 0x3f0, data, 1, 8);
+    assert_int_equal(data[3], 0xffff);
+
+    assert_int_equal(notifier_init(&n), 0);
+    bus_add_notifier(bus, 0x2f0, 2, true, 8, &n);
+    data[0] = data[2] = 8;
+    bus_write_string(bus, 0x2f0, data, 2, 3); /* the notifier takes two of them */
+    assert_int_equal(r.count, 5);
+    bus_remove_notifier(bus, 0x2f0, 2, true, 8, &n);
+    notifier_fini(&n);
+    bus_destroy(bus);
+}
+
+/* What KVM does with late writes, for one region. */
+struct collector {
+    uint64_t base, size;
+    struct late_write writes[4];
+    unsigned first, last;
+};
+
+static void collect(void *opaque, struct bus *bus UNUSED, uint64_t base, uint64_t size, bool on)
+{
+    struct collector *c = opaque;
+
+    c->base = on ? base : 0;
+    c->size = on ? size : 0;
+}
+
+static bool next_collected(void *opaque, struct late_write *write)
+{
+    struct collector *c = opaque;
+
+    if (write && c->first != c->last)
+        *write = c->writes[c->first];
+    return c->first != c->last;
+}
+
+static void drop_collected(void *opaque)
+{
+    ((struct collector *)opaque)->first++;
+}
+
+static void test_bus_late_writes(void **state UNUSED)
+{
+    static const struct bus_backend backend = {
+        .late = collect, .next_late = next_collected, .drop_late = drop_collected};
+    static const struct region_ops ops = {recorder_read, recorder_write, 1, 2};
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct collector c = {.writes = {{0x101, 1, {7}}, {0x102, 2, {1, 2}}}, .last = 2};
+    struct bus *bus = bus_create("test", 0x10000, &lock, &backend, &c);
+    struct recorder r = {0};
+    struct region a = {"a", &ops, &r, .size = 8, .flags = REGION_UNLOCKED | REGION_LATE};
+    struct region b = {"b", &ops, &r, .size = 8};
+
+    bus_map(bus, &a, 0x100);
+    bus_map(bus, &b, 0x200);
+    assert_int_equal(c.base, 0x100);
+    assert_int_equal(c.size, 8);
+    pthread_mutex_lock(&lock);
+    bus_try_settle(bus); /* whoever has the lock may be waiting for us */
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(r.count, 0);
+    bus_settle(bus);
+    assert_int_equal(r.count, 2);
+    assert_int_equal(r.seen[0].offset, 1);
+    assert_int_equal(r.seen[1].value, 0x0201);
+    c.writes[2] = (struct late_write){0x300, 1, {1}}; /* nothing is there any more */
+    c.writes[3] = (struct late_write){0x100, 1, {9}};
+    c.last = 4;
+    bus_try_settle(bus);
+    assert_int_equal(r.count, 3);
+    assert_int_equal(r.seen[2].value, 9);
+    bus_unmap(bus, &a);
+    assert_int_equal(c.size, 0);
+    bus_destroy(bus);
+}
+
 static void test_bus_notifiers(void **state UNUSED)
 {
     static const struct region_ops ops = {recorder_read, recorder_write, 1, 4};
@@ -579,6 +683,8 @@ int main(void)
         cmocka_unit_test(test_memory_in_huge_pages),
         cmocka_unit_test(test_bus_splits_and_widens),
         cmocka_unit_test(test_bus_newest_region_wins_where_an_access_starts),
+        cmocka_unit_test(test_bus_strings),
+        cmocka_unit_test(test_bus_late_writes),
         cmocka_unit_test(test_bus_notifiers),
         cmocka_unit_test(test_pci_bars_size_and_move),
         cmocka_unit_test(test_pci_rom),
