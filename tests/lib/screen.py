@@ -8,9 +8,9 @@ import struct
 
 VGABIOS = '/usr/share/seabios/vgabios-qxl.bin'
 UNIFONT = '/usr/share/grub/unicode.pf2'
-CELL_HEIGHT = 16
+CELL_HEIGHT = 16  # of most fonts
 UNKNOWN = '\ufffd'
-LETTER_A = bytes.fromhex('000010386cc6c6fec6c6c6c600000000')
+LETTER_A = {16: bytes.fromhex('000010386cc6c6fec6c6c6c600000000'), 8: bytes.fromhex('3078ccccfccccc00')}
 # Code page 437, the VGA's: Python's codec has control characters where the VGA has these.
 LOW = ' ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼'
 
@@ -18,8 +18,8 @@ LOW = ' ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑�
 class Font:
     """glyphs: {the cell's pixels as one number, the first row's left one highest: character}"""
 
-    def __init__(self, width, glyphs):
-        self.width, self.glyphs = width, glyphs
+    def __init__(self, width, glyphs, height=CELL_HEIGHT):
+        self.width, self.height, self.glyphs = width, height, glyphs
         self.row = (1 << width) - 1
 
 
@@ -30,19 +30,19 @@ def number(rows, width):
     return value
 
 
-def vga_font(width, path=VGABIOS):
-    """The 256 characters in a program. Cells of 8 or 9 pixels; in the ninth stands what is in the eighth for box drawing
+def vga_font(width, path=VGABIOS, height=CELL_HEIGHT):
+    """The 256 characters in a program. Cells of 8 or 9 by 16 or 8 pixels; in the ninth stands what is in the eighth for box drawing
     characters, else nothing."""
     with open(path, 'rb') as f:
         rom = f.read()
-    start = rom.index(LETTER_A) - ord('A') * CELL_HEIGHT
+    start = rom.index(LETTER_A[height]) - ord('A') * height
     glyphs = {}
     for code in range(255, -1, -1):  # of equal glyphs the space is the last
-        rows = rom[start + code * CELL_HEIGHT:start + (code + 1) * CELL_HEIGHT]
+        rows = rom[start + code * height:start + (code + 1) * height]
         if width == 9:
             rows = [row << 1 | (row & 1 if 0xc0 <= code < 0xe0 else 0) for row in rows]
         glyphs[number(rows, width)] = LOW[code] if code < 32 else '⌂' if code == 127 else bytes([code]).decode('cp437')
-    return Font(width, glyphs)
+    return Font(width, glyphs, height)
 
 
 def pf2_sections(data):
@@ -89,11 +89,10 @@ class Reader:
         size = self.font.width * 3
         return Screen([[self.cell(b''.join(rgb[at:at + size] for at in self.cell_rows(width, x, y)))
                         for x in range(left, width - self.font.width + 1, self.font.width)]
-                       for y in range(top, height - CELL_HEIGHT + 1, CELL_HEIGHT)])
+                       for y in range(top, height - self.font.height + 1, self.font.height)])
 
-    @staticmethod
-    def cell_rows(width, x, y):
-        return range((y * width + x) * 3, ((y + CELL_HEIGHT) * width + x) * 3, width * 3)
+    def cell_rows(self, width, x, y):
+        return range((y * width + x) * 3, ((y + self.font.height) * width + x) * 3, width * 3)
 
     def cell(self, data):
         """-> (character, ink, paper), the colours as 'rrggbb'"""
@@ -121,7 +120,7 @@ class Reader:
 
     def under_cursor(self, bits):
         """A cursor fills whole rows at the cell's foot, where the glyphs of most characters have nothing."""
-        rows = [y for y in range(CELL_HEIGHT) if bits >> y * self.font.width & self.font.row == self.font.row]
+        rows = [y for y in range(self.font.height) if bits >> y * self.font.width & self.font.row == self.font.row]
         if not rows or rows[-1] > 3:
             return None
         for y in rows:
