@@ -1,14 +1,9 @@
 #include "base/error.h"
-#include "vmm/board.h"
-#include "vmm/cloud_init.h"
-#include "vmm/cpio.h"
 #include "vmm/nested.h"
 #include "vmm/nested_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <link.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,8 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,160 +25,6 @@
 #define SCRATCH                                                                                    \
     GIB(2) /* for what --snapshot discards: it is memory inside (guest/host/init mounts it) */
 #define WORDS_MAX       128
-#define FIRMWARE_FOLDER "/usr/share/seabios"
-
-/* --- what it boots --- */
-
-static bool has_image(const char *folder)
-{
-    char path[PATH_MAX];
-
-    return (size_t)snprintf(path, sizeof(path), "%s/initrd", folder) < sizeof(path) &&
-           access(path, R_OK) == 0;
-}
-
-const char *nested_host_folder(char *path, size_t size)
-{
-    char exe[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    const char *folder;
-    int up;
-
-    /* Beside a program that was not installed; builds with sanitizers are one folder deeper. */
-    exe[MAX(n, 0)] = 0;
-    folder = dirname(exe);
-    for (up = 0; up < 2; up++) {
-        snprintf(path, size, "%s/%shost", folder, up ? "../" : "");
-        if (has_image(path))
-            return path;
-    }
-    snprintf(path, size, "%s/host", MINIVM_LIBEXECDIR);
-    return has_image(path) ? path : NULL;
-}
-
-/* This program and the libraries that it has loaded: dl_iterate_phdr's callback. */
-static int add_library(struct dl_phdr_info *info, size_t size UNUSED, void *arg)
-{
-    const char *name = info->dlpi_name, *base = strrchr(name, '/');
-    char target[PATH_MAX];
-
-    if (!base)
-        return 0; /* the program itself, or the kernel's vdso */
-    if (strncmp(base, "/ld-linux", 9) == 0)
-        snprintf(target, sizeof(target), ".minivm/ld.so");
-    else
-        snprintf(target, sizeof(target), ".minivm/lib%s", base);
-    return cpio_add_file(arg, target, name, 0755);
-}
-
-/* A file under its own name; `what` is for messages. */
-static int add_copy(struct cpio *cpio, const char *what, const char *file, unsigned mode)
-{
-    char path[PATH_MAX];
-    int err;
-
-    if (!file)
-        return 0;
-    if (file[0] != '/') {
-        if (!getcwd(path, sizeof(path)) || strlen(path) + strlen(file) + 2 > sizeof(path))
-            return fail(-ENAMETOOLONG, "'%s': the name is too long", file);
-        strcat(strcat(path, "/"), file);
-        file = path;
-    }
-    err = cpio_add_file(cpio, file + 1, file, mode);
-    return err ? fail_prefix(err, "%s", what) : 0;
-}
-
-static int add_firmware(struct cpio *cpio)
-{
-    static const char *const names[] = {"bios-256k.bin", "vgabios-qxl.bin", "vgabios-stdvga.bin"};
-    char path[PATH_MAX];
-    size_t i;
-    int err = 0;
-
-    for (i = 0; i < ARRAY_SIZE(names) && !err; i++) {
-        snprintf(path, sizeof(path), "%s/%s", FIRMWARE_FOLDER, names[i]);
-        if (access(path, R_OK) == 0)
-            err = add_copy(cpio, "firmware", path, 0644);
-    }
-    return err;
-}
-
-static int add_cloud_init(struct cpio *cpio, const char *source)
-{
-    char path[PATH_MAX];
-    int err = 0, part;
-
-    for (part = 0; source && part < CLOUD_PARTS && !err; part++)
-        if (cloud_init_file(source, part, path))
-            err = add_copy(cpio, "cloud-init's file", path, 0600);
-    return err;
-}
-
-static int add_files(struct cpio *cpio, const struct vm_config *config)
-{
-    int err = cpio_add_file(cpio, ".minivm/minivm", "/proc/self/exe", 0755);
-
-    if (!err)
-        err = dl_iterate_phdr(add_library, cpio);
-    if (!err)
-        err = add_firmware(cpio);
-    if (!err && config_boots_from(config, BOOT_NETWORK))
-        err = add_copy(cpio, "option ROM", BOARD_NETWORK_ROM, 0644);
-    if (!err)
-        err = add_copy(cpio, "kernel", config->kernel, 0644);
-    if (!err)
-        err = add_copy(cpio, "initrd", config->initrd, 0644);
-    if (!err)
-        err = add_copy(cpio, "firmware", config->firmware ? config->uefi.code : NULL, 0644);
-    if (!err)
-        err = add_cloud_init(cpio, config->cloud_init);
-    if (!err)
-        err = add_copy(cpio, "password file", config->spice_password_file, 0600);
-    return err ? err : cpio_end(cpio);
-}
-
-static int copy_base(int fd, const char *folder)
-{
-    char path[PATH_MAX + 8];
-    int from, err = 0;
-    struct stat st;
-    ssize_t n = 0;
-
-    snprintf(path, sizeof(path), "%s/initrd", folder);
-    from = open(path, O_RDONLY | O_CLOEXEC);
-    if (from < 0 || fstat(from, &st) < 0)
-        err = -errno;
-    while (!err && lseek(from, 0, SEEK_CUR) < st.st_size) {
-        n = sendfile(fd, from, NULL, (size_t)st.st_size);
-        if (n <= 0)
-            err = n ? -errno : -EIO;
-    }
-    if (from >= 0)
-        close(from);
-    return err ? fail(err, "'%s': %s", path, strerror(-err)) : 0;
-}
-
-/* The initial RAM disk in a memfd: the built part, then what belongs to this run. */
-static int make_initrd(const char *folder, const struct vm_config *config, uint64_t *size)
-{
-    int fd = memfd_create("initrd", MFD_CLOEXEC), err = fd < 0 ? -errno : copy_base(fd, folder);
-    struct cpio cpio;
-
-    if (!err) {
-        cpio_begin(&cpio, fd);
-        err = add_files(&cpio, config);
-    }
-    if (err) {
-        if (fd >= 0)
-            close(fd);
-        return err;
-    }
-    *size = (uint64_t)lseek(fd, 0, SEEK_END);
-    return fd;
-}
-
-/* --- QEMU --- */
 
 struct command {
     char *words[WORDS_MAX];
@@ -283,6 +124,29 @@ static unsigned tsc_khz(void)
     return (unsigned)((stop - start) * 1000000 / (to - from));
 }
 
+/*
+ * TCG ends QEMU ("tcg_handle_interrupt: assertion failed") when a guest writes CR8 while KVM waits for the moment to give it
+ * an interrupt. OVMF does so at the end of each timer tick, so no tick may come before the last one is dealt with: for
+ * it time is counted in instructions, of so many nanoseconds. It then passes more slowly inside than outside.
+ */
+#define COUNTED_SHIFT "0"     /* 1 ns */
+#define COUNTED_KHZ   1000000 /* the time stamp counter then counts nanoseconds */
+
+static void add_clock(struct command *c, bool counted)
+{
+    word(c, "-append");
+    word(c,
+         "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog audit=0 cryptomgr.notests "
+         "tsc=reliable tsc_early_khz=%u",
+         counted ? COUNTED_KHZ : tsc_khz());
+    word(c, "-accel");
+    word(c, "tcg,thread=%s", counted ? "single" : "multi");
+    if (!counted)
+        return;
+    word(c, "-icount");
+    word(c, "shift=" COUNTED_SHIFT);
+}
+
 /* One word a line; values with spaces are given by format. */
 static void build_command(struct command *c, const char *folder, const struct vm_config *config,
                           uint64_t initrd_size, const int *fds)
@@ -296,8 +160,6 @@ static void build_command(struct command *c, const char *folder, const struct vm
         "none",
         "-machine",
         "pc",
-        "-accel",
-        "tcg,thread=multi",
         "-cpu",
         /* TCG does not intercept XSETBV: a guest that used it would see wrong sizes. Five levels of page tables would
            only be longer to walk. */
@@ -317,11 +179,7 @@ static void build_command(struct command *c, const char *folder, const struct vm
 
     for (i = 0; i < ARRAY_SIZE(fixed); i++)
         word(c, "%s", fixed[i]);
-    word(c, "-append");
-    word(c,
-         "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog audit=0 cryptomgr.notests "
-         "tsc=reliable tsc_early_khz=%u",
-         tsc_khz());
+    add_clock(c, config->uefi.present);
     word(c, "-m");
     word(c, "%lluM", (unsigned long long)(host_memory(config, initrd_size) >> 20));
     word(c, "-kernel");
@@ -334,19 +192,46 @@ static void build_command(struct command *c, const char *folder, const struct vm
     word(c, "file,id=console,path=/dev/fd/%d", fds[2]);
 }
 
+/* Whether no other software host has this CPU. A bound name is the claim; it lasts as long as the process, over exec. */
+static bool claim_cpu(int cpu)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX}; /* an abstract one: no file */
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    bool mine;
+
+    snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "minivm-software-host-cpu-%d", cpu);
+    mine = fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
+    if (!mine && fd >= 0)
+        close(fd);
+    return mine;
+}
+
+/* The one where the scheduler has put this process, unless another software host is there and not everywhere. */
+static int choose_cpu(void)
+{
+    int cpu, current = MAX(sched_getcpu(), 0);
+    cpu_set_t allowed;
+
+    if (claim_cpu(current) || sched_getaffinity(0, sizeof(allowed), &allowed))
+        return current;
+    for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (cpu != current && CPU_ISSET(cpu, &allowed) && claim_cpu(cpu))
+            return cpu;
+    return current;
+}
+
 /*
- * All of QEMU's threads share one CPU, the idle one where the scheduler has put this process. TCG's VMRUN sets a bit of
- * the pending interrupts without QEMU's lock; it is one instruction, but not a locked one, and a thread on another CPU
- * that raises an interrupt in that moment loses it, mostly the timer's: kernels hang, or worse. On one CPU that cannot
- * be. More than one CPU inside would then only wait for each other.
+ * All of QEMU's threads share one CPU. TCG's VMRUN sets a bit of the pending interrupts without QEMU's lock; it is one
+ * instruction, but not a locked one, and a thread on another CPU that raises an interrupt in that moment loses it,
+ * mostly the timer's: kernels hang, or worse. On one CPU that cannot be. More than one CPU inside would then only wait
+ * for each other.
  */
-static void stay_on_this_cpu(void)
+static void stay_on_one_cpu(void)
 {
     cpu_set_t set;
-    int cpu = sched_getcpu();
 
     CPU_ZERO(&set);
-    CPU_SET(MAX(cpu, 0), &set);
+    CPU_SET(choose_cpu(), &set);
     sched_setaffinity(0, sizeof(set), &set);
 }
 
@@ -357,7 +242,7 @@ static void become_qemu(struct command *c, const int *fds, size_t fd_count, int 
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setsid();
-    stay_on_this_cpu();
+    stay_on_one_cpu();
     dup2(open("/dev/null", O_RDWR), STDIN_FILENO);
     dup2(messages, STDOUT_FILENO);
     dup2(messages, STDERR_FILENO);
@@ -400,7 +285,7 @@ int nested_host_start(struct nested_host *host, const struct vm_config *config,
     *host = (struct nested_host){.pid = -1, .port = -1, .console = -1, .messages = -1};
     if (!nested_host_folder(folder, sizeof(folder)))
         return fail(-ENOENT, "the software host is not built; 'make host' builds it");
-    initrd = make_initrd(folder, config, &size);
+    initrd = nested_initrd_make(folder, config, &size);
     if (initrd < 0)
         return initrd;
     host->console = memfd_create("console", MFD_CLOEXEC);
