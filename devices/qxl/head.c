@@ -2,13 +2,19 @@
 
 #include <stdio.h>
 
+/* With what the guest wrote last; without that, if somebody has the device lock. */
+static void draw(struct head *h)
+{
+    bus_try_settle(h->vga.machine->mmio);
+    vga_view_draw(&h->view, false);
+}
+
 static void refresh(uv_timer_t *timer)
 {
     struct head *h = timer->data;
 
-    bus_try_settle(h->vga.machine->mmio);
     vga_view_tick(&h->view);
-    vga_view_draw(&h->view, false);
+    draw(h);
 }
 
 static void run_timer(struct head *h)
@@ -71,7 +77,7 @@ void head_watched(struct head *h, bool on)
 void head_update(struct head *h)
 {
     if (!h->hidden)
-        vga_view_draw(&h->view, false);
+        draw(h);
 }
 
 void head_show_vga(struct head *h, bool shown)
