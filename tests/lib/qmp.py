@@ -19,16 +19,16 @@ class Qmp:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.02)
-        self.file = self.socket.makefile('rw')
-        self.greeting = json.loads(self.file.readline())
+        # For reading alone: a text file that is written to as well forgets what it has read ahead, and events with it.
+        self.lines = self.socket.makefile('r')
+        self.greeting = json.loads(self.lines.readline())
         self.events = []
         self('qmp_capabilities')
 
     def __call__(self, command, **arguments):
-        self.file.write(json.dumps({'execute': command, 'arguments': arguments, 'id': command}))
-        self.file.flush()
+        self.socket.sendall(json.dumps({'execute': command, 'arguments': arguments, 'id': command}).encode())
         while True:
-            line = self.file.readline()
+            line = self.lines.readline()
             if not line:
                 raise Error('%s: the connection ended' % command)
             message = json.loads(line)
@@ -47,12 +47,12 @@ class Qmp:
                     self.events.remove(message)
                     return message
             self.socket.settimeout(patience)
-            line = self.file.readline()
+            line = self.lines.readline()
             self.socket.settimeout(None)
             if not line:
                 raise Error('%s: the connection ended' % event)
             self.events.append(json.loads(line))
 
     def close(self):
-        self.file.close()
+        self.lines.close()
         self.socket.close()
