@@ -33,9 +33,9 @@ static bool is_shared(const char *folder)
     FILE *mounts = setmntent("/proc/self/mounts", "r");
     const struct mntent *m;
     struct stat wanted, mounted;
-    bool found = false;
+    bool exists = stat(folder, &wanted) == 0, found = false;
 
-    while (mounts && !found && !stat(folder, &wanted) && (m = getmntent(mounts)))
+    while (mounts && exists && !found && (m = getmntent(mounts)))
         found = strcmp(m->mnt_type, "9p") == 0 && !stat(m->mnt_dir, &mounted) &&
                 mounted.st_dev == wanted.st_dev;
     if (mounts)
@@ -52,8 +52,7 @@ int relay_check_output(const char *path)
         return 0;
     return fail(-EACCES,
                 "'%s' is in no folder that the software host shares for writing; put it beside a "
-                "disk of the command line, "
-                "or where the socket of --control is",
+                "disk of the command line, or where the socket of --control is",
                 path);
 }
 
