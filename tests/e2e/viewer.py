@@ -43,8 +43,9 @@ class Viewer:
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.env = dict(os.environ, DISPLAY=XDISPLAY, HOME=folder, XDG_RUNTIME_DIR=folder, GSETTINGS_BACKEND='memory')
         wait_for('X server', lambda: self.xdotool('getmouselocation') == 0)
-        self.p = subprocess.Popen([program, *args], env=self.env, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
+        self.messages = os.path.join(folder, 'viewer.messages')
+        with open(self.messages, 'wb') as f:
+            self.p = subprocess.Popen([program, *args], env=self.env, stdout=subprocess.DEVNULL, stderr=f)
 
     def xdotool(self, *args):
         return subprocess.run(['xdotool', *args], env=self.env, stdout=subprocess.DEVNULL,
@@ -80,7 +81,15 @@ class Viewer:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def state(self):
+        """What is known of the viewer, for the report of a failure."""
+        with open(self.messages, errors='replace') as f:
+            said = f.read()[-1000:].strip()
+        return 'the viewer %s and said: %s' % ('runs' if self.p.poll() is None else 'has ended', said or 'nothing')
+
+    def __exit__(self, kind, error, *_):
+        if isinstance(error, Failed):
+            error.args = ('%s; %s' % (error, self.state()),)
         self.p.terminate()
         self.p.wait()
         self.x.terminate()
