@@ -65,6 +65,21 @@ void display_damage(struct display *d, const struct rect *rects, size_t count)
         FOR_EACH_SINK(d, damage, rects, count);
 }
 
+void display_waiting(struct display *d)
+{
+    struct display_sink *sink;
+
+    TAILQ_FOREACH (sink, &d->sinks, link)
+        if (sink->ops->waiting)
+            sink->ops->waiting(sink);
+}
+
+void display_draw(struct display *d)
+{
+    if (d->ops && d->ops->draw)
+        d->ops->draw(d->device);
+}
+
 void display_moved(struct display *d, const struct rect *to, int32_t dx, int32_t dy)
 {
     struct display_sink *sink;

@@ -55,6 +55,8 @@ struct display_sink_ops {
     void (*surface)(struct display_sink *sink, const struct display_surface *surface);
     /* These pixels of the primary may have changed; rectangles lie inside it. Called after drawing. */
     void (*damage)(struct display_sink *sink, const struct rect *rects, size_t count);
+    /* The guest has asked for more than was drawn: display_draw() before looking. Without that it is drawn soon, too. */
+    void (*waiting)(struct display_sink *sink);
     /*
      * These pixels came from (dx, dy) before them, all at once, and nothing else changed since the last report: a hint for
      * who can use it. Without this member it is damage.
@@ -78,6 +80,8 @@ struct display_device_ops {
     void (*watched)(void *device, bool on);
     /* Draw what the guest has asked for until now, so that the surface is the guest's picture. */
     void (*update)(void *device);
+    /* Draw what sinks were told of as waiting; they hear of the damage meanwhile. */
+    void (*draw)(void *device);
     /* The user wants these heads: QXL's client_monitors_config. Returns false if the guest does not listen. */
     bool (*client_heads)(void *device, const struct display_head *heads, size_t count);
     /* What a client's display channel can do (SPICE_DISPLAY_CAP_*), 58 bytes as QXLRom.client_capabilities. */
@@ -106,10 +110,12 @@ void display_fini(struct display *d);
 /* For sinks. Adding one replays the present state into it. */
 void display_add_sink(struct display *d, struct display_sink *sink);
 void display_remove_sink(struct display *d, struct display_sink *sink);
+void display_draw(struct display *d);
 
 /* For devices: remember and hand on. */
 void display_set_surface(struct display *d, const struct display_surface *surface);
 void display_damage(struct display *d, const struct rect *rects, size_t count);
+void display_waiting(struct display *d);
 /* Both `to` and where it came from lie inside the primary. */
 void display_moved(struct display *d, const struct rect *to, int32_t dx, int32_t dy);
 void display_set_cursor(struct display *d, const struct display_cursor *cursor);

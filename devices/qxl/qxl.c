@@ -32,6 +32,11 @@ static void update(void *device)
         qxl_drain_all(q);
 }
 
+static void draw(void *device)
+{
+    qxl_pending_draw(device);
+}
+
 static bool client_heads(void *device, const struct display_head *heads, size_t count)
 {
     return qxl_rom_set_heads(device, heads, count);
@@ -45,6 +50,7 @@ static void client_capabilities(void *device, bool present, const uint8_t caps[5
 static const struct display_device_ops display_ops = {
     .watched = watched,
     .update = update,
+    .draw = draw,
     .client_heads = client_heads,
     .client_capabilities = client_capabilities,
 };
@@ -118,6 +124,7 @@ static void reset(struct device *device)
 static void free_memory(struct qxl *q)
 {
     trace_writer_close(&q->trace);
+    qxl_pending_fini(q);
     ram_fini(&q->rom_ram);
     ram_fini(&q->vram);
     ram_fini(&q->ram);
@@ -252,7 +259,9 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
         goto fail_memory;
     q->head.hidden = q->secondary;
     uv_timer_init(&q->head.loop.uv, &q->push_timer);
-    err = pci_init(&q->pci, &qxl_ops, machine, devfn, &ids);
+    err = qxl_pending_init(q);
+    if (!err)
+        err = pci_init(&q->pci, &qxl_ops, machine, devfn, &ids);
     if (err)
         goto fail_pci;
     *display = &q->head.display;

@@ -85,6 +85,8 @@ struct qxl {
     uint32_t free_count;                       /* releases collected in the ring's next item */
     QXLPHYSICAL last_release;
     uv_timer_t push_timer; /* tries again to hand over what found the ring full */
+    struct qxl_pending *pending; /* drawing commands that wait, and how long */
+    uv_timer_t draw_timer;
     struct trace_writer trace; /* fd -1: nothing is recorded */
 };
 
@@ -112,14 +114,16 @@ int qxl_read_chunks(struct qxl *q, QXLPHYSICAL addr, uint64_t size, uint8_t **da
 
 void qxl_rings_attach(struct qxl *q);
 void qxl_rings_reset(struct qxl *q);
-/* Carry out what is in the rings, up to a limit; true if there is more. Reports damage, returns what is free. */
+/* Take what is in the rings, up to a limit; true if there is more. Returns what is free. */
 bool qxl_drain(struct qxl *q, unsigned limit);
-/* Carry out what was in the rings when called. */
+/* Take what was in the rings when called, and draw all that waits. */
 void qxl_drain_all(struct qxl *q);
 /* The guest may have this command's memory back. */
 void qxl_release(struct qxl *q, QXLPHYSICAL info);
 /* Hand over what was released, if the ring has room. */
 void qxl_push_releases(struct qxl *q);
+/* The same; what finds no room goes later. */
+void qxl_push_soon(struct qxl *q);
 /* Any thread. */
 void qxl_interrupt(struct qxl *q, uint32_t bits);
 void qxl_update_irq(struct qxl *q);
@@ -189,9 +193,21 @@ int qxl_picture_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr,
 int qxl_mask_open(struct qxl *q, struct qxl_picture *p, QXLPHYSICAL addr, bool inverted);
 void qxl_picture_close(struct qxl_picture *p); /* zeroed is fine */
 
-/* --- qxl_draw.c, qxl_cursor.c --- */
+/* --- qxl_pending.c: drawing commands, which wait until somebody looks --- */
 
+int qxl_pending_init(struct qxl *q);
+void qxl_pending_fini(struct qxl *q);
+/* Draws later, or now if too much waits. */
 void qxl_command_draw(struct qxl *q, QXLPHYSICAL addr);
+/* Tell the display's watchers if something waits, and see to it that it is drawn soon. */
+void qxl_pending_announce(struct qxl *q);
+/* Draw what waits, give it back to the guest, report the damage. */
+void qxl_pending_draw(struct qxl *q);
+/* Forget it, with the guest's memory of it. */
+void qxl_pending_drop(struct qxl *q);
+
+/* --- qxl_cursor.c --- */
+
 void qxl_command_cursor(struct qxl *q, QXLPHYSICAL addr);
 void qxl_cursor_reset(struct qxl *q);
 

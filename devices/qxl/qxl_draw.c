@@ -1,7 +1,7 @@
 /* qxl_draw.c - drawing commands: copied from the guest once, turned into operations of canvas/. */
 #include "base/log.h"
 #include "devices/qxl/qxl_draw.h"
-#include "devices/qxl/qxl_record.h"
+#include "devices/qxl/qxl_draw.h"
 
 #include <errno.h>
 #include <spice/enums.h>
@@ -224,70 +224,112 @@ static int run_operation(struct draw *w)
     return operations[type](w);
 }
 
-/* Whether the command moved this one rectangle of the primary by (*dx, *dy), all of it. */
-static bool is_move(struct draw *w, const pixman_region32_t *region, int64_t *dx, int64_t *dy)
+/* --- what others depend on --- */
+
+struct rect qxl_draw_box(const struct draw *w)
 {
-    const pixman_box32_t *to = pixman_region32_extents((pixman_region32_t *)region);
+    const pixman_box32_t *b = pixman_region32_extents((pixman_region32_t *)&w->place);
+
+    return (struct rect){b->x1, b->y1, b->x2, b->y2};
+}
+
+struct canvas_point qxl_draw_source(const struct draw *w)
+{
     const QXLPoint *from = &w->d.u.copy_bits.src_pos;
 
-    if (w->d.type != QXL_COPY_BITS || w->d.surface_id != 0 ||
-        pixman_region32_n_rects((pixman_region32_t *)region) != 1)
-        return false;
-    *dx = (int64_t)w->target.box.left - from->x;
-    *dy = (int64_t)w->target.box.top - from->y;
-    return to->x1 - *dx >= 0 && to->x2 - *dx <= w->canvas->width && to->y1 - *dy >= 0 &&
-           to->y2 - *dy <= w->canvas->height;
+    return (struct canvas_point){from->x - w->target.box.left, from->y - w->target.box.top};
 }
 
-static void note_damage(struct draw *w)
+static bool is_one_rect(const struct draw *w)
 {
-    struct rect bounds = canvas_bounds(w->canvas), box = rect_intersect(&w->target.box, &bounds);
-    pixman_region32_t region;
-    int64_t dx, dy;
-    bool moved;
-
-    if (rect_empty(&box))
-        return;
-    pixman_region32_init_rect(&region, box.left, box.top, box.right - box.left,
-                              box.bottom - box.top);
-    if (w->target.clip)
-        pixman_region32_intersect(&region, &region, w->target.clip);
-    moved = is_move(w, &region, &dx, &dy);
-    if (moved)
-        qxl_report_damage(w->q); /* what was drawn before has moved too */
-    qxl_surface_drawn(w->q, w->d.surface_id, &region);
-    if (moved)
-        qxl_report_moved(w->q, (int32_t)dx, (int32_t)dy);
-    pixman_region32_fini(&region);
+    return pixman_region32_n_rects((pixman_region32_t *)&w->place) == 1;
 }
 
-static int draw(struct draw *w)
+static bool is_move(const struct draw *w)
 {
-    struct qxl_surface *s = qxl_surface(w->q, w->d.surface_id);
-    int err;
+    const struct rect to = qxl_draw_box(w);
+    const QXLPoint *from = &w->d.u.copy_bits.src_pos;
+    int64_t dx = (int64_t)from->x - w->target.box.left, dy = (int64_t)from->y - w->target.box.top;
 
-    if (!s)
-        return -EINVAL;
-    w->canvas = s->canvas;
-    err = qxl_to_rect(&w->target.box, &w->d.bbox);
-    if (!err)
-        err = open_clip(w);
-    if (!err)
-        err = run_operation(w);
-    if (!err) {
-        note_damage(w);
-        qxl_record_draw(w);
+    return is_one_rect(w) && to.left + dx >= 0 && to.right + dx <= w->canvas->width && to.top + dy >= 0 &&
+           to.bottom + dy <= w->canvas->height;
+}
+
+/* The picture is not a surface, which earlier commands may draw on. */
+static bool read_picture(const struct draw *w, QXLPHYSICAL addr, QXLImageDescriptor *image)
+{
+    return addr && qxl_read(w->q, addr, image, sizeof(*image)) == 0 && image->type != SPICE_IMAGE_TYPE_SURFACE;
+}
+
+/* Whether the copy cannot fail but by a picture that is not what it says. */
+static bool copies_all(const struct draw *w, const QXLImageDescriptor *image)
+{
+    const QXLRect *from = &w->d.u.copy.src_area, *to = &w->d.bbox;
+
+    return w->d.u.copy.rop_descriptor == SPICE_ROPD_OP_PUT && image->type == SPICE_IMAGE_TYPE_BITMAP &&
+           from->left >= 0 && from->top >= 0 && from->right <= (int64_t)image->width &&
+           from->bottom <= (int64_t)image->height &&
+           (int64_t)from->right - from->left == (int64_t)to->right - to->left &&
+           (int64_t)from->bottom - from->top == (int64_t)to->bottom - to->top;
+}
+
+static enum draw_kind copy_kind(const struct draw *w)
+{
+    const QXLCopy *c = &w->d.u.copy;
+    QXLImageDescriptor image;
+
+    if (c->mask.bitmap || w->d.self_bitmap || !read_picture(w, c->src_bitmap, &image))
+        return DRAW_ANY;
+    return copies_all(w, &image) ? DRAW_COVERS : DRAW_BLENDS;
+}
+
+static enum draw_kind fill_kind(const struct draw *w)
+{
+    const QXLFill *f = &w->d.u.fill;
+
+    if (f->mask.bitmap || f->brush.type != SPICE_BRUSH_TYPE_SOLID)
+        return DRAW_ANY;
+    return f->rop_descriptor == SPICE_ROPD_OP_PUT ? DRAW_COVERS : DRAW_BLENDS;
+}
+
+static enum draw_kind constant_kind(const struct draw *w)
+{
+    if (w->d.u.blackness.mask.bitmap)
+        return DRAW_ANY;
+    return w->d.type == QXL_DRAW_INVERS ? DRAW_BLENDS : DRAW_COVERS;
+}
+
+static enum draw_kind text_kind(const struct draw *w)
+{
+    const QXLText *t = &w->d.u.text;
+
+    return t->fore_brush.type == SPICE_BRUSH_TYPE_PATTERN || t->back_brush.type == SPICE_BRUSH_TYPE_PATTERN
+               ? DRAW_ANY
+               : DRAW_BLENDS;
+}
+
+static enum draw_kind kind_of(const struct draw *w)
+{
+    switch (w->d.type) {
+    case QXL_DRAW_FILL:
+        return fill_kind(w);
+    case QXL_DRAW_COPY:
+    case QXL_DRAW_BLEND:
+        return copy_kind(w);
+    case QXL_DRAW_BLACKNESS:
+    case QXL_DRAW_WHITENESS:
+    case QXL_DRAW_INVERS:
+        return constant_kind(w);
+    case QXL_DRAW_TEXT:
+        return text_kind(w);
+    case QXL_COPY_BITS:
+        return is_move(w) ? DRAW_MOVES : DRAW_ANY;
+    default:
+        return DRAW_ANY;
     }
-    return err;
 }
 
-static void close_draw(struct draw *w)
-{
-    qxl_picture_close(&w->source);
-    qxl_picture_close(&w->pattern);
-    qxl_picture_close(&w->mask);
-    pixman_region32_fini(&w->clip);
-}
+/* --- the command's life --- */
 
 /* The first drivers' commands: no surfaces, and a smaller ALPHA_BLEND. */
 static int read_compat(struct qxl *q, QXLPHYSICAL addr, QXLDrawable *d)
@@ -321,20 +363,89 @@ static int read_drawable(struct qxl *q, QXLPHYSICAL addr, QXLDrawable *d)
     return qxl_read(q, addr, d, sizeof(*d)) ? -EFAULT : 0;
 }
 
-void qxl_command_draw(struct qxl *q, QXLPHYSICAL addr)
+static void find_place(struct draw *w)
 {
-    struct draw w = {.q = q};
-    int err = read_drawable(q, addr, &w.d);
+    struct rect bounds = canvas_bounds(w->canvas), box = rect_intersect(&w->target.box, &bounds);
 
-    pixman_region32_init(&w.clip);
+    if (rect_empty(&box))
+        return;
+    pixman_region32_fini(&w->place);
+    pixman_region32_init_rect(&w->place, box.left, box.top, box.right - box.left, box.bottom - box.top);
+    if (w->target.clip)
+        pixman_region32_intersect(&w->place, &w->place, &w->clip);
+}
+
+int qxl_draw_take(struct draw *w, struct qxl *q, QXLPHYSICAL addr)
+{
+    struct qxl_surface *s;
+    int err;
+
+    *w = (struct draw){.q = q, .addr = addr};
+    pixman_region32_init(&w->clip);
+    pixman_region32_init(&w->place);
+    err = read_drawable(q, addr, &w->d);
+    if (err)
+        return err;
+    s = qxl_surface(q, w->d.surface_id);
+    if (!s)
+        return -EINVAL;
+    w->canvas = s->canvas;
+    err = qxl_to_rect(&w->target.box, &w->d.bbox);
     if (!err)
-        err = draw(&w);
-    close_draw(&w);
+        err = open_clip(w);
+    if (err)
+        return err;
+    find_place(w);
+    w->kind = kind_of(w);
+    return 0;
+}
+
+static void note_damage(struct draw *w, pixman_region32_t *region)
+{
+    if (pixman_region32_not_empty(region))
+        qxl_surface_drawn(w->q, w->d.surface_id, region);
+}
+
+int qxl_draw_move(struct draw *w, pixman_region32_t *region, struct canvas_point from)
+{
+    const pixman_box32_t *box = pixman_region32_extents(region);
+    const struct canvas_target target = {{box->x1, box->y1, box->x2, box->y2}, .clip = region};
+    bool hint = w->d.surface_id == 0 && pixman_region32_n_rects(region) == 1;
+    int err = canvas_copy_bits(w->canvas, &target, box->x1 + from.x, box->y1 + from.y);
+
+    if (hint)
+        qxl_report_damage(w->q); /* what was drawn before has moved too */
+    note_damage(w, region);
+    if (hint && !err)
+        qxl_report_moved(w->q, -from.x, -from.y);
+    return err;
+}
+
+int qxl_draw_run(struct draw *w)
+{
+    int err = run_operation(w);
+
+    note_damage(w, &w->place);
+    return err;
+}
+
+void qxl_draw_close(struct draw *w)
+{
+    qxl_picture_close(&w->source);
+    qxl_picture_close(&w->pattern);
+    qxl_picture_close(&w->mask);
+    pixman_region32_fini(&w->clip);
+    pixman_region32_fini(&w->place);
+}
+
+void qxl_draw_end(struct draw *w, int err)
+{
+    qxl_draw_close(w);
     if (err == -EFAULT) {
-        qxl_bug(q, "a drawing command refers to memory outside of its slot");
+        qxl_bug(w->q, "a drawing command refers to memory outside of its slot");
         return;
     }
     if (err)
-        log_once(LOG_DEBUG, "qxl: a drawing command of type %u is not possible", w.d.type);
-    qxl_release(q, addr);
+        log_once(LOG_DEBUG, "qxl: a drawing command of type %u is not possible", w->d.type);
+    qxl_release(w->q, w->addr);
 }

@@ -51,6 +51,7 @@ static void run_update_area(const struct io_request *r)
 
 void qxl_hard_reset(struct qxl *q)
 {
+    qxl_pending_drop(q);
     for (unsigned i = 0; i < QXL_SLOTS; i++)
         q->slots[i].active = false;
     /* Without slots nothing is written back or released into memory that the next driver owns. */
@@ -177,6 +178,7 @@ static void run(void *arg)
     const struct io_request *r = arg;
     bool bug = __atomic_load_n(&r->q->bug, __ATOMIC_RELAXED);
 
+    qxl_pending_draw(r->q);
     leave_native_if_touched(r->q);
     if (bug && r->command->run != run_reset)
         return;

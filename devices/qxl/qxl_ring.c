@@ -161,7 +161,7 @@ static void retry_push(uv_timer_t *timer)
 }
 
 /* What finds no room now goes later, even if the guest sends nothing more. A guest that never looks is given up. */
-static void push_soon(struct qxl *q)
+void qxl_push_soon(struct qxl *q)
 {
     qxl_push_releases(q);
     if (q->free_count && !uv_is_active((uv_handle_t *)&q->push_timer)) {
@@ -177,14 +177,15 @@ bool qxl_drain(struct qxl *q, unsigned limit)
     for (unsigned i = 0; more && i < limit; i++)
         more = run_next(q);
     if (!more && may_drain(q))
-        push_soon(q);
-    qxl_report_damage(q);
+        qxl_push_soon(q);
+    qxl_pending_announce(q);
     return more;
 }
 
 void qxl_drain_all(struct qxl *q)
 {
     qxl_drain(q, DRAIN_ROUNDS * (QXL_COMMAND_RING_SIZE + QXL_CURSOR_RING_SIZE));
+    qxl_pending_draw(q);
 }
 
 /* --- releases --- */

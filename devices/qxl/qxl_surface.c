@@ -102,6 +102,7 @@ void qxl_surface_write_back(struct qxl *q, uint32_t id, const struct rect *area)
     pixman_box32_t *boxes;
     int count;
 
+    qxl_pending_draw(q);
     if (!s || (area && rect_empty(area)))
         return;
     pixman_region32_init(&wanted);
@@ -167,6 +168,7 @@ void qxl_surfaces_destroy(struct qxl *q)
 
 void qxl_surfaces_reset(struct qxl *q)
 {
+    qxl_pending_drop(q);
     for (uint32_t id = 0; id < QXL_SURFACES; id++)
         if (qxl_surface(q, id)) {
             qxl_record_surface_end(q, id);

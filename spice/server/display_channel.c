@@ -15,7 +15,9 @@
  * the same length, since the display's thread has the guest to serve as well.
  */
 #define MIN_INTERVAL_NS 8000000
-/* What the user just did is answered without that interval: so many updates, for so long. */
+/* What begins to be drawn gets so much time to be complete. */
+#define GATHER_NS 2000000
+/* What the user just did is answered without either: so many updates, for so long. */
 #define ECHOES   3
 #define ECHO_NS  100000000
 /* Of the client's dictionary so much is used; it is four bytes each in our memory as well. */
@@ -98,8 +100,11 @@ static bool sync_surface(struct display_channel *d)
 static void update(struct display_channel *d)
 {
     d->update_start = uv_hrtime();
-    if (d->initialised && channel_ready(&d->base) && !encoding_busy(d->encoding) && sync_surface(d))
-        display_update(d);
+    if (!d->initialised || !channel_ready(&d->base) || encoding_busy(d->encoding) || !sync_surface(d))
+        return;
+    port_draw(d->port);
+    uv_timer_stop(d->timer); /* what was drawn is seen to now */
+    display_update(d);
 }
 
 static void timer_fired(uv_timer_t *timer)
@@ -114,7 +119,7 @@ static bool out_of_date(const struct display_channel *d)
     if (!s)
         return d->view.shown.width != 0;
     return s->width != d->view.shown.width || s->height != d->view.shown.height || d->heads_changed ||
-           d->view.behind.any;
+           d->view.behind.any || d->port->waiting;
 }
 
 /* Whether what was drawn may be the answer to what a user did. */
@@ -137,7 +142,7 @@ static void schedule(struct display_channel *d)
     if (!d->initialised || !channel_ready(&d->base) || encoding_busy(d->encoding) ||
         !out_of_date(d))
         return;
-    when = MAX(is_echo(d, now) ? d->rest_until : d->next_update, now);
+    when = is_echo(d, now) ? MAX(d->rest_until, now) : MAX(d->next_update, now + GATHER_NS);
     if (uv_is_active((uv_handle_t *)d->timer) && d->timer_due <= when)
         return;
     d->timer_due = when;

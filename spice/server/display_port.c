@@ -55,12 +55,29 @@ static void on_damage(struct display_sink *sink, const struct rect *rects, size_
     struct display_port *port = port_of(sink);
     struct channel *ch;
 
+    port->waiting = false;
     if (!port_surface(port))
         return;
     for (size_t i = 0; i < count; i++)
         damage_add(&port->print.stale, &rects[i]);
     LIST_FOREACH (ch, &port->displays, link)
         display_channel_damage(ch, rects, count);
+}
+
+static void on_waiting(struct display_sink *sink)
+{
+    struct display_port *port = port_of(sink);
+    struct channel *ch;
+
+    port->waiting = true;
+    LIST_FOREACH (ch, &port->displays, link)
+        display_channel_damage(ch, NULL, 0);
+}
+
+void port_draw(struct display_port *port)
+{
+    port->waiting = false;
+    display_draw(port->display);
 }
 
 static void on_moved(struct display_sink *sink, const struct rect *to, int32_t dx, int32_t dy)
@@ -104,6 +121,7 @@ static void on_cursor_move(struct display_sink *sink, int32_t x UNUSED, int32_t 
 static const struct display_sink_ops sink_ops = {
     .surface = on_surface,
     .damage = on_damage,
+    .waiting = on_waiting,
     .moved = on_moved,
     .cursor = on_cursor,
     .cursor_move = on_cursor_move,

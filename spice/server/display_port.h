@@ -18,6 +18,7 @@ struct display_port {
     struct channel_list displays, cursors;
     struct fingerprint print; /* of the surface, while watching */
     struct grid changed, scratch; /* strips; for the update at hand */
+    bool waiting; /* the guest has asked for what is not drawn yet */
     uint32_t size; /* atomic: width << 16 | height */
     uint64_t input_time; /* atomic: when a user last did something; nanoseconds, 0: never */
     unsigned refs; /* atomic: the server's, and one for each call under way */
@@ -30,6 +31,8 @@ static inline const struct display_surface *port_surface(const struct display_po
     return port->print.now.hash ? &port->display->surface : NULL;
 }
 
+/* Bring the surface to what the guest has asked for. */
+void port_draw(struct display_port *port);
 /* A display channel is ready to be drawn on: the first one's abilities are told to the guest. */
 void port_display_joined(struct display_port *port, const struct channel *ch);
 /* A channel closed: leave the display alone when it was the last. */

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/quic.h"
-#include "spice/server/fingerprint.h"
+#include "tests/device/qxl_follower.h"
 #include "tests/device/qxl_oracle.h"
 #include "tests/lib/disk_model.h"
 #include "tests/lib/qxl_guest.h"
@@ -105,84 +105,24 @@ static void random_scroll(struct driver *d)
     oracle_put(pixels, 0, to, width, height, NULL, 0);
 }
 
-/* Who is told of damage and of moves, and hashes what was damaged but not what moved. */
-struct follower {
-    struct display_sink sink;
-    struct display *display;
-    struct fingerprint print;
-    unsigned moves;
-};
-
-static void follow_surface(struct display_sink *sink, const struct display_surface *s)
-{
-    struct follower *f = container_of(sink, struct follower, sink);
-
-    assert_int_equal(fingerprint_resize(&f->print, s ? s->width : 0, s ? s->height : 0), 0);
-}
-
-static void follow_damage(struct display_sink *sink, const struct rect *rects, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        damage_add(&container_of(sink, struct follower, sink)->print.stale, &rects[i]);
-}
-
-static void follow_move(struct display_sink *sink, const struct rect *to, int32_t dx, int32_t dy)
-{
-    struct follower *f = container_of(sink, struct follower, sink);
-
-    fingerprint_moved(&f->print, to, dx, dy);
-    f->moves++;
-}
-
-static const struct display_sink_ops follower_ops = {
-    .surface = follow_surface, .damage = follow_damage, .moved = follow_move};
-
-static void do_join(void *arg)
-{
-    struct follower *f = arg;
-
-    display_add_sink(f->display, &f->sink);
-}
-
-static void do_check_hashes(void *arg)
-{
-    struct follower *f = arg;
-    const struct display_surface *s = &f->display->surface;
-
-    fingerprint_refresh(&f->print, s);
-    for (uint32_t y = 0; y < s->height; y++)
-        for (uint32_t x = 0; x < s->width / STRIP; x++)
-            assert_true(strip_row(&f->print.now, y)[x] ==
-                        strip_hash(&f->print.key, surface_row(s, y) + x * STRIP));
-}
-
-static void do_leave(void *arg)
-{
-    struct follower *f = arg;
-
-    display_remove_sink(f->display, &f->sink);
-    fingerprint_resize(&f->print, 0, 0);
-}
-
 static void moves_are_told(void **state)
 {
     static void (*const commands[])(struct driver *d) = {random_fill, random_copy, random_copy_bits,
                                                          random_scroll};
     struct driver *d = *state;
-    struct follower f = {.sink.ops = &follower_ops, .display = d->display};
+    struct follower f;
 
-    strip_key_init(&f.print.key, 12345);
-    loop_call_wait(d->display->loop, do_join, &f);
+    follow(&f, d);
     for (unsigned i = 0; i < 600; i++) {
         commands[rnd() % ARRAY_SIZE(commands)](d);
         driver_collect(d);
         if (i % 20 != 19)
             continue;
         check_picture(d);
-        loop_call_wait(d->display->loop, do_check_hashes, &f);
+        check_follower(&f);
     }
     assert_true(f.moves > 200);
-    loop_call_wait(d->display->loop, do_leave, &f);
+    unfollow(&f);
 }
 
 static uint32_t from_555(uint32_t p)
