@@ -38,6 +38,8 @@ static void destroy_surface(struct display_channel *d)
     if (d->view.shown.hash)
         channel_send(&d->base, SPICE_MSG_DISPLAY_SURFACE_DESTROY, &msg);
     view_fini(&d->view);
+    edges_fini(&d->edges);
+    d->hint = (struct copied){0};
 }
 
 static void create_surface(struct display_channel *d, const struct display_surface *s)
@@ -49,7 +51,7 @@ static void create_surface(struct display_channel *d, const struct display_surfa
         .flags = SPICE_SURFACE_FLAGS_PRIMARY,
     };
 
-    if (view_init(&d->view, s->width, s->height)) {
+    if (view_init(&d->view, s->width, s->height) || edges_init(&d->edges, s->height)) {
         log_once(LOG_ERROR, "spice: out of memory for a client's display, the connection ends");
         channel_close(&d->base);
         return;
@@ -187,14 +189,12 @@ void display_channel_damage(struct channel *ch, const struct rect *rects, size_t
     schedule(d);
 }
 
-/* Moves since the last update add up: it sees only from where to where content came in all. */
+/* An update sees only from where to where content came in all. */
 void display_channel_moved(struct channel *ch, const struct rect *to, int32_t dx, int32_t dy)
 {
     struct display_channel *d = display_of(ch);
 
-    d->hint = (struct move){d->hint.dx + dx, d->hint.dy + dy};
-    if (abs(d->hint.dx) > DISPLAY_MAX_WIDTH || abs(d->hint.dy) > DISPLAY_MAX_HEIGHT)
-        d->hint = (struct move){0}; /* nothing of it is on the screen any more */
+    copied_add(&d->hint, to, dx, dy);
     display_channel_damage(ch, to, 1);
 }
 
@@ -265,6 +265,7 @@ static void free_channel(struct channel *ch)
     struct display_channel *d = display_of(ch);
 
     view_fini(&d->view);
+    edges_fini(&d->edges);
     pixmap_cache_fini(&d->cache);
     encoding_abandon(d->encoding);
     free(d);

@@ -4,6 +4,7 @@
 
 #include "spice/server/batch.h"
 #include "spice/server/display_port.h"
+#include "spice/server/edges.h"
 #include "spice/server/move_search.h"
 #include "spice/server/pixmap_cache.h"
 
@@ -19,7 +20,8 @@ struct display_channel {
     uint8_t compression;
     uint64_t image_id;
     struct move_memory moves;
-    struct move hint; /* what the guest moved since the last update, in all */
+    struct copied hint; /* what the guest moved since the last update, in all */
+    struct edges edges; /* as long as the view */
     struct pixmap_cache cache;
     struct encoding *encoding; /* pictures being made; until they are sent there is no other update */
     uint32_t changed; /* strips, at the last update */

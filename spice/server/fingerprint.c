@@ -142,7 +142,7 @@ static void hash_strips(struct fingerprint *f, const struct display_surface *s,
             strip_hash_many(&f->key, pixels + left * STRIP, right - left, hash + left);
         if (whole < strips->right)
             hash[whole] =
-                strip_hash_short(&f->key, pixels + whole * STRIP, f->now.width % STRIP);
+                strip_hash_part(&f->key, pixels + whole * STRIP, 0, f->now.width % STRIP);
     }
 }
 

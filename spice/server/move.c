@@ -11,6 +11,18 @@ void change_done(struct change *c, const struct rect *strips)
     view_sent(c->view, c->now, strips);
 }
 
+void copied_add(struct copied *copied, const struct rect *to, int32_t dx, int32_t dy)
+{
+    const struct rect *was = &copied->to;
+    struct rect both = {was->left + dx, was->top + dy, was->right + dx, was->bottom + dy};
+
+    both = rect_intersect(&both, to);
+    if (rect_empty(was) || rect_empty(&both))
+        *copied = (struct copied){*to, {dx, dy}};
+    else
+        *copied = (struct copied){both, {copied->by.dx + dx, copied->by.dy + dy}};
+}
+
 /* A move as whole strips and the pixels that are left: dx = strips * STRIP + shift. */
 struct split {
     int32_t strips, shift;
@@ -109,19 +121,31 @@ static bool worth_moving(void *arg, const struct cover_rect *r)
 
 void move_take(struct change *c, const struct move *m, struct cover *cover)
 {
-    struct rect bounds, run;
+    const struct rect all = {0, 0, c->now->columns, c->now->height};
+
+    cover->count = 0;
+    if (move_verify(c, m))
+        move_take_verified(c, &all, cover);
+}
+
+/* To which sides a row reaches out: what is out would be lost if it was joined with one that does not. */
+static uint64_t reach(const struct rect *run, const struct rect *inside)
+{
+    return (run->left < inside->left) | (run->right > inside->right) << 1;
+}
+
+void move_take_verified(struct change *c, const struct rect *inside, struct cover *cover)
+{
+    struct rect bounds = grid_bounds(c->changed, c->scratch), run;
 
     cover->count = 0;
     cover->slack = SLACK;
-    if (!move_verify(c, m))
-        return;
-    bounds = grid_bounds(c->changed, c->scratch);
     for (int32_t y = bounds.top; y < bounds.bottom; y++)
         for (uint32_t x = bounds.left; grid_run(c->scratch, y, x, &run); x = run.right) {
             run = rect_intersect(&run, &bounds);
             if (rect_empty(&run))
                 break;
-            cover_add(cover, &run, 0, grid_count(c->changed, &run) > 0);
+            cover_add(cover, &run, reach(&run, inside), grid_count(c->changed, &run) > 0);
         }
     cover_prune(cover, worth_moving, c);
     for (size_t i = 0; i < cover->count; i++)

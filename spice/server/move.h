@@ -17,6 +17,12 @@ struct move {
     int32_t dx, dy;
 };
 
+/* A rectangle of pixels that the guest moved: where it is now. Empty: none. */
+struct copied {
+    struct rect to;
+    struct move by;
+};
+
 /* All that an update knows; it lives as long as that. */
 struct change {
     const struct display_surface *surface;
@@ -28,6 +34,9 @@ struct change {
     struct rect bounds;     /* of changed, in strips */
     uint32_t count;         /* of changed, or a little more */
 };
+
+/* Then these pixels came from (dx, dy) before, on the surface: what came by both is kept; if none did, the last one. */
+void copied_add(struct copied *copied, const struct rect *to, int32_t dx, int32_t dy);
 
 /* These strips have been dealt with: the client shows them as they are now. */
 void change_done(struct change *c, const struct rect *strips);
@@ -41,6 +50,11 @@ uint32_t move_verify(const struct change *c, const struct move *m);
  * them as move_next() has them: each pixel comes from where it was before any was moved.
  */
 void move_take(struct change *c, const struct move *m, struct cover *cover);
+/*
+ * The same of strips that are in scratch already. They reach out of `inside` by at most one column to the left and right,
+ * and are not joined with those that do not.
+ */
+void move_take_verified(struct change *c, const struct rect *inside, struct cover *cover);
 /* Take out a rectangle that overwrites nothing which the others still need; false when there is none left. */
 bool move_next(struct cover *cover, const struct move *m, struct rect *strips);
 

@@ -42,17 +42,28 @@ static uint64_t join(uint64_t low, uint64_t high)
     return reduce(low + ((high & ((1u << 29) - 1)) << 32) + (high >> 29));
 }
 
-uint64_t strip_hash(const struct strip_key *key, const uint32_t *pixels)
+uint64_t strip_hash_part(const struct strip_key *key, const uint32_t *pixels, uint32_t from,
+                         uint32_t to)
 {
     uint64_t low = 0, high = 0;
 
-    for (int i = 0; i < STRIP; i++) {
+    for (uint32_t i = from; i < to; i++) {
         uint32_t p = pixels[i] & VISIBLE;
 
         low += (uint64_t)p * key->low[i];
         high += (uint64_t)p * key->high[i];
     }
     return join(low, high);
+}
+
+uint64_t strip_hash(const struct strip_key *key, const uint32_t *pixels)
+{
+    return strip_hash_part(key, pixels, 0, STRIP);
+}
+
+uint64_t strip_without(uint64_t whole, uint64_t part)
+{
+    return whole >= part ? whole - part : whole + PRIME - part;
 }
 
 /* A multiplication takes the even elements; `odd` has the others in their place. */
@@ -139,14 +150,6 @@ void strip_hash_many(const struct strip_key *key, const uint32_t *pixels, size_t
 
     for (; i < count; i++)
         hashes[i] = strip_hash(key, pixels + i * STRIP);
-}
-
-uint64_t strip_hash_short(const struct strip_key *key, const uint32_t *pixels, uint32_t count)
-{
-    uint32_t strip[STRIP] = {0};
-
-    memcpy(strip, pixels, count * sizeof(*pixels));
-    return strip_hash(key, strip);
 }
 
 uint64_t strip_roll(const struct strip_key *key, uint64_t hash, uint32_t out, uint32_t in)

@@ -27,8 +27,11 @@ uint64_t strip_hash(const struct strip_key *key, const uint32_t *pixels);
 /* Of strips side by side. */
 void strip_hash_many(const struct strip_key *key, const uint32_t *pixels, size_t count,
                      uint64_t *hashes);
-/* Of fewer than STRIP pixels. */
-uint64_t strip_hash_short(const struct strip_key *key, const uint32_t *pixels, uint32_t count);
+/* Of the pixels [from, to) of a strip: the others count as black. */
+uint64_t strip_hash_part(const struct strip_key *key, const uint32_t *pixels, uint32_t from,
+                         uint32_t to);
+/* A strip's hash is the sum of those of its parts; this is the one without the other. */
+uint64_t strip_without(uint64_t whole, uint64_t part);
 /* The hash of the strip one pixel further on: `in` comes, `out` goes. */
 uint64_t strip_roll(const struct strip_key *key, uint64_t hash, uint32_t out, uint32_t in);
 /* The hash of a strip of one colour. */

@@ -28,42 +28,52 @@
 
 /* --- moves --- */
 
-static void send_move(struct display_channel *d, const struct move *m, const struct rect *strips)
+/* The rectangles, as far as they lie in `limit`. */
+static void send_cover(struct display_channel *d, const struct move *m, struct cover *cover,
+                       const struct rect *limit)
 {
-    const struct rect box = strips_to_pixels(&d->view.shown, strips);
-    const struct spice_msg_display_copy_bits msg = {
-        .base = {.box = box},
-        .src_pos = {box.left - m->dx, box.top - m->dy},
-    };
+    struct rect strips;
 
-    channel_send(&d->base, SPICE_MSG_DISPLAY_COPY_BITS, &msg);
+    while (move_next(cover, m, &strips)) {
+        const struct rect pixels = strips_to_pixels(&d->view.shown, &strips);
+        const struct rect box = rect_intersect(&pixels, limit);
+        const struct spice_msg_display_copy_bits msg = {
+            .base = {.box = box},
+            .src_pos = {box.left - m->dx, box.top - m->dy},
+        };
+
+        channel_send(&d->base, SPICE_MSG_DISPLAY_COPY_BITS, &msg);
+    }
 }
 
 static void try_moves(struct display_channel *d, struct change *c, const struct move *moves,
                       size_t count)
 {
+    const struct rect all = {0, 0, c->now->width, c->now->height};
     struct cover cover;
-    struct rect strips;
 
     for (size_t i = 0; i < count && c->count >= MOVE_MIN_STRIPS; i++) {
         move_take(c, &moves[i], &cover);
         if (cover.count)
             move_remember(&d->moves, &moves[i]);
-        while (move_next(&cover, &moves[i], &strips))
-            send_move(d, &moves[i], &strips);
+        send_cover(d, &moves[i], &cover, &all);
     }
 }
 
 static void send_moves(struct display_channel *d, struct change *c)
 {
+    const struct copied hint = d->hint;
     struct move moves[MOVE_MAX_FOUND];
+    struct cover cover;
     uint32_t before = c->count;
 
-    if (d->hint.dx || d->hint.dy)
-        move_remember(&d->moves, &d->hint);
-    d->hint = (struct move){0};
+    d->hint = (struct copied){0};
+    if (hint.by.dx || hint.by.dy)
+        move_remember(&d->moves, &hint.by);
     if (c->count < MOVE_MIN_STRIPS || d->fresh)
         return;
+    edges_take(&d->edges, c, &hint, &cover);
+    send_cover(d, &hint.by, &cover, &hint.to);
     try_moves(d, c, moves, move_recall(c, &d->moves, moves));
     if (c->count < MAX(MOVE_MIN_STRIPS, before / MOVED_ENOUGH))
         return;

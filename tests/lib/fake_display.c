@@ -157,7 +157,11 @@ static void do_drag(void *arg)
         memcpy(f->pixels + y * stride + to.left * 4, before + (y - dy) * stride + (to.left - dx) * 4,
                (to.right - to.left) * 4);
     free(before);
-    if (!rect_empty(&to))
+    if (rect_empty(&to))
+        return;
+    if (f->tells)
+        display_moved(&f->display, &to, dx, dy);
+    else
         display_damage(&f->display, &to, 1);
 }
 

@@ -13,6 +13,7 @@ struct fake_display {
     struct display display;
     uint32_t width, height;
     uint8_t *pixels;
+    bool tells;         /* what it drags it reports as moved, not as damage */
     bool watched;       /* in the display's thread */
     bool present;       /* a client is, as the guest was told */
     uint8_t client_cap; /* the first byte of its capabilities */

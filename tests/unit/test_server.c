@@ -208,6 +208,31 @@ static void test_display_economy(void **state UNUSED)
     peer_close(&m);
 }
 
+/* A window that the guest scrolls moves to the pixel, though its edges are not those of strips: only the new rows are drawn. */
+static void test_display_scroll(void **state UNUSED)
+{
+    const struct rect window = {37, 20, 611, 460}, rest = {37, 40, 611, 460}, news = {37, 440, 611, 460};
+    struct peer m = {0}, p = {0};
+    struct peer_screen s = {0};
+
+    fake_display_draw(&rig.display, "noise");
+    rig_join_display(&rig, &p, rig_main(&rig, &m));
+    assert_true(rig_catch_up(&rig, &p, &s));
+    rig.display.tells = true;
+    for (uint32_t i = 0; i < 4; i++) {
+        s.copies = 0;
+        s.drawn = 0;
+        fake_display_drag(&rig.display, rest, 0, window.top - rest.top);
+        fake_display_noise(&rig.display, news, i + 1);
+        assert_true(rig_catch_up(&rig, &p, &s));
+        assert_int_equal(s.copies, i ? 1 : 2);
+        assert_true(s.drawn <= (624 - 32) * 20 + (i ? 0 : 2 * 16 * 20)); /* in whole strips */
+    }
+    peer_screen_fini(&s);
+    peer_close(&p);
+    peer_close(&m);
+}
+
 static void test_display_heads(void **state UNUSED)
 {
     struct peer m = {0}, p = {.caps = 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG};
@@ -264,6 +289,7 @@ static void test_display_random(void **state UNUSED)
               &(struct spice_msgc_display_preferred_compression){SPICE_IMAGE_COMPRESSION_LZ});
     for (int i = 0; i < 40; i++) {
         for (uint32_t n = 1 + picture_random(&seed) % 8; n; n--) {
+            rig.display.tells = n % 2;
             draw_something(&seed);
             usleep(picture_random(&seed) % 8000);
         }
@@ -515,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mouse, start, stop),
         cmocka_unit_test_setup_teardown(test_display_codecs, start, stop),
         cmocka_unit_test_setup_teardown(test_display_economy, start, stop),
+        cmocka_unit_test_setup_teardown(test_display_scroll, start, stop),
         cmocka_unit_test_setup_teardown(test_display_heads, start, stop),
         cmocka_unit_test_setup_teardown(test_display_random, start, stop),
         cmocka_unit_test_setup_teardown(test_display_cache, start, stop),
