@@ -406,11 +406,11 @@ static void note_damage(struct draw *w, pixman_region32_t *region)
         qxl_surface_drawn(w->q, w->d.surface_id, region);
 }
 
-int qxl_draw_move(struct draw *w, pixman_region32_t *region, struct canvas_point from)
+int qxl_draw_move(struct draw *w, pixman_region32_t *region, struct canvas_point from, bool tell)
 {
     const pixman_box32_t *box = pixman_region32_extents(region);
     const struct canvas_target target = {{box->x1, box->y1, box->x2, box->y2}, .clip = region};
-    bool hint = w->d.surface_id == 0 && pixman_region32_n_rects(region) == 1;
+    bool hint = tell && w->d.surface_id == 0 && pixman_region32_n_rects(region) == 1;
     int err = canvas_copy_bits(w->canvas, &target, box->x1 + from.x, box->y1 + from.y);
 
     if (hint)

@@ -45,8 +45,8 @@ void qxl_draw_end(struct draw *w, int err);
 struct rect qxl_draw_box(const struct draw *w);
 /* With DRAW_MOVES: from where, relative to that. */
 struct canvas_point qxl_draw_source(const struct draw *w);
-/* Do a move, or a part of it: `region` comes from its pixels' places plus `from`. */
-int qxl_draw_move(struct draw *w, pixman_region32_t *region, struct canvas_point from);
+/* Do a move, or a part of it: `region` comes from its pixels' places plus `from`. `tell`: watchers hear that it moved. */
+int qxl_draw_move(struct draw *w, pixman_region32_t *region, struct canvas_point from, bool tell);
 
 /* Sane coordinates, or -EINVAL. */
 int qxl_to_rect(struct rect *r, const QXLRect *q);

@@ -120,7 +120,7 @@ static void stays_inside(pixman_region32_t *r, const struct rect *to, struct can
 /*
  * One of a series of the same move, `left` of which are to come, itself included. The first brings what was in the rectangle
  * (or before it) when the series began to where the last one would. Each later one brings what has come to the rectangle's
- * border since, also to its last place. So every pixel is moved once.
+ * border since, also to its last place. So every pixel is moved once, and watchers hear of one move.
  */
 static int run_repeated(struct draw *w, bool first, uint32_t left)
 {
@@ -134,7 +134,7 @@ static int run_repeated(struct draw *w, bool first, uint32_t left)
     if (!first)
         pixman_region32_subtract(&region, &region, &further);
     if (pixman_region32_not_empty(&region))
-        err = qxl_draw_move(w, &region, (struct canvas_point){from.x * (int32_t)left, from.y * (int32_t)left});
+        err = qxl_draw_move(w, &region, (struct canvas_point){from.x * (int32_t)left, from.y * (int32_t)left}, first);
     pixman_region32_fini(&region);
     pixman_region32_fini(&further);
     return err;
