@@ -16,10 +16,16 @@
 
 #define MAX_PENDING 2048
 #define MAX_WAIT_MS 20
+/* What waits must not take long to draw, nor much memory: so many pixels, so many rectangles of clips. */
+#define MAX_PIXELS (64 * 1024 * 1024)
+#define MAX_RECTS  65536
+/* A command of which nothing better is known may have a large picture to unpack. */
+#define UNKNOWN_PIXELS (256 * 1024)
 
 struct qxl_pending {
     struct hidden hidden; /* of the primary */
     uint32_t count;
+    uint64_t pixels, rects; /* of all that waits */
     struct draw commands[MAX_PENDING];
 };
 
@@ -175,6 +181,7 @@ static void draw_all(struct qxl *q, struct qxl_pending *p)
             qxl_draw_end(w, w->canvas ? draw_one(p, i, &left) : 0);
     }
     p->count = 0;
+    p->pixels = p->rects = 0;
 }
 
 void qxl_pending_draw(struct qxl *q)
@@ -195,14 +202,28 @@ void qxl_pending_drop(struct qxl *q)
 
     while (p->count)
         qxl_draw_close(&p->commands[--p->count]);
+    p->pixels = p->rects = 0;
 }
 
 /* --- taking --- */
 
+static void weigh(struct qxl_pending *p, struct draw *w)
+{
+    const struct rect box = qxl_draw_box(w);
+
+    p->pixels += (uint64_t)(box.right - box.left) * (uint32_t)(box.bottom - box.top);
+    if (w->kind == DRAW_ANY || w->kind == DRAW_BLENDS)
+        p->pixels += UNKNOWN_PIXELS;
+    p->rects += pixman_region32_n_rects(&w->clip) + pixman_region32_n_rects(&w->place);
+}
+
 /* A recording has commands as they are drawn, all of them; a shadow follows what is drawn. */
 static bool may_wait(const struct qxl *q)
 {
-    return q->pending->count < MAX_PENDING && q->trace.fd < 0 && !q->shadow;
+    const struct qxl_pending *p = q->pending;
+
+    return p->count < MAX_PENDING && p->pixels < MAX_PIXELS && p->rects < MAX_RECTS && q->trace.fd < 0 &&
+           !q->shadow;
 }
 
 void qxl_command_draw(struct qxl *q, QXLPHYSICAL addr)
@@ -216,6 +237,7 @@ void qxl_command_draw(struct qxl *q, QXLPHYSICAL addr)
         return;
     }
     p->count++;
+    weigh(p, w);
     if (!may_wait(q))
         qxl_pending_draw(q);
 }
@@ -242,6 +264,7 @@ int qxl_pending_init(struct qxl *q)
     if (!q->pending)
         return -ENOMEM;
     q->pending->count = 0;
+    q->pending->pixels = q->pending->rects = 0;
     uv_timer_init(&q->head.loop.uv, &q->draw_timer);
     q->draw_timer.data = q;
     return 0;
