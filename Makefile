@@ -102,7 +102,7 @@ device: $(DEVICE_BIN)
 bench-bin: $(BENCH_BIN)
 
 # The tiers. A folder's module.mk adds to E2E_NEEDS, PAYLOAD_NEEDS and FUZZ_NEEDS what its tests need built.
-PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/plug tests/payload/full)
+PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/plug tests/payload/full tests/payload/late)
 MATRIX := tests/e2e/test_boot_matrix.py
 E2E_TESTS := $(filter-out %.c %.mk $(MATRIX),$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one

@@ -1,7 +1,7 @@
 # Freestanding test guests: no library, no SSE, 64-bit. NAME.img boots by `minivm run --kernel`, NAME.disk by firmware,
 # NAME.elf (with a Multiboot header) by QEMU's -kernel: so the guests are checked against a machine nobody here wrote.
 PAYLOAD_DIR := $(BUILD)/payload
-PAYLOADS := interrupts ports mmio pci fwcfg acpi clocks smp virtio reset churn fill hotplug spill
+PAYLOADS := interrupts ports mmio pci fwcfg acpi clocks smp virtio reset churn fill hotplug late spill
 PAYLOAD_COMMON := $(addprefix $(PAYLOAD_DIR)/,start.o console.o interrupt.o board.o legacy_virtio.o)
 PAYLOAD_CFLAGS := -std=gnu2x -O2 -Wall -Wextra -Werror -Wshadow -ffreestanding -nostdlib -mgeneral-regs-only \
 	-mno-red-zone -mcmodel=small -fno-pic -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
