@@ -65,8 +65,14 @@ void encoding_withdraw(struct encoding *e, size_t first)
 
 struct batch *encoding_batch(struct encoding *e)
 {
-    batch_clear(e->batch);
     return e->batch;
+}
+
+/* The next update may be long in coming: what grew is given back now. */
+static void deliver(struct encoding *e)
+{
+    display_send_batch(e->channel, e->batch);
+    batch_clear(e->batch);
 }
 
 static void run(uv_work_t *work)
@@ -82,7 +88,7 @@ static void done(uv_work_t *work, int status UNUSED)
 
     e->busy = false;
     if (e->channel)
-        display_send_batch(e->channel, e->batch);
+        deliver(e);
     else
         destroy(e);
 }
@@ -96,5 +102,5 @@ void encoding_start(struct encoding *e, struct display_channel *d)
     if (e->busy)
         return;
     batch_run(e->batch, e->encoder);
-    display_send_batch(d, e->batch);
+    deliver(e);
 }
