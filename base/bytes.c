@@ -79,6 +79,17 @@ void writer_reset(struct writer *w)
     w->bad = false;
 }
 
+void writer_trim(struct writer *w, size_t keep)
+{
+    size_t max = w->max;
+
+    writer_reset(w);
+    if (w->capacity <= keep)
+        return;
+    writer_fini(w);
+    writer_init(w, max);
+}
+
 static bool writer_grow(struct writer *w, size_t needed)
 {
     size_t capacity = MAX(w->capacity, 256);

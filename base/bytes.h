@@ -112,6 +112,8 @@ void writer_init(struct writer *w, size_t max);
 void writer_fini(struct writer *w);
 /* Forget the content, keep the memory. */
 void writer_reset(struct writer *w);
+/* Forget the content; more memory than `keep` bytes is given back. */
+void writer_trim(struct writer *w, size_t keep);
 void writer_u8(struct writer *w, uint8_t v);
 void writer_u16(struct writer *w, uint16_t v);
 void writer_u32(struct writer *w, uint32_t v);

@@ -1,5 +1,6 @@
 /* main.c - minivm and its commands. */
 #include "base/error.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "vmm/accel.h"
@@ -30,6 +31,7 @@ static int command_run(int argc, char **argv)
     static struct vm_config config;
     int status;
 
+    heap_give_back();
     config_init(&config);
     status = run_configured(argc, argv, &config);
     config_fini(&config);

@@ -1,4 +1,5 @@
 /* qxl_surface.c - surfaces: drawn on in host memory, copied from and to the guest's memory of them. */
+#include "base/bytes.h"
 #include "base/log.h"
 #include "devices/qxl/qxl_record.h"
 
@@ -36,12 +37,13 @@ static uint8_t *guest_row(struct qxl *q, const struct qxl_surface *s, uint32_t y
     return qxl_pointer(q, s->data + row * pitch, s->row_bytes);
 }
 
+/* The canvas is black, and takes no memory where nothing is drawn: what is black there stays so. */
 static void fetch(struct qxl *q, struct qxl_surface *s)
 {
     for (uint32_t y = 0; y < s->canvas->height; y++) {
         const uint8_t *row = guest_row(q, s, y);
 
-        if (row)
+        if (row && !is_zero(row, s->row_bytes))
             guest_copy(s->canvas->pixels + (size_t)y * s->canvas->stride, row, s->row_bytes);
     }
 }

@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Memory of so many pixels is kept between updates. */
+/* Memory of so many pixels and bytes is kept between updates. */
 #define KEEP_PIXELS (256 * 1024)
+#define KEEP_BYTES  (512 * 1024)
+/* An update of more than that, and at most of so many pixels, is likely followed by its like: nothing is given back. */
+#define BUSY_PIXELS (1536 * 1024)
 
 struct batch *batch_create(void)
 {
@@ -16,29 +19,37 @@ struct batch *batch_create(void)
     return b;
 }
 
-static void release(struct batch *b)
-{
-    free(b->pixels);
-    free(b->hashes);
-    writer_fini(&b->out);
-    writer_init(&b->out, SIZE_MAX / 2);
-    b->pixels = NULL;
-    b->hashes = NULL;
-    b->pixel_room = b->hash_room = 0;
-}
-
 void batch_destroy(struct batch *b)
 {
     if (!b)
         return;
-    release(b);
+    free(b->pixels);
+    free(b->hashes);
+    writer_fini(&b->out);
     free(b);
+}
+
+static void trim(void **data, size_t *room, size_t keep)
+{
+    if (*room <= keep)
+        return;
+    free(*data);
+    *data = NULL;
+    *room = 0;
+}
+
+static bool is_busy(const struct batch *b)
+{
+    return b->pixel_count > KEEP_PIXELS && b->pixel_count <= BUSY_PIXELS;
 }
 
 void batch_clear(struct batch *b)
 {
-    if (b->pixel_room > KEEP_PIXELS)
-        release(b);
+    if (!is_busy(b)) {
+        trim((void **)&b->pixels, &b->pixel_room, KEEP_PIXELS);
+        trim((void **)&b->hashes, &b->hash_room, KEEP_PIXELS / STRIP);
+        writer_trim(&b->out, KEEP_BYTES);
+    }
     writer_reset(&b->out);
     b->count = b->pixel_count = b->hash_count = 0;
 }
@@ -97,6 +108,9 @@ void batch_run(struct batch *b, struct picture_encoder *e)
 
         p->err = picture_encode(e, &image, &b->wish, &b->out, &p->picture);
     }
+    /* The messages are made next, as large again: not before much has been given back. */
+    if (!is_busy(b))
+        trim((void **)&b->pixels, &b->pixel_room, KEEP_PIXELS);
 }
 
 void batch_withdraw(struct batch *b, struct picture_encoder *e, size_t first)

@@ -37,7 +37,7 @@ void batch_clear(struct batch *b);
 /* -ENOSPC: there are too many pieces; -ENOMEM */
 int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
               const struct rect *strips, uint64_t id);
-/* Encode all pieces. */
+/* Encode all pieces; then the pixels are not needed any more. */
 void batch_run(struct batch *b, struct picture_encoder *e);
 /* These pieces, from `first` on, are not going to be sent. */
 void batch_withdraw(struct batch *b, struct picture_encoder *e, size_t first);

@@ -316,9 +316,10 @@ static ssize_t take_message(struct channel *ch, const uint8_t *in, size_t size, 
 
 static int take_messages(struct channel *ch)
 {
-    size_t pos = 0, wanted = 0;
+    size_t pos = MIN(ch->params.skip, ch->in_size), wanted = 0;
     ssize_t n = 1;
 
+    ch->params.skip -= pos;
     while (n > 0 && !ch->closed) {
         n = take_message(ch, ch->in + pos, ch->in_size - pos, &wanted);
         if (n > 0)

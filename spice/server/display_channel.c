@@ -102,7 +102,7 @@ static bool sync_surface(struct display_channel *d)
 static void update(struct display_channel *d)
 {
     d->update_start = uv_hrtime();
-    if (!d->initialised || !channel_ready(&d->base) || encoding_busy(d->encoding) || !sync_surface(d))
+    if (!channel_ready(&d->base) || encoding_busy(d->encoding) || !sync_surface(d))
         return;
     port_draw(d->port);
     uv_timer_stop(d->timer); /* what was drawn is seen to now */
@@ -141,8 +141,7 @@ static void schedule(struct display_channel *d)
 {
     uint64_t now = uv_hrtime(), when;
 
-    if (!d->initialised || !channel_ready(&d->base) || encoding_busy(d->encoding) ||
-        !out_of_date(d))
+    if (!channel_ready(&d->base) || encoding_busy(d->encoding) || !out_of_date(d))
         return;
     when = is_echo(d, now) ? MAX(d->rest_until, now) : MAX(d->next_update, now + GATHER_NS);
     if (uv_is_active((uv_handle_t *)d->timer) && d->timer_due <= when)
@@ -213,6 +212,7 @@ static void take_preference(struct display_channel *d, uint8_t compression)
         d->compression = compression;
 }
 
+/* The first picture does not wait for this, which spares a round trip: it needs neither cache nor dictionary. */
 static void take_init(struct display_channel *d, const struct spice_msgc_display_init *init)
 {
     if (d->initialised)
@@ -225,7 +225,6 @@ static void take_init(struct display_channel *d, const struct spice_msgc_display
                                                    DICTIONARY_PIXELS));
     }
     port_display_joined(d->port, &d->base);
-    schedule(d);
 }
 
 static void take_message(struct channel *ch, unsigned id, const void *msg)
@@ -300,4 +299,5 @@ void display_channel_create(struct display_port *port, const struct channel_para
     timer->data = d;
     LIST_INSERT_HEAD(&port->displays, &d->base, link);
     channel_set_ack_window(&d->base, DISPLAY_ACK_WINDOW);
+    schedule(d);
 }

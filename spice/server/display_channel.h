@@ -47,7 +47,7 @@ struct batch *encoding_batch(struct encoding *e);
 /* Encode what is in the batch, here or in a worker, and call display_send_batch() then. */
 void encoding_start(struct encoding *e, struct display_channel *d);
 bool encoding_busy(const struct encoding *e);
-/* The client's dictionary has so many pixels, and is for this channel alone; not while it is busy. */
+/* The client's dictionary has so many pixels, and is for this channel alone: used from the next start on. */
 void encoding_use_dictionary(struct encoding *e, uint32_t window);
 /* The batch's pieces from `first` on are not sent. */
 void encoding_withdraw(struct encoding *e, size_t first);

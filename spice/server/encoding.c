@@ -16,6 +16,7 @@ struct encoding {
     struct display_channel *channel; /* NULL: it has gone */
     struct picture_encoder *encoder;
     struct batch *batch;
+    uint32_t window; /* of the client's dictionary, in pixels */
     bool busy;
 };
 
@@ -54,7 +55,7 @@ bool encoding_busy(const struct encoding *e)
 
 void encoding_use_dictionary(struct encoding *e, uint32_t window)
 {
-    picture_use_dictionary(e->encoder, window);
+    e->window = window;
 }
 
 void encoding_withdraw(struct encoding *e, size_t first)
@@ -64,8 +65,14 @@ void encoding_withdraw(struct encoding *e, size_t first)
 
 struct batch *encoding_batch(struct encoding *e)
 {
-    batch_clear(e->batch);
     return e->batch;
+}
+
+/* The next update may be long in coming: what grew is given back now. */
+static void deliver(struct encoding *e)
+{
+    display_send_batch(e->channel, e->batch);
+    batch_clear(e->batch);
 }
 
 static void run(uv_work_t *work)
@@ -81,7 +88,7 @@ static void done(uv_work_t *work, int status UNUSED)
 
     e->busy = false;
     if (e->channel)
-        display_send_batch(e->channel, e->batch);
+        deliver(e);
     else
         destroy(e);
 }
@@ -89,10 +96,11 @@ static void done(uv_work_t *work, int status UNUSED)
 void encoding_start(struct encoding *e, struct display_channel *d)
 {
     e->channel = d;
+    picture_use_dictionary(e->encoder, e->window);
     e->busy = e->batch->pixel_count > SMALL_PIXELS &&
               uv_queue_work(&d->base.loop->uv, &e->work, run, done) == 0;
     if (e->busy)
         return;
     batch_run(e->batch, e->encoder);
-    display_send_batch(d, e->batch);
+    deliver(e);
 }

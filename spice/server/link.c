@@ -5,6 +5,9 @@
  *
  * In KEY the link waits for a key to be made, in PENALTY a wrong password waits for its refusal. A link is read exactly
  * as far as it is understood, so that the channel finds its first byte untouched. Every link ends after LINK_TIMEOUT_MS.
+ *
+ * Without a password every ticket is right. Then KEY leads to END: the result goes with the reply, which spares each channel
+ * a round trip, and the channel skips the ticket when it comes.
  */
 #include "base/log.h"
 #include "spice/server/private.h"
@@ -16,6 +19,7 @@
 #define PENALTY_MS      100 /* doubled with each wrong password in a row */
 #define MAX_PENALTY_MS  5000
 #define MAX_REPLY       1024
+#define TICKET_SIZE     (SPICE_TICKET_KEY_PAIR_LENGTH / 8)
 
 enum link_state {
     LINK_HEADER,
@@ -124,12 +128,19 @@ static void flush(struct link *link)
         uv_poll_start(&link->poll, UV_READABLE, poll_event);
 }
 
-static void send_result(struct link *link, unsigned error)
+/* The last word, to be flushed. */
+static void add_result(struct link *link, unsigned error)
 {
     const struct spice_link_result result = {error};
 
     expect(link, LINK_END, 0);
+    link->granted = !error;
     msg_encode(&spice_link_result_type, &result, &link->out);
+}
+
+static void send_result(struct link *link, unsigned error)
+{
+    add_result(link, error);
     flush(link);
 }
 
@@ -148,7 +159,8 @@ static uint32_t channel_caps(unsigned type)
     }
 }
 
-static void send_reply(struct link *link, unsigned error)
+/* To be flushed. */
+static void add_reply(struct link *link, unsigned error)
 {
     uint32_t caps[2] = {1u << SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION |
                             1u << SPICE_COMMON_CAP_AUTH_SPICE | 1u << SPICE_COMMON_CAP_MINI_HEADER,
@@ -168,14 +180,14 @@ static void send_reply(struct link *link, unsigned error)
     msg_encode(&spice_link_header_type, &header, &link->out);
     writer_bytes(&link->out, body.data, body.size);
     writer_fini(&body);
-    flush(link);
 }
 
 static void refuse(struct link *link, unsigned error, const char *why)
 {
     log_info("spice: %s refused: %s", link->stream->peer, why);
     expect(link, LINK_END, 0);
-    send_reply(link, error);
+    add_reply(link, error);
+    flush(link);
 }
 
 /* --- what was read --- */
@@ -226,6 +238,11 @@ static void take_message(struct link *link, struct msg_arena *arena)
     step(link);
 }
 
+static unsigned check_channel(const struct link *link)
+{
+    return server_check_channel(link->server, link->params.session, link->params.type, link->params.id);
+}
+
 static void take_key(struct link *link)
 {
     bool selects = spice_has_cap(link->params.common_caps, CHANNEL_MAX_CAPS,
@@ -237,8 +254,14 @@ static void take_key(struct link *link)
     if (selects)
         expect(link, LINK_AUTH, sizeof(SpiceLinkAuthMechanism));
     else
-        expect(link, LINK_TICKET, SPICE_TICKET_KEY_PAIR_LENGTH / 8);
-    send_reply(link, SPICE_LINK_ERR_OK);
+        expect(link, LINK_TICKET, TICKET_SIZE);
+    add_reply(link, SPICE_LINK_ERR_OK);
+    /* A refusal waits for the ticket: who hangs up on bytes under way may take back what was said before. */
+    if (!link->server->password && !check_channel(link)) {
+        link->params.skip = TICKET_SIZE + (selects ? sizeof(SpiceLinkAuthMechanism) : 0);
+        add_result(link, SPICE_LINK_ERR_OK);
+    }
+    flush(link);
 }
 
 static void take_auth(struct link *link)
@@ -249,7 +272,7 @@ static void take_auth(struct link *link)
         send_result(link, SPICE_LINK_ERR_INVALID_DATA);
         return;
     }
-    expect(link, LINK_TICKET, SPICE_TICKET_KEY_PAIR_LENGTH / 8);
+    expect(link, LINK_TICKET, TICKET_SIZE);
 }
 
 static uint8_t *failure_count(const struct link *link)
@@ -289,11 +312,10 @@ static void take_ticket(struct link *link)
         return;
     }
     *failure_count(link) = 0;
-    error = server_check_channel(link->server, p->session, p->type, p->id);
+    error = check_channel(link);
     if (error)
         log_info("spice: %s asks for %s channel %u, which is not here", link->stream->peer,
                  spice_channel_name(p->type), p->id);
-    link->granted = !error;
     send_result(link, error);
 }
 

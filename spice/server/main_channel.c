@@ -86,17 +86,25 @@ static void send_ping(struct main_channel *m)
 
 static void take_pong(struct main_channel *m, const struct spice_msgc_pong *pong)
 {
-    if (pong->id == m->ping_id)
-        log_debug("spice: %s answers within %.1f ms", m->base.params.stream->peer,
-                  (double)(uv_hrtime() - m->ping_sent) / 1e6);
+    if (pong->id != m->ping_id)
+        return;
+    m->session->round_trip = uv_hrtime() - m->ping_sent;
+    log_debug("spice: %s answers within %.1f ms", m->base.params.stream->peer, (double)m->session->round_trip / 1e6);
 }
 
+/*
+ * Said without being asked (ATTACH_CHANNELS), which spares a round trip; and after the ping, so that its answer is here
+ * before the channels are.
+ */
 static void send_channels(struct main_channel *m)
 {
     struct spice_channel_id ids[1 + 2 * SERVER_MAX_DISPLAYS] = {{SPICE_CHANNEL_INPUTS, 0}};
     struct spice_msg_main_channels_list msg = {.count = 1, .channels = ids};
-    const struct spice_server *server = m->session->server;
+    const struct spice_server *server;
 
+    if (m->base.closed)
+        return;
+    server = m->session->server;
     for (unsigned i = 0; i < SERVER_MAX_DISPLAYS; i++) {
         if (!server->ports[i])
             continue;
@@ -126,14 +134,11 @@ static void take_message(struct channel *ch, unsigned id, const void *msg)
     case SPICE_MSGC_PONG:
         take_pong(m, msg);
         break;
-    case SPICE_MSGC_MAIN_ATTACH_CHANNELS:
-        send_channels(m);
-        break;
     case SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST:
         take_mode_request(m, msg);
         break;
     default:
-        /* Client info, migration, the agent: nothing here needs them. */
+        /* What is answered already, client info, migration, the agent: nothing here needs them. */
         break;
     }
 }
@@ -173,5 +178,6 @@ bool main_channel_create(struct session *session, const struct channel_params *p
     send_init(m);
     send_identity(m);
     send_ping(m);
+    send_channels(m);
     return true;
 }

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* So much of what GLZ grew to is kept for the next picture. */
+#define KEEP_STREAM (512 * 1024)
 /* Below this many bytes no codec's header pays. */
 #define TINY_BYTES 256
 
@@ -99,7 +101,7 @@ static int encode_glz(struct picture_encoder *e, const struct image *image, stru
 {
     int err;
 
-    writer_reset(&e->stream);
+    writer_trim(&e->stream, KEEP_STREAM);
     err = glz_encode(e->glz, &e->stream, image, &picture->glz_id);
     if (err)
         return err;

@@ -28,6 +28,7 @@ struct session {
     struct spice_server *server;
     uint32_t id;                   /* connection_id; random, not 0 */
     struct channel *main, *inputs; /* NULL: not there */
+    uint64_t round_trip; /* nanoseconds; 0: not known */
     bool has_display; /* had one: the client's dictionary is that one's */
     LIST_ENTRY(session) entry;
 };

@@ -14,6 +14,9 @@ uint32_t server_mm_time(void)
 
 /* --- channels --- */
 
+/* Who answers later is not on this host: a tunnel has its address. A busy one takes milliseconds to make its ticket. */
+#define LOCAL_NS 20000000
+
 unsigned server_check_channel(struct spice_server *server, uint32_t connection_id, uint8_t type,
                               uint8_t id)
 {
@@ -47,6 +50,8 @@ void server_adopt(struct spice_server *server, const struct channel_params *para
     struct session *session = session_find(server, params->session);
     struct channel_params p = *params;
 
+    if (session && session->round_trip > LOCAL_NS)
+        params->stream->local = false;
     if (params->type == SPICE_CHANNEL_MAIN)
         session_start(server, params);
     else if (!session)

@@ -23,7 +23,7 @@ struct stream_ops {
 struct stream {
     const struct stream_ops *ops;
     int fd;        /* to poll */
-    bool local;    /* the peer is on this host: bytes cost less than time */
+    bool local;    /* the peer is on this host, as far as is known: bytes cost less than time */
     char peer[64]; /* for the log */
 };
 

@@ -5,6 +5,7 @@
  * other viewers. Listens on 127.0.0.1 only.
  */
 #include "base/error.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "spice/server/server.h"
 #include "tests/display/player.h"
@@ -68,6 +69,7 @@ int main(int argc, char **argv)
     int c;
 
     log_set_program("ours");
+    heap_give_back(); /* as minivm does */
     scene_init(&scene);
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (c == 'c')

@@ -168,15 +168,20 @@ void rig_join(struct rig *rig, struct peer *p, unsigned channel, uint32_t sessio
     assert_int_equal(peer_link(p, rig->port, channel, 0, session, ""), SPICE_LINK_ERR_OK);
 }
 
-void rig_join_display(struct rig *rig, struct peer *p, uint32_t session)
+void rig_send_init(struct peer *p)
 {
     const struct spice_msgc_display_init init = {.pixmap_cache_id = 1,
                                                  .pixmap_cache_size = PEER_CACHE_PIXELS,
                                                  .glz_dictionary_id = 1,
                                                  .glz_dictionary_window_size = PEER_GLZ_PIXELS};
 
-    rig_join(rig, p, SPICE_CHANNEL_DISPLAY, session);
     peer_send(p, SPICE_MSGC_DISPLAY_INIT, &init);
+}
+
+void rig_join_display(struct rig *rig, struct peer *p, uint32_t session)
+{
+    rig_join(rig, p, SPICE_CHANNEL_DISPLAY, session);
+    rig_send_init(p);
 }
 
 static bool equal(struct rig *rig, const struct peer_screen *s)

@@ -30,7 +30,9 @@ bool rig_log_is(struct rig *rig, const char *text);
 uint32_t rig_main(struct rig *rig, struct peer *p);
 /* Link a further channel of the session. */
 void rig_join(struct rig *rig, struct peer *p, unsigned channel, uint32_t session);
-/* The same, and say DISPLAY_INIT. */
+/* What a display peer keeps (DISPLAY_INIT). */
+void rig_send_init(struct peer *p);
+/* Both of a display channel. */
 void rig_join_display(struct rig *rig, struct peer *p, uint32_t session);
 /* Read display messages until the screen equals the source; false if it does not come to that within the time. */
 bool rig_catch_up(struct rig *rig, struct peer *p, struct peer_screen *s);

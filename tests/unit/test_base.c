@@ -58,6 +58,14 @@ static void test_writer_grows_to_its_limit(void **state UNUSED)
     writer_reset(&w);
     writer_u64(&w, 0x1122334455667788);
     assert_int_equal(load_be64(w.data), 0x8877665544332211);
+    writer_trim(&w, 1000);
+    assert_int_equal(w.size, 0);
+    assert_int_equal(w.capacity, 1000);
+    writer_trim(&w, 999);
+    assert_int_equal(w.capacity, 0);
+    assert_int_equal(w.max, 1000);
+    writer_u8(&w, 7);
+    assert_int_equal(w.data[0], 7);
     writer_fini(&w);
 }
 

@@ -38,7 +38,6 @@ static void check_main(bool full_header)
     assert_string_equal((const char *)name->name, "rig");
     peer_expect(&p, SPICE_MSG_MAIN_UUID);
     peer_expect(&p, SPICE_MSG_PING);
-    peer_send(&p, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
     list = peer_expect(&p, SPICE_MSG_MAIN_CHANNELS_LIST);
     assert_int_equal(list->count, 3);
     assert_int_equal(list->channels[0].type, SPICE_CHANNEL_INPUTS);
@@ -181,6 +180,31 @@ static void test_display_codecs(void **state UNUSED)
     check_display(true, lz4, 0);
     for (uint8_t c = SPICE_IMAGE_COMPRESSION_OFF; c < SPICE_IMAGE_COMPRESSION_ENUM_END; c++)
         check_display(false, c % 2 ? lz4 : 0, c);
+}
+
+/* The first picture is there before the client has said what it keeps, and refers to nothing; later ones do. */
+static void test_display_unasked(void **state UNUSED)
+{
+    const uint64_t glz = 1ull << SPICE_IMAGE_TYPE_GLZ_RGB % 64 | 1ull << SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB % 64;
+    struct peer m = {0}, p = {0};
+    struct peer_screen s = {0};
+
+    fake_display_draw(&rig.display, "text");
+    rig_join(&rig, &p, SPICE_CHANNEL_DISPLAY, rig_main(&rig, &m));
+    assert_true(rig_catch_up(&rig, &p, &s));
+    assert_true(s.marked);
+    assert_false(s.types & glz);
+    assert_int_equal(fake_display_client(&rig.display), -1);
+    rig_send_init(&p);
+    for (int i = 0; i < 100 && fake_display_client(&rig.display) < 0; i++)
+        usleep(10000);
+    fake_display_scroll(&rig.display, 30);
+    fake_display_draw(&rig.display, "mixed");
+    assert_true(rig_catch_up(&rig, &p, &s));
+    assert_true(s.types & glz);
+    peer_screen_fini(&s);
+    peer_close(&p);
+    peer_close(&m);
 }
 
 /* What did not change is not sent, though it is called damaged. */
@@ -540,6 +564,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keys, start, stop),
         cmocka_unit_test_setup_teardown(test_mouse, start, stop),
         cmocka_unit_test_setup_teardown(test_display_codecs, start, stop),
+        cmocka_unit_test_setup_teardown(test_display_unasked, start, stop),
         cmocka_unit_test_setup_teardown(test_display_economy, start, stop),
         cmocka_unit_test_setup_teardown(test_display_scroll, start, stop),
         cmocka_unit_test_setup_teardown(test_display_heads, start, stop),

@@ -189,9 +189,38 @@ static void test_bad_ticket(void **state UNUSED)
     peer_close(&p);
 }
 
+/* Without a password the channel begins at once; the ticket, in pieces, is skipped when it comes. */
+static void check_no_password(bool no_selection)
+{
+    const struct spice_msgc_main_mouse_mode_request request = {SPICE_MOUSE_MODE_SERVER};
+    const size_t size = 128 + (no_selection ? 0 : 4);
+    struct peer p = {.no_selection = no_selection};
+    uint8_t garbage[132], result[4];
+
+    memset(garbage, 0x5a, sizeof(garbage));
+    link_until_reply(&p);
+    assert_true(peer_read_bytes(p.fd, result, 4));
+    assert_int_equal(load_le32(result), SPICE_LINK_ERR_OK);
+    peer_expect(&p, SPICE_MSG_MAIN_INIT);
+    for (size_t at = 0; at < size; at += 33) {
+        peer_write(p.fd, garbage + at, MIN(33, size - at));
+        usleep(2000);
+    }
+    peer_send(&p, SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST, &request);
+    peer_expect(&p, SPICE_MSG_MAIN_MOUSE_MODE);
+    peer_close(&p);
+}
+
+static void test_no_password(void **state UNUSED)
+{
+    check_no_password(false);
+    check_no_password(true);
+}
+
 /* Two hundred who connect and say nothing: a friend gets in at once, and within the time limit all are gone. */
 static void test_half_open(void **state UNUSED)
 {
+    const struct spice_msgc_main_mouse_mode_request request = {SPICE_MOUSE_MODE_SERVER};
     double start = now();
     struct peer friend = {0};
     int fds[200];
@@ -208,8 +237,8 @@ static void test_half_open(void **state UNUSED)
     assert_true(now() - start < 12);
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close(fds[i]);
-    peer_send(&friend, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
-    peer_expect(&friend, SPICE_MSG_MAIN_CHANNELS_LIST);
+    peer_send(&friend, SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST, &request);
+    peer_expect(&friend, SPICE_MSG_MAIN_MOUSE_MODE);
     peer_close(&friend);
 }
 
@@ -309,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cut, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_password, start_password, stop),
         cmocka_unit_test_setup_teardown(test_bad_ticket, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_no_password, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_half_open, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_listen_errors, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_unix_socket, start_plain, stop),
