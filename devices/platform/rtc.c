@@ -76,6 +76,7 @@ struct rtc {
     int64_t offset;       /* ns: the guest's date less the host's, while it runs */
     int64_t seen_second;  /* updates and alarms up to here are in C */
     uint64_t period_seen; /* machine clock, ns: periods up to here are in C or in missed */
+    uint64_t taken_at;    /* machine clock, ns: a period was last read from C */
     uint32_t missed;      /* periodic interrupts owed */
 };
 
@@ -257,19 +258,31 @@ static void collect_updates(struct rtc *rtc)
     rtc->seen_second = second;
 }
 
+/* When the next periodic interrupt is due, on the machine's clock, ns being the period. One that is owed leaves the guest
+ * half a period after it has taken another: were it to follow at once, a guest that takes longer for an interrupt than a period
+ * would do nothing else. */
+static uint64_t next_period(const struct rtc *rtc, uint64_t ns)
+{
+    return rtc->missed ? rtc->taken_at + ns / 2 : rtc->period_seen + ns;
+}
+
 static void collect_periods(struct rtc *rtc)
 {
-    uint64_t ns = period(rtc), elapsed = machine_clock(rtc->base.machine) - rtc->period_seen, n;
+    uint64_t ns = period(rtc), now = machine_clock(rtc->base.machine), n;
 
-    if (!ns || elapsed < ns)
+    if (!ns)
         return;
-    n = elapsed / ns;
+    n = (now - rtc->period_seen) / ns;
     rtc->period_seen += n * ns;
-    if (!(rtc->cmos[REG_C] & PERIODIC))
-        n--;
-    rtc->cmos[REG_C] |= PERIODIC;
-    if (rtc->cmos[REG_B] & PERIODIC)
-        rtc->missed = (uint32_t)MIN(rtc->missed + n, (uint64_t)NS / ns);
+    if (!(rtc->cmos[REG_B] & PERIODIC)) {
+        rtc->cmos[REG_C] |= n ? PERIODIC : 0;
+        return;
+    }
+    rtc->missed = (uint32_t)MIN(rtc->missed + n, (uint64_t)NS / ns);
+    if (rtc->missed && !(rtc->cmos[REG_C] & PERIODIC) && now >= next_period(rtc, ns)) {
+        rtc->missed--;
+        rtc->cmos[REG_C] |= PERIODIC;
+    }
 }
 
 static void update_irq(struct rtc *rtc)
@@ -291,11 +304,12 @@ static void collect(struct rtc *rtc)
 static uint64_t next_event(const struct rtc *rtc)
 {
     uint8_t wanted = rtc->cmos[REG_B] & FLAGS & ~rtc->cmos[REG_C];
-    uint64_t delay = UINT64_MAX, ns = period(rtc);
+    uint64_t delay = UINT64_MAX, ns = period(rtc), due;
 
-    if ((wanted & PERIODIC) && ns)
-        delay =
-            rtc->period_seen + ns - MIN(machine_clock(rtc->base.machine), rtc->period_seen + ns);
+    if ((wanted & PERIODIC) && ns) {
+        due = next_period(rtc, ns);
+        delay = due - MIN(machine_clock(rtc->base.machine), due);
+    }
     if ((wanted & (UPDATE | ALARM)) && running(rtc)) {
         int64_t second = rtc->seen_second + 1, left;
 
@@ -334,7 +348,7 @@ static void timer_fired(void *opaque)
 
 /* --- registers --- */
 
-/* Reading C acknowledges; a periodic interrupt that is owed follows at once. */
+/* Reading C acknowledges. */
 static uint8_t read_c(struct rtc *rtc)
 {
     uint8_t value;
@@ -342,12 +356,9 @@ static uint8_t read_c(struct rtc *rtc)
     collect(rtc);
     value = rtc->cmos[REG_C];
     rtc->cmos[REG_C] = 0;
+    if (value & PERIODIC)
+        rtc->taken_at = machine_clock(rtc->base.machine);
     update_irq(rtc);
-    if (rtc->missed && (rtc->cmos[REG_B] & PERIODIC)) {
-        rtc->missed--;
-        rtc->cmos[REG_C] |= PERIODIC;
-        update_irq(rtc);
-    }
     set_timer(rtc);
     return value;
 }
@@ -548,6 +559,7 @@ static int rtc_load(struct device *device, struct reader *r, uint32_t version UN
     rtc->seen_second = now_second(rtc);
     rtc->period_seen = machine_clock(device->machine) - MIN(phase, (uint64_t)NS);
     rtc->missed = MIN(missed, 8192u);
+    rtc->taken_at = machine_clock(device->machine);
     update_irq(rtc);
     set_timer(rtc);
     return 0;

@@ -30,7 +30,7 @@ menuentry "Bochs VBE" --hotkey=3 { insmod video_bochs; loadfont unicode; set gfx
 menuentry "Memtest86+" --hotkey=4 { linux16 /memtest }
 menuentry "GRUB Invaders" --hotkey=5 { multiboot /invaders }
 menuentry "GNU Mach" --hotkey=6 { multiboot /gnumach.gz }
-menuentry "Xen" --hotkey=7 { set gfxpayload=text; multiboot2 /xen.gz placeholder console=vga,com1 com1=115200,8n1 vga=current,keep noreboot; module2 /memtest }
+menuentry "Xen" --hotkey=7 { multiboot2 /xen.gz placeholder console=vga,com1 com1=115200,8n1 vga=current,keep noreboot; module2 /memtest }
 menuentry "Debian installer" --hotkey=8 { linux /linux vga=normal fb=false; initrd /initrd.gz }
 menuentry "Reboot" --hotkey=r { reboot }
 menuentry "Power off" --hotkey=h { halt }

@@ -4,13 +4,13 @@ A cell is read only if its pixels are exactly a glyph in two colours; what is no
 shifted, a wrong font byte or a wrong colour shows. The fonts are not minivm's: the VGA's is the one in SeaBIOS' vgabios,
 which sets the text modes; GNU Unifont, which GRUB and Debian's installer draw with, is in GRUB's package.
 """
-import struct
+import gzip, struct
 
 VGABIOS = '/usr/share/seabios/vgabios-qxl.bin'
 UNIFONT = '/usr/share/grub/unicode.pf2'
 CELL_HEIGHT = 16  # of most fonts
 UNKNOWN = '\ufffd'
-LETTER_A = {16: bytes.fromhex('000010386cc6c6fec6c6c6c600000000'), 8: bytes.fromhex('3078ccccfccccc00')}
+LETTER_A = {16: bytes.fromhex('000010386cc6c6fec6c6c6c600000000'), 8: bytes.fromhex('386cc6fec6c6c600')}
 # Code page 437, the VGA's: Python's codec has control characters where the VGA has these.
 LOW = ' ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼'
 
@@ -31,9 +31,9 @@ def number(rows, width):
 
 
 def vga_font(width, path=VGABIOS, height=CELL_HEIGHT):
-    """The 256 characters in a program. Cells of 8 or 9 by 16 or 8 pixels; in the ninth stands what is in the eighth for box drawing
-    characters, else nothing."""
-    with open(path, 'rb') as f:
+    """The 256 characters in a program, which may be packed. Cells of 8 or 9 by 16 or 8 pixels; in the ninth stands what is
+    in the eighth for box drawing characters, else nothing. With 8 lines the A is the one of Linux, which Xen has too."""
+    with gzip.open(path) if path.endswith('.gz') else open(path, 'rb') as f:
         rom = f.read()
     start = rom.index(LETTER_A[height]) - ord('A') * height
     glyphs = {}
