@@ -7,17 +7,14 @@
 #ifndef DEVICES_QXL_HIDDEN_H
 #define DEVICES_QXL_HIDDEN_H
 
-#include "base/rect.h"
-
-#include <stdbool.h>
+#include "base/grid.h"
 
 struct hidden {
     uint32_t width, height; /* of the surface */
-    uint32_t words;         /* of a row of tiles */
-    uint64_t *tiles;
+    struct grid tiles;
 };
 
-/* Nothing is hidden. -ENOMEM; with no memory everything is visible. */
+/* Nothing is hidden. -ENOMEM */
 int hidden_init(struct hidden *h, uint32_t width, uint32_t height);
 void hidden_fini(struct hidden *h);
 void hidden_clear(struct hidden *h);

@@ -8,7 +8,7 @@
 #ifndef SPICE_SERVER_FINGERPRINT_H
 #define SPICE_SERVER_FINGERPRINT_H
 
-#include "spice/server/grid.h"
+#include "base/grid.h"
 #include "spice/server/strips.h"
 
 #define TILE_ROWS 16 /* damage is noted in tiles of STRIP x TILE_ROWS pixels */

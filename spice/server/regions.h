@@ -2,7 +2,7 @@
 #ifndef SPICE_SERVER_REGIONS_H
 #define SPICE_SERVER_REGIONS_H
 
-#include "spice/server/grid.h"
+#include "base/grid.h"
 
 #define REGIONS_MAX 256
 

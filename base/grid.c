@@ -1,4 +1,4 @@
-#include "spice/server/grid.h"
+#include "base/grid.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -62,6 +62,17 @@ uint32_t grid_count(const struct grid *g, const struct rect *cells)
         for (uint32_t w = r.left / 64; w * 64 < (uint32_t)r.right; w++)
             count += __builtin_popcountll(grid_row(g, y)[w] & mask_of(w, r.left, r.right));
     return count;
+}
+
+bool grid_has_all(const struct grid *g, const struct rect *cells)
+{
+    struct rect r = inside(g, cells);
+
+    for (int32_t y = r.top; y < r.bottom && r.left < r.right; y++)
+        for (uint32_t w = r.left / 64; w * 64 < (uint32_t)r.right; w++)
+            if (mask_of(w, r.left, r.right) & ~grid_row(g, y)[w])
+                return false;
+    return true;
 }
 
 /* The first cell from `from` on that is in (or, inverted, out); columns if there is none. */

@@ -1,6 +1,6 @@
 /* grid.h - a set of cells of a grid: a bit for each, row by row. Rectangles are of cells and may reach past the grid. */
-#ifndef SPICE_SERVER_GRID_H
-#define SPICE_SERVER_GRID_H
+#ifndef BASE_GRID_H
+#define BASE_GRID_H
 
 #include "base/rect.h"
 
@@ -17,6 +17,8 @@ void grid_add(struct grid *g, const struct rect *cells);
 void grid_remove(struct grid *g, const struct rect *cells);
 /* How many cells of the rectangle are in. */
 uint32_t grid_count(const struct grid *g, const struct rect *cells);
+/* Whether all of them are. */
+bool grid_has_all(const struct grid *g, const struct rect *cells);
 /* The smallest rectangle with all cells that are in both; with a twice, that are in a. */
 struct rect grid_bounds(const struct grid *a, const struct grid *b);
 /* How many cells of a row are in both. */
