@@ -130,44 +130,55 @@ static inline void random_copy(struct driver *d)
     oracle_put(pixels, x, y, width, height, clips, n);
 }
 
-static inline void random_fill(struct driver *d)
+static inline void driver_fill(struct driver *d, const struct rect *r, uint32_t color)
 {
-    static uint32_t pixels[64 * 64];
-    unsigned width = 1 + rnd() % 64, height = 1 + rnd() % 64;
-    int x = rnd() % WIDTH, y = rnd() % HEIGHT;
-    uint32_t color = rnd();
     uint64_t addr;
     QXLDrawable *p = driver_drawable(
         d, QXL_DRAW_FILL, 0,
-        (QXLRect){.left = x, .top = y, .right = x + width, .bottom = y + height}, &addr);
+        (QXLRect){.left = r->left, .top = r->top, .right = r->right, .bottom = r->bottom}, &addr);
 
     p->u.fill.brush = (QXLBrush){.type = SPICE_BRUSH_TYPE_SOLID, .u.color = color};
     p->u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
     driver_push(d, QXL_CMD_DRAW, addr);
-    for (unsigned i = 0; i < width * height; i++)
-        pixels[i] = color;
-    oracle_put(pixels, x, y, width, height, NULL, 0);
+    for (int32_t y = r->top; y < MIN(r->bottom, HEIGHT); y++)
+        for (int32_t x = r->left; x < MIN(r->right, WIDTH); x++)
+            oracle[y * WIDTH + x] = color & 0xffffff;
+}
+
+static inline void random_fill(struct driver *d)
+{
+    unsigned width = 1 + rnd() % 64, height = 1 + rnd() % 64;
+    int x = rnd() % WIDTH, y = rnd() % HEIGHT;
+
+    driver_fill(d, &(struct rect){x, y, x + width, y + height}, rnd());
+}
+
+/* r comes from (dx, dy) beside it, as far as that is on the screen. */
+static inline void driver_move(struct driver *d, const struct rect *r, int32_t dx, int32_t dy)
+{
+    static uint32_t before[WIDTH * HEIGHT];
+    uint64_t addr;
+    QXLDrawable *p = driver_drawable(
+        d, QXL_COPY_BITS, 0,
+        (QXLRect){.left = r->left, .top = r->top, .right = r->right, .bottom = r->bottom}, &addr);
+
+    p->u.copy_bits.src_pos = (QXLPoint){r->left + dx, r->top + dy};
+    driver_push(d, QXL_CMD_DRAW, addr);
+    memcpy(before, oracle, sizeof(before));
+    for (int32_t y = MAX(r->top, -dy); y < MIN(r->bottom, HEIGHT - dy); y++)
+        for (int32_t x = MAX(r->left, -dx); x < MIN(r->right, WIDTH - dx); x++)
+            oracle[y * WIDTH + x] = before[(y + dy) * WIDTH + x + dx];
 }
 
 static inline void random_copy_bits(struct driver *d)
 {
-    static uint32_t pixels[64 * 64];
     unsigned width = 1 + rnd() % 64, height = 1 + rnd() % 64;
     int from_x = rnd() % (WIDTH - 64), from_y = rnd() % (HEIGHT - 64);
     int x = from_x + (int)(rnd() % 40) - 20, y = from_y + (int)(rnd() % 40) - 20;
-    uint64_t addr;
-    QXLDrawable *p;
 
     x = CLAMP(x, 0, WIDTH - 64);
     y = CLAMP(y, 0, HEIGHT - 64);
-    p = driver_drawable(d, QXL_COPY_BITS, 0,
-                        (QXLRect){.left = x, .top = y, .right = x + width, .bottom = y + height},
-                        &addr);
-    p->u.copy_bits.src_pos = (QXLPoint){from_x, from_y};
-    driver_push(d, QXL_CMD_DRAW, addr);
-    for (unsigned row = 0; row < height; row++)
-        memcpy(pixels + row * width, oracle + (from_y + row) * WIDTH + from_x, width * 4);
-    oracle_put(pixels, x, y, width, height, NULL, 0);
+    driver_move(d, &(struct rect){x, y, x + width, y + height}, from_x - x, from_y - y);
 }
 
 static inline uint64_t surface_command(struct driver *d, uint32_t id, unsigned type, uint32_t width,

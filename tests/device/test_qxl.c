@@ -90,19 +90,10 @@ static void draws_like_the_oracle(void **state)
 /* Rows of the whole screen, or of its left part, up or down. */
 static void random_scroll(struct driver *d)
 {
-    static uint32_t pixels[WIDTH * HEIGHT];
-    unsigned width = rnd() % 2 ? WIDTH : WIDTH / 2, height = HEIGHT / 2 + rnd() % (HEIGHT / 2);
-    unsigned from = rnd() % (HEIGHT - height + 1), to = rnd() % (HEIGHT - height + 1);
-    uint64_t addr;
-    QXLDrawable *p = driver_drawable(
-        d, QXL_COPY_BITS, 0,
-        (QXLRect){.left = 0, .top = to, .right = width, .bottom = to + height}, &addr);
+    int32_t width = rnd() % 2 ? WIDTH : WIDTH / 2, height = HEIGHT / 2 + rnd() % (HEIGHT / 2);
+    int32_t from = rnd() % (HEIGHT - height + 1), to = rnd() % (HEIGHT - height + 1);
 
-    p->u.copy_bits.src_pos = (QXLPoint){0, from};
-    driver_push(d, QXL_CMD_DRAW, addr);
-    for (unsigned row = 0; row < height; row++)
-        memcpy(pixels + row * width, oracle + (from + row) * WIDTH, width * 4);
-    oracle_put(pixels, 0, to, width, height, NULL, 0);
+    driver_move(d, &(struct rect){0, to, width, to + height}, 0, from - to);
 }
 
 static void moves_are_told(void **state)

@@ -100,19 +100,6 @@ static QXLRect to_qxl(const struct rect *r)
     return (QXLRect){.left = r->left, .top = r->top, .right = r->right, .bottom = r->bottom};
 }
 
-static void fill(struct driver *d, const struct rect *r, uint32_t color)
-{
-    uint64_t addr;
-    QXLDrawable *p = driver_drawable(d, QXL_DRAW_FILL, 0, to_qxl(r), &addr);
-
-    p->u.fill.brush = (QXLBrush){.type = SPICE_BRUSH_TYPE_SOLID, .u.color = color};
-    p->u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
-    driver_push(d, QXL_CMD_DRAW, addr);
-    for (int32_t y = r->top; y < r->bottom; y++)
-        for (int32_t x = r->left; x < r->right; x++)
-            oracle[y * WIDTH + x] = color;
-}
-
 /* A command that reads what it draws on. */
 static void invert(struct driver *d, const struct rect *r)
 {
@@ -123,21 +110,6 @@ static void invert(struct driver *d, const struct rect *r)
     for (int32_t y = r->top; y < r->bottom; y++)
         for (int32_t x = r->left; x < r->right; x++)
             oracle[y * WIDTH + x] ^= 0xffffff;
-}
-
-/* r comes from (dx, dy) beside it. */
-static void move(struct driver *d, const struct rect *r, int32_t dx, int32_t dy)
-{
-    static uint32_t before[WIDTH * HEIGHT];
-    uint64_t addr;
-    QXLDrawable *p = driver_drawable(d, QXL_COPY_BITS, 0, to_qxl(r), &addr);
-
-    p->u.copy_bits.src_pos = (QXLPoint){r->left + dx, r->top + dy};
-    driver_push(d, QXL_CMD_DRAW, addr);
-    memcpy(before, oracle, sizeof(before));
-    for (int32_t y = MAX(r->top, -dy); y < MIN(r->bottom, HEIGHT - dy); y++)
-        for (int32_t x = MAX(r->left, -dx); x < MIN(r->right, WIDTH - dx); x++)
-            oracle[y * WIDTH + x] = before[(y + dy) * WIDTH + x + dx];
 }
 
 /* A part of the primary, as a picture. */
@@ -167,7 +139,7 @@ static void random_command(struct driver *d)
     case 0:
     case 1:
     case 2:
-        fill(d, &r, rnd() & 0xffffff);
+        driver_fill(d, &r, rnd() & 0xffffff);
         break;
     case 3:
         random_copy(d);
@@ -176,13 +148,13 @@ static void random_command(struct driver *d)
         invert(d, &r);
         break;
     case 5:
-        move(d, &r, other.left - r.left, other.top - r.top);
+        driver_move(d, &r, other.left - r.left, other.top - r.top);
         break;
     case 6:
         copy_of_itself(d, &r, other.left, other.top);
         break;
     default:
-        move(d, &r, 0, (int32_t)(rnd() % 40) - 20);
+        driver_move(d, &r, 0, (int32_t)(rnd() % 40) - 20);
     }
 }
 
@@ -220,7 +192,7 @@ static void draw_between(struct driver *d, const struct rect *to, int32_t dx, in
     if (rect_empty(&r) || rnd() % 16 == 0)
         random_command(d);
     else if (rnd() % 4)
-        fill(d, &r, rnd() & 0xffffff);
+        driver_fill(d, &r, rnd() & 0xffffff);
     else
         invert(d, &r);
 }
@@ -241,7 +213,7 @@ static void moves_in_a_row(void **state)
         if (rect_empty(&to))
             continue;
         for (unsigned i = 1 + rnd() % 12; i > 0; i--) {
-            move(d, &to, dx, dy);
+            driver_move(d, &to, dx, dy);
             for (unsigned k = rnd() % 3; k > 0; k--)
                 draw_between(d, &to, dx, dy);
         }
@@ -277,7 +249,7 @@ static void cover_bad_copy(struct driver *d, const struct rect *cover)
     loop_call(d->display->loop, pause_drawing, &barrier);
     pthread_barrier_wait(&barrier);
     bad_copy(d, 32, 48);
-    fill(d, cover, 0x123456);
+    driver_fill(d, cover, 0x123456);
     pthread_barrier_wait(&barrier);
     check_picture(d);
     pthread_barrier_destroy(&barrier);
@@ -302,7 +274,7 @@ static void visible_is_not(void **state)
 
     memset(oracle, 0, sizeof(oracle));
     bad_copy(d, 32, 48);
-    fill(d, &(struct rect){32, 48, 63, 80}, 0x123456);
+    driver_fill(d, &(struct rect){32, 48, 63, 80}, 0x123456);
     driver_out(d, QXL_IO_UPDATE_AREA, 0);
     expect_bug(d);
 }
