@@ -8,7 +8,7 @@
         struct display_sink *sink_;                                                                \
         TAILQ_FOREACH(sink_, &(d)->sinks, link)                                                    \
             if (sink_->ops->op)                                                                    \
-                sink_->ops->op(sink_, __VA_ARGS__);                                                \
+                sink_->ops->op(sink_ __VA_OPT__(, ) __VA_ARGS__);                                  \
     } while (0)
 
 void display_init(struct display *d, struct loop *loop, unsigned id, const struct display_device_ops *ops,
@@ -67,11 +67,7 @@ void display_damage(struct display *d, const struct rect *rects, size_t count)
 
 void display_waiting(struct display *d)
 {
-    struct display_sink *sink;
-
-    TAILQ_FOREACH (sink, &d->sinks, link)
-        if (sink->ops->waiting)
-            sink->ops->waiting(sink);
+    FOR_EACH_SINK(d, waiting);
 }
 
 void display_draw(struct display *d)

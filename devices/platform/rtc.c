@@ -258,9 +258,11 @@ static void collect_updates(struct rtc *rtc)
     rtc->seen_second = second;
 }
 
-/* When the next periodic interrupt is due, on the machine's clock, ns being the period. One that is owed leaves the guest
+/*
+ * When the next periodic interrupt is due, on the machine's clock, ns being the period. One that is owed leaves the guest
  * half a period after it has taken another: were it to follow at once, a guest that takes longer for an interrupt than a period
- * would do nothing else. */
+ * would do nothing else.
+ */
 static uint64_t next_period(const struct rtc *rtc, uint64_t ns)
 {
     return rtc->missed ? rtc->taken_at + ns / 2 : rtc->period_seen + ns;

@@ -170,7 +170,6 @@ void qxl_surfaces_destroy(struct qxl *q)
 
 void qxl_surfaces_reset(struct qxl *q)
 {
-    qxl_pending_drop(q);
     for (uint32_t id = 0; id < QXL_SURFACES; id++)
         if (qxl_surface(q, id)) {
             qxl_record_surface_end(q, id);

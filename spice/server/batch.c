@@ -45,12 +45,12 @@ static bool is_busy(const struct batch *b)
 
 void batch_clear(struct batch *b)
 {
-    if (!is_busy(b)) {
-        trim((void **)&b->pixels, &b->pixel_room, KEEP_PIXELS);
+    if (is_busy(b)) {
+        writer_reset(&b->out);
+    } else {
         trim((void **)&b->hashes, &b->hash_room, KEEP_PIXELS / STRIP);
         writer_trim(&b->out, KEEP_BYTES);
     }
-    writer_reset(&b->out);
     b->count = b->pixel_count = b->hash_count = 0;
 }
 
