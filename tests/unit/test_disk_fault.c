@@ -31,9 +31,10 @@ static struct host {
     int left;                    /* writes and allocations until it is full; huge: never */
     int read_error, write_error; /* of all, if not 0 */
     int sync_error;              /* of the next one */
-    bool interrupts;             /* every few calls */
-    bool whole;                  /* no write gets in half */
-    unsigned calls, interrupted, cut;
+    int interrupts;              /* every few calls */
+    int whole;                   /* no write gets in half */
+    int interrupted, cut;
+    unsigned calls;
 } host;
 
 static int get(const int *field)
@@ -56,7 +57,7 @@ static bool is_interrupted(void)
 {
     unsigned n = __atomic_add_fetch(&host.calls, 1, __ATOMIC_RELAXED);
 
-    if (!host.interrupts || (n * 2654435761u) >> 16 & 3)
+    if (!get(&host.interrupts) || (n * 2654435761u) >> 16 & 3)
         return false;
     __atomic_add_fetch(&host.interrupted, 1, __ATOMIC_RELAXED);
     errno = n & 1 ? EINTR : EAGAIN;
@@ -92,7 +93,7 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
     room = take_room();
     if (room < 0)
         return refuse(ENOSPC);
-    if (room == 0 && iov->iov_len > 512 && !host.whole) {
+    if (room == 0 && iov->iov_len > 512 && !get(&host.whole)) {
         struct iovec part = {iov->iov_base, ALIGN_UP(iov->iov_len / 2, 512)};
 
         __atomic_add_fetch(&host.cut, 1, __ATOMIC_RELAXED);
@@ -123,7 +124,8 @@ static void repair_host(void)
     set(&host.read_error, 0);
     set(&host.write_error, 0);
     set(&host.sync_error, 0);
-    host.interrupts = host.whole = false;
+    set(&host.interrupts, false);
+    set(&host.whole, false);
 }
 
 /* --- a device that keeps what the host could not do, and its owner --- */
@@ -293,13 +295,13 @@ static void full_again_and_again(const char *format, const char *create, int cac
     make_image(format, create);
     keeper_open(&k, (struct disk_options){.format = format, .cache = cache});
     model_init(&m, &loop, &k.disk, NULL, SIZE, 21);
-    host.interrupts = true;
+    set(&host.interrupts, true);
     set(&host.left, 50);
     model_run(&m, MODEL_ALL, 600, 16);
     assert_int_equal(m.errors, 0);
     assert_true(k.faults > 3 && k.recovered && k.faults >= k.recovered);
     assert_int_equal(k.below->kept, 0);
-    assert_true(host.interrupted > 20);
+    assert_true(get(&host.interrupted) > 20);
     model_verify(&m);
     repair_host();
     assert_int_equal(keeper_close(&k), 0);
@@ -309,14 +311,14 @@ static void full_again_and_again(const char *format, const char *create, int cac
 
 static void test_full(void **state UNUSED)
 {
-    host.cut = 0;
+    set(&host.cut, 0);
     full_again_and_again("raw", "", DISK_CACHE_NONE);
     full_again_and_again("raw", "", DISK_CACHE_WRITEBACK);
     full_again_and_again("qcow2", "", DISK_CACHE_NONE);
     full_again_and_again("qcow2", "-o cluster_size=4096", DISK_CACHE_WRITEBACK);
     /* The refcount table has to grow on the way. */
     full_again_and_again("qcow2", "-o cluster_size=512,refcount_bits=64", DISK_CACHE_NONE);
-    assert_true(host.cut > 5);
+    assert_true(get(&host.cut) > 5);
 }
 
 #define GROWTH_FROM KIB(1920)
@@ -362,7 +364,7 @@ static void full_while_growing(bool whole)
         assert_int_equal(test_command("cp %s.before %s", path, path), 0);
         keeper_open(&k, (struct disk_options){.cache = DISK_CACHE_UNSAFE});
         set(&host.left, left);
-        host.whole = whole;
+        set(&host.whole, whole);
         k.plenty = true;
         write_range(&k, GROWTH_FROM, GROWTH_TO);
         if (!k.faults)
@@ -395,7 +397,7 @@ static void test_interrupted(void **state UNUSED)
     make_image("qcow2", "");
     keeper_open(&k, (struct disk_options){0});
     model_init(&m, &loop, &k.disk, NULL, SIZE, 22);
-    host.interrupts = true;
+    set(&host.interrupts, true);
     model_run(&m, MODEL_ALL, 300, 8);
     assert_int_equal(m.errors + k.faults + k.reports, 0);
     assert_int_equal(keeper_close(&k), 0);
