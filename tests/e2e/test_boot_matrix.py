@@ -15,7 +15,7 @@ from machine import BOOT, CLIENT, DEMO, Machine, Tap
 from viewer import Failed, read_ppm, require
 
 POLL = 1  # seconds between two looks at the screen
-PATIENCE = 600  # ... that a step may take, in a software host on a busy computer
+PATIENCE = 1200  # ... that a step may take, with four processors in an emulated one on a busy computer
 TEXT_9, TEXT_8 = screen.Reader(screen.vga_font(9)), screen.Reader(screen.vga_font(8))
 UNIFONT = screen.unifont()
 GRAPHIC_GRUB = screen.Reader(UNIFONT, (2, 10))
