@@ -441,6 +441,19 @@ static int set_spice_port(void *opaque, const char *value)
     return err;
 }
 
+#define SPICE_OPTIONS                                                                              \
+    "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, jpeg-wan-compression=auto|always|never, "      \
+    "zlib-glz-wan-compression=auto|always|never, record=FILE"
+
+static int set_wan(enum wan *wan, const char *value)
+{
+    static const char *const names[] = {"auto", "always", "never", NULL};
+    int chosen = (int)*wan, err = choose(value, names, &chosen);
+
+    *wan = (enum wan)chosen;
+    return err;
+}
+
 static int spice_suboption(void *opaque, const char *key, const char *value)
 {
     static const char *const compressions[] = {"auto_glz", "auto_lz", "glz", "lz",
@@ -452,8 +465,12 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
         set_copy(&config->spice_record, value);
         return 0;
     }
+    if (strcmp(key, "jpeg-wan-compression") == 0 && value)
+        return set_wan(&config->spice_jpeg, value);
+    if (strcmp(key, "zlib-glz-wan-compression") == 0 && value)
+        return set_wan(&config->spice_zlib, value);
     if (strcmp(key, "image-compression") != 0 || !value)
-        return fail(-EINVAL, "unknown option '%s'; known: image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, record=FILE", key);
+        return fail(-EINVAL, "unknown option '%s'; known: " SPICE_OPTIONS, key);
     err = choose(value, compressions, &chosen);
     config->spice_compression = compressions[chosen];
     return err;
@@ -538,7 +555,7 @@ static const struct option_def run_options[] = {
     {"spice-listen", "ADDRESS", "listen here instead of 127.0.0.1", set_spice_listen},
     {"spice-unix", "PATH", "SPICE on a unix socket", set_spice_unix},
     {"spice-password-file", "FILE", "its first line is the password that viewers need", set_spice_password_file},
-    {"spice-option", "KEY=VALUE", "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, record=FILE", set_spice_option},
+    {"spice-option", "KEY=VALUE", SPICE_OPTIONS, set_spice_option},
     {"headless", NULL, "no viewer is meant; the serial port goes to standard output", set_headless},
     {"expect", "REGEX", "end with 0 when a line of the serial output matches", set_expect},
     {"timeout", "SECONDS", "end with 3 when it takes longer", set_timeout},

@@ -9,6 +9,7 @@
 
 #include "backend/disk.h"
 #include "backend/net.h"
+#include "spice/server/server.h"
 #include "vmm/uefi.h"
 #include "vmm/uuid.h"
 
@@ -95,6 +96,7 @@ struct vm_config {
 
     int spice_port; /* -1: no SPICE over TCP, 0: any free port */
     const char *spice_listen, *spice_unix, *spice_password_file, *spice_compression, *spice_record;
+    enum wan spice_jpeg, spice_zlib;
 
     bool headless;
     const char *expect, *screenshot;

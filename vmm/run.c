@@ -260,7 +260,9 @@ static int start_spice(struct run *run)
                                  .port = c->relayed ? -1 : c->spice_port,
                                  .unix_path = c->relayed ? NULL : c->spice_unix,
                                  .name = c->name,
-                                 .image_compression = c->spice_compression};
+                                 .image_compression = c->spice_compression,
+                                 .jpeg = c->spice_jpeg,
+                                 .zlib = c->spice_zlib};
     int err;
 
     if (c->spice_port < 0 && !c->spice_unix)

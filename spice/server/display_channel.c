@@ -39,6 +39,7 @@ static void destroy_surface(struct display_channel *d)
         channel_send(&d->base, SPICE_MSG_DISPLAY_SURFACE_DESTROY, &msg);
     view_fini(&d->view);
     edges_fini(&d->edges);
+    lossy_fini(&d->lossy);
     d->hint = (struct copied){0};
 }
 
@@ -51,7 +52,8 @@ static void create_surface(struct display_channel *d, const struct display_surfa
         .flags = SPICE_SURFACE_FLAGS_PRIMARY,
     };
 
-    if (view_init(&d->view, s->width, s->height) || edges_init(&d->edges, s->height)) {
+    if (view_init(&d->view, s->width, s->height) || edges_init(&d->edges, s->height) ||
+        lossy_init(&d->lossy, s->width, s->height)) {
         log_once(LOG_ERROR, "spice: out of memory for a client's display, the connection ends");
         channel_close(&d->base);
         return;
@@ -99,6 +101,17 @@ static bool sync_surface(struct display_channel *d)
 
 /* --- when --- */
 
+/* Whether bytes are so dear that pictures may be nearly right first. */
+static bool choose_lossy(struct display_channel *d)
+{
+    if (d->port->jpeg != WAN_AUTO)
+        return d->port->jpeg == WAN_ALWAYS;
+    if (d->base.params.stream->local)
+        return false;
+    rate_measure(&d->rate, d->base.params.stream->fd);
+    return d->rate.slow;
+}
+
 static void update(struct display_channel *d)
 {
     d->update_start = uv_hrtime();
@@ -106,6 +119,7 @@ static void update(struct display_channel *d)
         return;
     port_draw(d->port);
     uv_timer_stop(d->timer); /* what was drawn is seen to now */
+    d->lossy_way = choose_lossy(d);
     display_update(d);
 }
 
@@ -141,9 +155,14 @@ static void schedule(struct display_channel *d)
 {
     uint64_t now = uv_hrtime(), when;
 
-    if (!channel_ready(&d->base) || encoding_busy(d->encoding) || !out_of_date(d))
+    if (!channel_ready(&d->base) || encoding_busy(d->encoding))
         return;
-    when = is_echo(d, now) ? MAX(d->rest_until, now) : MAX(d->next_update, now + GATHER_NS);
+    if (out_of_date(d))
+        when = is_echo(d, now) ? MAX(d->rest_until, now) : MAX(d->next_update, now + GATHER_NS);
+    else if (d->lossy.any)
+        when = MAX(MAX(d->next_update, d->refine_at), now);
+    else
+        return;
     if (uv_is_active((uv_handle_t *)d->timer) && d->timer_due <= when)
         return;
     d->timer_due = when;
@@ -265,6 +284,7 @@ static void free_channel(struct channel *ch)
 
     view_fini(&d->view);
     edges_fini(&d->edges);
+    lossy_fini(&d->lossy);
     pixmap_cache_fini(&d->cache);
     encoding_abandon(d->encoding);
     free(d);

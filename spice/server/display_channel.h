@@ -5,8 +5,10 @@
 #include "spice/server/batch.h"
 #include "spice/server/display_port.h"
 #include "spice/server/edges.h"
+#include "spice/server/lossy.h"
 #include "spice/server/move_search.h"
 #include "spice/server/pixmap_cache.h"
+#include "spice/server/rate.h"
 
 /* Messages acknowledged at once; twice as many may be under way. */
 #define DISPLAY_ACK_WINDOW 20
@@ -22,6 +24,10 @@ struct display_channel {
     struct move_memory moves;
     struct copied hint; /* what the guest moved since the last update, in all */
     struct edges edges; /* as long as the view */
+    struct lossy lossy; /* likewise */
+    struct rate rate;
+    bool lossy_way, refining; /* this update need not be exact; makes exact what was not */
+    uint64_t refine_at;
     struct pixmap_cache cache;
     struct encoding *encoding; /* pictures being made; until they are sent there is no other update */
     uint32_t changed; /* strips, at the last update */

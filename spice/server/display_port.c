@@ -279,6 +279,8 @@ struct display_port *display_port_create(struct spice_server *server, struct dis
     port->refs = 1;
     port->display = display;
     port->compression = server->compression;
+    port->jpeg = server->jpeg;
+    port->zlib = server->zlib;
     port->sink.ops = &sink_ops;
     return port;
 }

@@ -8,10 +8,12 @@
 
 #include "spice/server/channel.h"
 #include "spice/server/fingerprint.h"
+#include "spice/server/server.h"
 
 struct display_port {
     struct display *display;
     uint8_t compression; /* SPICE_IMAGE_COMPRESSION_*, for clients without a wish */
+    enum wan jpeg, zlib; /* pictures that are nearly right first; zlib around GLZ */
     struct display_sink sink;
     bool watching;  /* the sink is with the display: somebody is connected */
     bool announced; /* the guest was told that there is a client */

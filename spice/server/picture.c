@@ -3,6 +3,7 @@
 #include "spice/codec/content.h"
 #include "spice/codec/glz_deflate.h"
 #include "spice/codec/glz_encode.h"
+#include "spice/codec/jpeg.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
@@ -14,12 +15,16 @@
 #define KEEP_STREAM (512 * 1024)
 /* Below this many bytes no codec's header pays. */
 #define TINY_BYTES 256
+/* A picture that need not be exact: of so many pixels and more, in this quality. */
+#define LOSSY_PIXELS 1024
+#define LOSSY_QUALITY 85
 
 struct picture_encoder {
     struct lz *lz;
     struct lz4 *lz4;
     struct quic *quic;
     struct glz_encoder *glz; /* NULL: the client has no dictionary for us */
+    struct jpeg *jpeg;       /* NULL: not needed yet */
     struct glz_deflate *deflate;
     struct writer stream; /* of GLZ, before zlib */
 };
@@ -50,6 +55,7 @@ void picture_encoder_destroy(struct picture_encoder *e)
     lz4_destroy(e->lz4);
     quic_destroy(e->quic);
     glz_encoder_destroy(e->glz);
+    jpeg_codec_destroy(e->jpeg);
     glz_deflate_destroy(e->deflate);
     writer_fini(&e->stream);
     free(e);
@@ -69,7 +75,8 @@ static unsigned choose_lossless(const struct picture_encoder *e, const struct im
     if (wish->hurry && wish->lz4)
         return SPICE_IMAGE_TYPE_LZ4;
     if (content_is_gradual(image))
-        return SPICE_IMAGE_TYPE_QUIC;
+        return wish->lossy && image->width * image->height >= LOSSY_PIXELS ? SPICE_IMAGE_TYPE_JPEG
+                                                                            : SPICE_IMAGE_TYPE_QUIC;
     return e->glz && wish->compression != SPICE_IMAGE_COMPRESSION_AUTO_LZ ? SPICE_IMAGE_TYPE_GLZ_RGB
                                                                           : SPICE_IMAGE_TYPE_LZ_RGB;
 }
@@ -95,9 +102,16 @@ static unsigned choose_type(const struct picture_encoder *e, const struct image 
 
 /* --- encoding --- */
 
+static int encode_jpeg(struct picture_encoder *e, const struct image *image, struct writer *w)
+{
+    if (!e->jpeg)
+        e->jpeg = jpeg_codec_create();
+    return e->jpeg ? jpeg_encode(e->jpeg, w, image, LOSSY_QUALITY) : -ENOMEM;
+}
+
 /* With zlib around it where that makes it smaller. */
-static int encode_glz(struct picture_encoder *e, const struct image *image, struct writer *w,
-                      struct picture *picture)
+static int encode_glz(struct picture_encoder *e, const struct image *image,
+                      const struct picture_wish *wish, struct writer *w, struct picture *picture)
 {
     int err;
 
@@ -106,7 +120,8 @@ static int encode_glz(struct picture_encoder *e, const struct image *image, stru
     if (err)
         return err;
     picture->glz_size = e->stream.size;
-    if (glz_deflate(e->deflate, w, e->stream.data, e->stream.size) == 0) {
+    if (!wish->no_zlib &&
+        glz_deflate(e->deflate, w, e->stream.data, e->stream.size) == 0) {
         picture->type = SPICE_IMAGE_TYPE_ZLIB_GLZ_RGB;
         return 0;
     }
@@ -117,8 +132,8 @@ static int encode_glz(struct picture_encoder *e, const struct image *image, stru
     return -ENOMEM;
 }
 
-static int encode_as(struct picture_encoder *e, const struct image *image, struct writer *w,
-                     struct picture *picture)
+static int encode_as(struct picture_encoder *e, const struct image *image,
+                     const struct picture_wish *wish, struct writer *w, struct picture *picture)
 {
     switch (picture->type) {
     case SPICE_IMAGE_TYPE_QUIC:
@@ -127,8 +142,10 @@ static int encode_as(struct picture_encoder *e, const struct image *image, struc
         return lz4_encode(e->lz4, w, image, 1);
     case SPICE_IMAGE_TYPE_LZ_RGB:
         return lz_encode(e->lz, w, image);
+    case SPICE_IMAGE_TYPE_JPEG:
+        return encode_jpeg(e, image, w);
     case SPICE_IMAGE_TYPE_GLZ_RGB:
-        return encode_glz(e, image, w, picture);
+        return encode_glz(e, image, wish, w, picture);
     default:
         return -EINVAL;
     }
@@ -158,10 +175,10 @@ int picture_encode(struct picture_encoder *e, const struct image *from,
                                 .at = w->size};
     if (raw > TINY_BYTES)
         picture->type = choose_type(e, from, wish);
-    err = encode_as(e, from, w, picture);
+    err = encode_as(e, from, wish, w, picture);
     if (err == -E2BIG) { /* larger than the dictionary */
         picture->type = SPICE_IMAGE_TYPE_LZ_RGB;
-        err = encode_as(e, from, w, picture);
+        err = encode_as(e, from, wish, w, picture);
     }
     /* A picture that grows, or that the codec has no form for, goes as it is. */
     if (err || w->size - picture->at >= raw) {

@@ -11,6 +11,8 @@ struct picture_wish {
     uint8_t compression; /* SPICE_IMAGE_COMPRESSION_* */
     bool lz4;            /* the client understands it */
     bool hurry;          /* time counts more than bytes */
+    bool lossy;          /* gradual content need not be exact, for now */
+    bool no_zlib;        /* around GLZ */
 };
 
 /* An encoded picture; its bytes are in a writer. */

@@ -40,6 +40,7 @@ struct spice_server {
     char *password, *name; /* NULL: none */
     uint8_t uuid[16];
     uint8_t compression; /* SPICE_IMAGE_COMPRESSION_*, the default for clients without a wish */
+    enum wan jpeg, zlib;
     int port;
     struct listener *listeners[2]; /* TCP, unix */
     struct ticket_keys *keys;

@@ -137,6 +137,8 @@ static int configure(struct spice_server *server, const struct spice_config *con
 
     if (err)
         return err;
+    server->jpeg = config->jpeg;
+    server->zlib = config->zlib;
     if (config->password &&
         (!*config->password || strlen(config->password) > SPICE_MAX_PASSWORD_LENGTH))
         return fail(-EINVAL, "the SPICE password must have 1 to %d bytes",

@@ -10,6 +10,9 @@
 #include "backend/display.h"
 #include "backend/input.h"
 
+/* Whether to do what pays on a slow way. */
+enum wan { WAN_AUTO, WAN_ALWAYS, WAN_NEVER };
+
 struct spice_config {
     const char *listen;    /* address; NULL: 127.0.0.1 */
     int port;              /* 0: any free one, -1: no TCP */
@@ -18,6 +21,8 @@ struct spice_config {
     const char *name;      /* the machine's, told to clients */
     uint8_t uuid[16];
     const char *image_compression; /* "auto", "off", "lz", "quic", "lz4"; NULL: auto */
+    enum wan jpeg; /* pictures that are nearly right at first, exactly when they rest */
+    enum wan zlib; /* around GLZ pictures; AUTO is ALWAYS: it is tried, and kept if it made them smaller */
 };
 
 struct spice_server;

@@ -23,6 +23,8 @@
 #define MAX_BUDGET (1024 * 1024)
 /* Smaller pictures are not worth keeping at the client. */
 #define CACHE_MIN_STRIPS 256
+/* What was not drawn on for one to two of these is shown exactly, too. */
+#define REFINE_NS 400000000
 /* Bytes that may wait in the queue while an update goes on. */
 #define QUEUE_BYTES (256 * 1024)
 
@@ -43,6 +45,7 @@ static void send_cover(struct display_channel *d, const struct move *m, struct c
         };
 
         channel_send(&d->base, SPICE_MSG_DISPLAY_COPY_BITS, &msg);
+        lossy_moved(&d->lossy, &box, m->dx, m->dy);
     }
 }
 
@@ -70,8 +73,8 @@ static void send_moves(struct display_channel *d, struct change *c)
     d->hint = (struct copied){0};
     if (hint.by.dx || hint.by.dy)
         move_remember(&d->moves, &hint.by);
-    if (c->count < MOVE_MIN_STRIPS || d->fresh)
-        return;
+    if (c->count < MOVE_MIN_STRIPS || d->fresh || d->refining)
+        return; /* refining: what it would come from may be no more exact */
     edges_take(&d->edges, c, &hint, &cover);
     send_cover(d, &hint.by, &cover, &hint.to);
     try_moves(d, c, moves, move_recall(c, &d->moves, moves));
@@ -92,6 +95,7 @@ static void send_fill(struct display_channel *d, const struct rect *strips, uint
     };
 
     channel_send(&d->base, SPICE_MSG_DISPLAY_DRAW_FILL, &msg);
+    lossy_remove(&d->lossy, &msg.base.box);
 }
 
 static void send_fills(struct display_channel *d, struct change *c)
@@ -151,6 +155,7 @@ static bool send_cached(struct display_channel *d, struct change *c, const struc
     if (!id || !pixmap_cache_use(&d->cache, id))
         return false;
     send_image(d, &box, &image);
+    lossy_remove(&d->lossy, &box);
     change_done(c, strips);
     return true;
 }
@@ -188,6 +193,8 @@ static void send_pictures(struct display_channel *d, struct change *c)
         .compression = d->compression,
         .lz4 = channel_has_cap(&d->base, SPICE_DISPLAY_CAP_LZ4_COMPRESSION),
         .hurry = d->fresh && d->base.params.stream->local,
+        .lossy = d->lossy_way && !d->refining,
+        .no_zlib = d->port->zlib == WAN_NEVER,
     };
     if (d->fresh && (uint64_t)now->width * now->height <= FIRST_PIXELS)
         add_pieces(d, c, batch, &(struct rect){0, 0, now->columns, now->height}, FIRST_PIXELS,
@@ -235,11 +242,13 @@ static void send_picture(struct display_channel *d, const struct batch *batch,
                          const struct batch_piece *p)
 {
     struct spice_image image = picture_image(&p->picture, &batch->out);
+    bool exact = p->picture.type != SPICE_IMAGE_TYPE_JPEG;
 
-    image.id = p->id ? p->id : ++d->image_id;
-    if (keep(d, p))
+    image.id = p->id && exact ? p->id : ++d->image_id;
+    if (exact && keep(d, p))
         image.flags = SPICE_IMAGE_FLAGS_CACHE_ME;
     send_image(d, &p->rect, &image);
+    (exact ? lossy_remove : lossy_add)(&d->lossy, &p->rect);
     batch_shown(batch, p, &d->view.shown);
 }
 
@@ -261,6 +270,27 @@ void display_send_batch(struct display_channel *d, struct batch *batch)
     display_updated(d, d->changed);
 }
 
+/* With nothing else to send: what is shown nearly, and has rested, counts as not shown at all. */
+static void refine(struct display_channel *d)
+{
+    struct rect pixels;
+    uint64_t taken = 0;
+
+    d->refining = false;
+    if (!d->lossy.any || d->view.behind.any || d->update_start < d->refine_at)
+        return;
+    for (; taken < d->budget && lossy_take(&d->lossy, &pixels); taken += rect_area(&pixels)) {
+        const struct rect strips = strips_of_pixels(&pixels);
+
+        view_forget(&d->view, &strips);
+        d->refining = true;
+    }
+    if (!d->refining) {
+        lossy_age(&d->lossy);
+        d->refine_at = d->update_start + REFINE_NS;
+    }
+}
+
 void display_update(struct display_channel *d)
 {
     struct display_port *port = d->port;
@@ -273,6 +303,7 @@ void display_update(struct display_channel *d)
         .scratch = &port->scratch,
     };
 
+    refine(d);
     fingerprint_refresh(&port->print, c.surface);
     c.count = view_compare(&d->view, c.now, c.changed);
     d->changed = c.count;

@@ -22,6 +22,7 @@
 
 struct client client;
 static bool started;
+static const char *host = "127.0.0.1";
 static int cache_bytes;
 
 void client_key(guint code)
@@ -129,7 +130,7 @@ static void run(void)
 
     client.loop = g_main_loop_new(NULL, FALSE);
     client.session = spice_session_new();
-    snprintf(uri, sizeof(uri), "spice://127.0.0.1:%d", client.port);
+    snprintf(uri, sizeof(uri), "spice://%s:%d", host, client.port);
     g_object_set(client.session, "uri", uri, "enable-audio", FALSE, "enable-usbredir", FALSE, "enable-smartcard",
                  FALSE, NULL);
     if (cache_bytes)
@@ -144,6 +145,9 @@ static void run(void)
 static bool client_option(int c, const char *value)
 {
     switch (c) {
+    case 'h':
+        host = value;
+        return true;
     case 'P':
         client.port = atoi(value);
         return true;
@@ -173,6 +177,7 @@ static bool client_option(int c, const char *value)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {SCENE_OPTIONS,
+                                            {"host", 1, NULL, 'h'},
                                             {"port", 1, NULL, 'P'},
                                             {"connect", 0, NULL, 'C'},
                                             {"lossy", 0, NULL, 'l'},
@@ -188,7 +193,7 @@ int main(int argc, char **argv)
     client.settle = 10;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (!client_option(c, optarg))
-            die("usage: client --port N [--connect | --idle S | --pings N] [--lossy] [--settle S] [--cache BYTES] "
+            die("usage: client [--host ADDRESS] --port N [--connect | --idle S | --pings N] [--lossy] [--settle S] [--cache BYTES] "
                 SCENE_USAGE);
     scene_load(&client.scene);
     draw_setup();

@@ -2,7 +2,7 @@
  * ours.c - our QXL device and SPICE server, with a guest that plays a scene: one side of tests/bench/display.
  *
  * Prints "PORT n" when a client may come; player.h tells what it does then. With --stay the server outlives the scene, for
- * other viewers. Listens on 127.0.0.1 only.
+ * other viewers. Listens on 127.0.0.1, or another address of this host.
  */
 #include "base/error.h"
 #include "base/heap.h"
@@ -63,7 +63,8 @@ static void stop(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {SCENE_OPTIONS, {"compression", 1, NULL, 'c'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {SCENE_OPTIONS, {"compression", 1, NULL, 'c'}, {"host", 1, NULL, 'h'},
+                                            {"jpeg", 1, NULL, 'j'}, {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "display"};
     struct scene scene;
     int c;
@@ -74,8 +75,12 @@ int main(int argc, char **argv)
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (c == 'c')
             config.image_compression = optarg;
+        else if (c == 'h')
+            config.listen = optarg;
+        else if (c == 'j')
+            config.jpeg = strcmp(optarg, "always") ? strcmp(optarg, "never") ? WAN_AUTO : WAN_NEVER : WAN_ALWAYS;
         else if (!scene_option(&scene, c, optarg))
-            die("usage: ours [--compression C] " SCENE_USAGE);
+            die("usage: ours [--host ADDRESS] [--compression C] [--jpeg W] " SCENE_USAGE);
     scene_load(&scene);
     start(&config, &scene);
     printf("PORT %d\n", spice_server_port(ours.spice));

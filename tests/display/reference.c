@@ -252,6 +252,7 @@ static const SpiceKbdInterface keyboard_interface = {
 /* ---- options ---- */
 
 struct settings {
+    const char *host;
     int port, compression, jpeg, zlib, streaming;
     const char *codecs;
 };
@@ -271,6 +272,9 @@ static bool settings_option(struct settings *s, int c, const char *value)
     static const char *const streams[] = {NULL, "off", "all", "filter"};
 
     switch (c) {
+    case 'h':
+        s->host = value;
+        return true;
     case 'P':
         s->port = atoi(value);
         return true;
@@ -298,7 +302,7 @@ static void start(const struct settings *s)
 {
     SpiceServer *server = reference.server = spice_server_new();
 
-    spice_server_set_addr(server, "127.0.0.1", SPICE_ADDR_FLAG_IPV4_ONLY);
+    spice_server_set_addr(server, s->host, SPICE_ADDR_FLAG_IPV4_ONLY);
     spice_server_set_port(server, s->port);
     spice_server_set_noauth(server);
     spice_server_set_image_compression(server, (SpiceImageCompression)s->compression);
@@ -319,6 +323,7 @@ static void start(const struct settings *s)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {SCENE_OPTIONS,
+                                            {"host", 1, NULL, 'h'},
                                             {"port", 1, NULL, 'P'},
                                             {"compression", 1, NULL, 'c'},
                                             {"jpeg", 1, NULL, 'j'},
@@ -326,7 +331,7 @@ int main(int argc, char **argv)
                                             {"streaming", 1, NULL, 's'},
                                             {"codecs", 1, NULL, 'C'},
                                             {NULL, 0, NULL, 0}};
-    struct settings s = {5930, SPICE_IMAGE_COMPRESSION_AUTO_GLZ, SPICE_WAN_COMPRESSION_NEVER,
+    struct settings s = {"127.0.0.1", 5930, SPICE_IMAGE_COMPRESSION_AUTO_GLZ, SPICE_WAN_COMPRESSION_NEVER,
                          SPICE_WAN_COMPRESSION_NEVER, SPICE_STREAM_VIDEO_OFF, NULL};
     struct scene scene;
     int c;
@@ -335,7 +340,7 @@ int main(int argc, char **argv)
     scene_init(&scene);
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (!settings_option(&s, c, optarg) && !scene_option(&scene, c, optarg))
-            die("usage: reference [--port N] [--compression C] [--jpeg W] [--zlib W] [--streaming S] [--codecs C] "
+            die("usage: reference [--host ADDRESS] [--port N] [--compression C] [--jpeg W] [--zlib W] [--streaming S] [--codecs C] "
                 SCENE_USAGE);
     scene_load(&scene);
     reference.scene = &scene;

@@ -171,15 +171,20 @@ DHCP = sees('iPXE 1.0.0', 'Configuring (net0', 'net0: 10.0.2.15/255.255.255.0')
 GRUB_MENU = sees('GNU GRUB  version 2.06', 'Planar VGA', 'Power off')
 
 KERNEL_TEXT = screen.Reader(screen.vga_font(8, media.MEMTEST))  # Linux has the same font
+GRAPHIC_INSTALLER = KERNEL_TEXT, screen.Reader(UNIFONT)
 # Xen asks GRUB for a frame buffer, which is of GRUB's usual size, and writes into it itself.
 XEN_TEXT = screen.Reader(screen.vga_font(8, media.XEN, height=8))
 
 
-def installer_rows(name, options, reader, *steps):
-    """What the installer asks first depends on how much memory it finds."""
-    return [Row('Debian installer, ' + name, options, [size], *steps, sees(*words, reader=reader))
-            for size, words in (((1, '512M'), ('[!!] Low memory', '<Continue>')),
-                                (LARGE, ('[!!] Select a language', 'English')))]
+LOW_MEMORY, LANGUAGE = ('[!!] Low memory', '<Continue>'), ('[!!] Select a language', 'English')
+
+
+def installer_rows(name, options, readers, *steps):
+    """What the installer asks first depends on how much memory it finds; and in graphics what it draws with: the kernel's
+    console, or a terminal of its own with GNU Unifont. Of that the characters are not read that are wider than a cell."""
+    return [Row('Debian installer, ' + name, options, [size], *steps, sees(*words, reader=reader, unknown=unknown))
+            for size, words, reader, unknown in (((1, '512M'), LOW_MEMORY, readers[0], 0),
+                                                 (LARGE, LANGUAGE, readers[1], 100))]
 
 
 ROWS = [
@@ -228,9 +233,9 @@ ROWS = [
         INSTALLER_MENU),
     *installer_rows('its kernel', lambda folder: [
         '--kernel', media.TEXT_INSTALLER + '/linux', '--initrd', media.TEXT_INSTALLER + '/initrd.gz',
-        '--append', 'console=tty0', '--net', 'none'], KERNEL_TEXT),
-    *installer_rows('from a CD by VBE', cd(media.installer_cd), KERNEL_TEXT, INSTALLER_MENU, types('\\n')),
-    *installer_rows('from GRUB in text mode', cd(media.grub_cd), None, GRUB_MENU, types('8')),
+        '--append', 'console=tty0', '--net', 'none'], GRAPHIC_INSTALLER),
+    *installer_rows('from a CD by VBE', cd(media.installer_cd), GRAPHIC_INSTALLER, INSTALLER_MENU, types('\\n')),
+    *installer_rows('from GRUB in text mode', cd(media.grub_cd), (None, None), GRUB_MENU, types('8')),
     Row('GRUB, Xen', cd(media.grub_cd), BOTH,
         GRUB_MENU, types('7'), says('Xen version 4.17'),
         sees('Brought up {cpus} CPUs', '(XEN) Could not construct domain 0', 'Manual reset required', size=(640, 480),

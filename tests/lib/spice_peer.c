@@ -1,6 +1,7 @@
 #include "tests/lib/spice_peer.h"
 
 #include "spice/codec/glz.h"
+#include "spice/codec/jpeg.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
@@ -238,6 +239,7 @@ void *peer_expect(struct peer *p, unsigned id)
 
 static void decode_image(struct peer_screen *s, const struct spice_image *from, struct image *to)
 {
+    struct jpeg *jpeg = jpeg_codec_create();
     struct quic *quic = quic_create();
     struct lz4 *lz4 = lz4_create();
     struct lz *lz = lz_create();
@@ -268,9 +270,13 @@ static void decode_image(struct peer_screen *s, const struct spice_image *from, 
     case SPICE_IMAGE_TYPE_QUIC:
         assert_int_equal(quic_decode(quic, from->data.data, from->data.size, to), 0);
         break;
+    case SPICE_IMAGE_TYPE_JPEG:
+        assert_int_equal(jpeg_decode(jpeg, from->data.data, from->data.size, to), 0);
+        break;
     default:
         fail_msg("image type %u", from->type);
     }
+    jpeg_codec_destroy(jpeg);
     quic_destroy(quic);
     lz4_destroy(lz4);
     lz_destroy(lz);

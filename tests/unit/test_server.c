@@ -330,6 +330,67 @@ static void test_display_random(void **state UNUSED)
     }
 }
 
+/* The mean of the squared differences from what is drawn. */
+static double squared_error(const struct peer_screen *s)
+{
+    uint32_t width, height;
+    uint8_t *rgb = fake_display_rgb(&rig.display, &width, &height);
+    double sum = 0;
+
+    assert_int_equal(s->width, width);
+    assert_int_equal(s->height, height);
+    for (size_t i = 0; i < (size_t)width * height * 3; i++) {
+        int difference = rgb[i] - s->pixels[i / 3 * 4 + 2 - i % 3];
+
+        sum += difference * difference;
+    }
+    free(rgb);
+    return sum / (width * height * 3.0);
+}
+
+/* Photographs come nearly right at once, whatever becomes of them, and exactly when they rest; then there is silence. */
+static void test_display_lossy(void **state UNUSED)
+{
+    const struct spice_config config = {.name = "rig", .jpeg = WAN_ALWAYS};
+    const uint64_t jpeg = 1ull << SPICE_IMAGE_TYPE_JPEG % 64;
+    struct peer m = {0}, p = {0};
+    struct peer_screen s = {0};
+    const struct spice_msg_info *info;
+    uint32_t seed = 12;
+    void *msg;
+
+    rig_stop(&rig);
+    rig_start(&rig, &config);
+    fake_display_draw(&rig.display, "gradient");
+    rig_join_display(&rig, &p, rig_main(&rig, &m));
+    while (!s.marked && (info = peer_receive(&p, &msg, PEER_TIMEOUT_MS)))
+        peer_screen_apply(&s, info, msg);
+    assert_int_equal(s.types, jpeg);
+    assert_true(squared_error(&s) > 0 && squared_error(&s) < 100);
+    assert_true(rig_catch_up(&rig, &p, &s));
+    for (int i = 0; i < 6; i++) {
+        s.types = 0;
+        fake_display_draw(&rig.display, i % 2 ? "mixed" : "gradient");
+        for (uint32_t n = picture_random(&seed) % 12; n; n--) {
+            rig.display.tells = n % 2;
+            draw_something(&seed);
+            usleep(picture_random(&seed) % 40000);
+        }
+        assert_true(rig_catch_up(&rig, &p, &s));
+        assert_true(s.types & ~jpeg);
+    }
+    assert_true(s.copies);
+    /* The same twice, and too much for one update: neither half is made exact by the other, which is not. */
+    fake_display_resize(&rig.display, 1600, 1400);
+    fake_display_draw(&rig.display, "gradient");
+    fake_display_drag(&rig.display, (struct rect){0, 700, 1600, 1400}, 0, -700);
+    assert_true(rig_catch_up(&rig, &p, &s));
+    assert_null(peer_receive(&p, &msg, 1500));
+    peer_screen_fini(&s);
+    peer_close(&p);
+    peer_close(&m);
+}
+
 /* Content that comes again is not sent again; what does not fit any more is forgotten, the oldest first. */
 static void test_display_cache(void **state UNUSED)
 {
@@ -363,7 +424,7 @@ static void test_display_stalled(void **state UNUSED)
     struct peer m = {0}, p = {0};
     struct peer_screen s = {0};
 
-    fake_display_resize(&rig.display, 1600, 1200);
+    fake_display_resize(&rig.display, 1600, 1400);
     fake_display_draw(&rig.display, "noise");
     rig_join_display(&rig, &p, rig_main(&rig, &m));
     for (int i = 0; i < 15; i++) {
@@ -569,6 +630,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_display_scroll, start, stop),
         cmocka_unit_test_setup_teardown(test_display_heads, start, stop),
         cmocka_unit_test_setup_teardown(test_display_random, start, stop),
+        cmocka_unit_test_setup_teardown(test_display_lossy, start, stop),
         cmocka_unit_test_setup_teardown(test_display_cache, start, stop),
         cmocka_unit_test_setup_teardown(test_display_stalled, start, stop),
         cmocka_unit_test_setup_teardown(test_display_modes, start, stop),
