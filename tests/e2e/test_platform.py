@@ -113,7 +113,7 @@ def uefi_machine(folder, variables):
 
 
 def check_variables_refuse_a_second(variables):
-    status, _, err = run_minivm('--disk', EFI + ',snapshot=on', '--firmware', 'uefi', '--uefi-vars', variables, timeout=60)
+    status, _, err = run_minivm('--cdrom', 'none', '--firmware', 'uefi', '--uefi-vars', variables, timeout=60)
     require(status == 1 and variables in err and 'in use' in err, 'status %d: %s' % (status, err))
 
 
