@@ -2,7 +2,7 @@
  * client.c - a viewer on spice-gtk without a window, for tests/bench/display: it leads a player (player.h) through a scene
  * and compares what it shows with the scene drawn plainly (tests/lib/replay.h). One line of JSON tells what it measured.
  *
- *   client --port N [--connect | --idle S | --pings N] [--lossy] [--settle S] [--cache BYTES] SCENE
+ *   client [--host ADDRESS] --port N [--connect | --idle S | --pings N] [--lossy] [--settle S] [--cache BYTES] SCENE
  *
  * In step pace a slice is acknowledged when its pixels are there, so that no server gains by sending less than it was asked
  * for. The CPU time of comparing and drawing plainly is not counted. --lossy: the marker of a slice is enough. At the end
@@ -193,8 +193,8 @@ int main(int argc, char **argv)
     client.settle = 10;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (!client_option(c, optarg))
-            die("usage: client [--host ADDRESS] --port N [--connect | --idle S | --pings N] [--lossy] [--settle S] [--cache BYTES] "
-                SCENE_USAGE);
+            die("usage: client [--host ADDRESS] --port N [--connect | --idle S | --pings N] [--lossy] [--settle S] "
+                "[--cache BYTES] " SCENE_USAGE);
     scene_load(&client.scene);
     draw_setup();
     run();

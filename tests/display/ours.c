@@ -61,6 +61,16 @@ static void stop(void)
     fake_machine_fini(&ours.machine);
 }
 
+static enum wan wan_of(const char *word)
+{
+    static const char *const words[] = {"auto", "always", "never"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+        if (!strcmp(word, words[i]))
+            return (enum wan)i;
+    die("--jpeg: '%s' is not auto, always or never", word);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {SCENE_OPTIONS, {"compression", 1, NULL, 'c'}, {"host", 1, NULL, 'h'},
@@ -78,7 +88,7 @@ int main(int argc, char **argv)
         else if (c == 'h')
             config.listen = optarg;
         else if (c == 'j')
-            config.jpeg = strcmp(optarg, "always") ? strcmp(optarg, "never") ? WAN_AUTO : WAN_NEVER : WAN_ALWAYS;
+            config.jpeg = wan_of(optarg);
         else if (!scene_option(&scene, c, optarg))
             die("usage: ours [--host ADDRESS] [--compression C] [--jpeg W] " SCENE_USAGE);
     scene_load(&scene);

@@ -340,8 +340,8 @@ int main(int argc, char **argv)
     scene_init(&scene);
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (!settings_option(&s, c, optarg) && !scene_option(&scene, c, optarg))
-            die("usage: reference [--host ADDRESS] [--port N] [--compression C] [--jpeg W] [--zlib W] [--streaming S] [--codecs C] "
-                SCENE_USAGE);
+            die("usage: reference [--host ADDRESS] [--port N] [--compression C] [--jpeg W] [--zlib W] "
+                "[--streaming S] [--codecs C] " SCENE_USAGE);
     scene_load(&scene);
     reference.scene = &scene;
     if (loop_init(&reference.loop))
