@@ -127,7 +127,8 @@ static unsigned tsc_khz(void)
 /*
  * TCG ends QEMU ("tcg_handle_interrupt: assertion failed") when a guest writes CR8 while KVM waits for the moment to give it
  * an interrupt. OVMF does so at the end of each timer tick, so no tick may come before the last one is dealt with: for
- * it time is counted in instructions, of so many nanoseconds. It then passes more slowly inside than outside.
+ * it time is counted in instructions, of so many nanoseconds. It then passes more slowly inside than outside, and faster
+ * while the guest waits: with a clock that sleeps meanwhile, machines mostly stood still for ever.
  */
 #define COUNTED_SHIFT "0"     /* 1 ns */
 #define COUNTED_KHZ   1000000 /* the time stamp counter then counts nanoseconds */
@@ -144,7 +145,7 @@ static void add_clock(struct command *c, bool counted)
     if (!counted)
         return;
     word(c, "-icount");
-    word(c, "shift=" COUNTED_SHIFT);
+    word(c, "shift=" COUNTED_SHIFT ",sleep=off");
 }
 
 /* One word a line; values with spaces are given by format. */
