@@ -679,7 +679,7 @@ static void fill_defaults(struct vm_config *config)
 {
     unsigned i;
 
-    /* In a software host UEFI has a clock that counts instructions, and two CPUs come to wait for each other for ever. */
+    /* In a software host UEFI has a clock that counts instructions, with which two CPUs stand still (docs/platform.md). */
     if (!config->cpus)
         config->cpus = config->relayed && config->firmware ? 1 : 2;
     if (config->snapshot)

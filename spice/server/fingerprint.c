@@ -3,6 +3,26 @@
 #include <errno.h>
 #include <string.h>
 
+/* --- tiles --- */
+
+struct rect tiles_touched(const struct rect *pixels)
+{
+    return (struct rect){pixels->left / STRIP, pixels->top / TILE_ROWS,
+                         DIV_ROUND_UP(pixels->right, STRIP),
+                         DIV_ROUND_UP(pixels->bottom, TILE_ROWS)};
+}
+
+/* The last ones of a row and of a column may be smaller. */
+struct rect tiles_inside(const struct rect *pixels, uint32_t width, uint32_t height)
+{
+    bool right = pixels->right >= (int32_t)width, bottom = pixels->bottom >= (int32_t)height;
+
+    return (struct rect){DIV_ROUND_UP(pixels->left, STRIP), DIV_ROUND_UP(pixels->top, TILE_ROWS),
+                         right ? (int32_t)DIV_ROUND_UP(width, STRIP) : pixels->right / STRIP,
+                         bottom ? (int32_t)DIV_ROUND_UP(height, TILE_ROWS)
+                                : pixels->bottom / TILE_ROWS};
+}
+
 /* --- damage --- */
 
 int damage_init(struct damage *d, uint32_t width, uint32_t height)
@@ -23,10 +43,9 @@ void damage_fini(struct damage *d)
 
 void damage_add(struct damage *d, const struct rect *pixels)
 {
-    grid_add(&d->tiles,
-             &(struct rect){pixels->left / STRIP, pixels->top / TILE_ROWS,
-                            DIV_ROUND_UP(pixels->right, STRIP),
-                            DIV_ROUND_UP(pixels->bottom, TILE_ROWS)});
+    const struct rect tiles = tiles_touched(pixels);
+
+    grid_add(&d->tiles, &tiles);
     d->any = true;
 }
 
@@ -62,18 +81,6 @@ int fingerprint_resize(struct fingerprint *f, uint32_t width, uint32_t height)
     if (err)
         strip_map_fini(&f->now);
     return err;
-}
-
-/* The tiles that lie in the rectangle with all their pixels. */
-static struct rect tiles_inside(const struct fingerprint *f, const struct rect *pixels)
-{
-    const struct grid *tiles = &f->stale.tiles;
-    bool right = pixels->right >= (int32_t)f->now.width;
-    bool bottom = pixels->bottom >= (int32_t)f->now.height;
-
-    return (struct rect){DIV_ROUND_UP(pixels->left, STRIP), DIV_ROUND_UP(pixels->top, TILE_ROWS),
-                         right ? (int32_t)tiles->columns : pixels->right / STRIP,
-                         bottom ? (int32_t)tiles->rows : pixels->bottom / TILE_ROWS};
 }
 
 /* A run of tiles takes over the hashes of the pixels that came to it. */
@@ -112,7 +119,7 @@ static void move_row(struct fingerprint *f, const struct rect *row, int32_t dy)
 /* The rows in the order in which nothing is overwritten that is still to be read. */
 void fingerprint_moved(struct fingerprint *f, const struct rect *to, int32_t dx, int32_t dy)
 {
-    struct rect tiles = tiles_inside(f, to);
+    struct rect tiles = tiles_inside(to, f->now.width, f->now.height);
     int32_t rows = tiles.bottom - tiles.top;
 
     memcpy(f->before.bits, f->stale.tiles.bits,

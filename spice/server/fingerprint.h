@@ -13,6 +13,10 @@
 
 #define TILE_ROWS 16 /* damage is noted in tiles of STRIP x TILE_ROWS pixels */
 
+/* The tiles that a rectangle of pixels touches, and those of a surface that lie in it with all their pixels. */
+struct rect tiles_touched(const struct rect *pixels);
+struct rect tiles_inside(const struct rect *pixels, uint32_t width, uint32_t height);
+
 /* A set of tiles. */
 struct damage {
     struct grid tiles;

@@ -17,30 +17,21 @@ void lossy_fini(struct lossy *l)
     l->any = false;
 }
 
-/* The tiles that the rectangle touches. */
-static struct rect touched(const struct rect *pixels)
-{
-    return (struct rect){pixels->left / STRIP, pixels->top / TILE_ROWS,
-                         DIV_ROUND_UP(pixels->right, STRIP),
-                         DIV_ROUND_UP(pixels->bottom, TILE_ROWS)};
-}
-
 void lossy_add(struct lossy *l, const struct rect *pixels)
 {
-    const struct rect tiles = touched(pixels);
+    const struct rect tiles = tiles_touched(pixels);
 
     grid_add(&l->young, &tiles);
     grid_remove(&l->old, &tiles);
     l->any = true;
 }
 
-/* Only tiles that it fills. Those at the surface's edges may stay in without need: they are sent once more. */
+/* Only tiles that it fills. */
 void lossy_remove(struct lossy *l, const struct rect *pixels)
 {
-    const struct rect tiles = {DIV_ROUND_UP(pixels->left, STRIP), DIV_ROUND_UP(pixels->top, TILE_ROWS),
-                               pixels->right / STRIP, pixels->bottom / TILE_ROWS};
+    const struct rect tiles = tiles_inside(pixels, l->width, l->height);
 
-    if (!l->any || rect_empty(&tiles))
+    if (!l->any)
         return;
     grid_remove(&l->young, &tiles);
     grid_remove(&l->old, &tiles);
@@ -49,7 +40,7 @@ void lossy_remove(struct lossy *l, const struct rect *pixels)
 void lossy_moved(struct lossy *l, const struct rect *to, int32_t dx, int32_t dy)
 {
     const struct rect from = {to->left - dx, to->top - dy, to->right - dx, to->bottom - dy};
-    const struct rect tiles = touched(&from);
+    const struct rect tiles = tiles_touched(&from);
 
     if (l->any && (grid_count(&l->young, &tiles) || grid_count(&l->old, &tiles)))
         lossy_add(l, to);

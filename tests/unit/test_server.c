@@ -424,7 +424,7 @@ static void test_display_stalled(void **state UNUSED)
     struct peer m = {0}, p = {0};
     struct peer_screen s = {0};
 
-    fake_display_resize(&rig.display, 1600, 1400);
+    fake_display_resize(&rig.display, 1600, 1200);
     fake_display_draw(&rig.display, "noise");
     rig_join_display(&rig, &p, rig_main(&rig, &m));
     for (int i = 0; i < 15; i++) {
