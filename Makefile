@@ -149,7 +149,7 @@ check-all: check
 	$(Q)$(MAKE) --no-print-directory media
 	$(Q)tests/run --timeout 7200 $(MATRIX)
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
-		"tests/e2e/test_platform.py --uefi" "tests/payload/save 100" "tests/e2e/test_save.py 10"
+		"tests/payload/save 100" "tests/e2e/test_save.py 10"
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 
 # minivm beside QEMU, qemu-img and libspice-server, all in one run; docs/performance.md says what is measured how.

@@ -525,7 +525,7 @@ static const struct option_def run_options[] = {
     {"name", "NAME", "the machine's name", set_name},
     {"uuid", "UUID", "its identity in SMBIOS (default: made from the name)", set_uuid},
     {"memory", "SIZE", "guest memory, 64M to 1024G (default 2G)", set_memory},
-    {"cpus", "N", "virtual CPUs, 1 to 16 (default 2; 1 for UEFI in a software host)", set_cpus},
+    {"cpus", "N", "virtual CPUs, 1 to 16 (default 2)", set_cpus},
     {"accel", "auto|kvm|nested", "this host's KVM, or a software host (default auto)", set_accel},
     {"hyperv", "on|off", "what Windows knows of Hyper-V, beside KVM's own (default on)", set_hyperv},
     {"hpet", "on|off", "the high precision event timer (default on)", set_hpet},
@@ -679,9 +679,8 @@ static void fill_defaults(struct vm_config *config)
 {
     unsigned i;
 
-    /* In a software host UEFI has a clock that counts instructions, with which two CPUs stand still (docs/platform.md). */
     if (!config->cpus)
-        config->cpus = config->relayed && config->firmware ? 1 : 2;
+        config->cpus = 2;
     if (config->snapshot)
         for (i = 0; i < config->disk_count; i++)
             config->disks[i].snapshot = true;

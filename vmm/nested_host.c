@@ -126,26 +126,19 @@ static unsigned tsc_khz(void)
 
 /*
  * TCG ends QEMU ("tcg_handle_interrupt: assertion failed") when a guest writes CR8 while KVM waits for the moment to give it
- * an interrupt. OVMF does so at the end of each timer tick, so no tick may come before the last one is dealt with: for
- * it time is counted in instructions, of so many nanoseconds. It then passes more slowly inside than outside, and faster
- * while the guest waits: with a clock that sleeps meanwhile, machines mostly stood still for ever.
+ * an interrupt. OVMF does so at the end of each timer tick, so no tick may come before the last one is dealt with: its
+ * timer, of 10 ms, is slowed down. (Counting time in instructions makes ticks come late enough too. But then QEMU gives
+ * some interrupts twice: VMRUN leaves the vector of the one it gave in exception_index, and the end of a count gives that.)
  */
-#define COUNTED_SHIFT "0"     /* 1 ns */
-#define COUNTED_KHZ   1000000 /* the time stamp counter then counts nanoseconds */
+#define UEFI_TICK_US "100000"
 
-static void add_clock(struct command *c, bool counted)
+static void add_kernel_options(struct command *c, bool uefi)
 {
     word(c, "-append");
     word(c,
          "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog audit=0 cryptomgr.notests "
-         "tsc=reliable tsc_early_khz=%u",
-         counted ? COUNTED_KHZ : tsc_khz());
-    word(c, "-accel");
-    word(c, "tcg,thread=%s", counted ? "single" : "multi");
-    if (!counted)
-        return;
-    word(c, "-icount");
-    word(c, "shift=" COUNTED_SHIFT ",sleep=off");
+         "tsc=reliable tsc_early_khz=%u%s",
+         tsc_khz(), uefi ? " kvm.min_timer_period_us=" UEFI_TICK_US : "");
 }
 
 /* One word a line; values with spaces are given by format. */
@@ -161,6 +154,8 @@ static void build_command(struct command *c, const char *folder, const struct vm
         "none",
         "-machine",
         "pc",
+        "-accel",
+        "tcg,thread=multi",
         "-cpu",
         /* TCG does not intercept XSETBV: a guest that used it would see wrong sizes. Five levels of page tables would
            only be longer to walk. */
@@ -180,7 +175,7 @@ static void build_command(struct command *c, const char *folder, const struct vm
 
     for (i = 0; i < ARRAY_SIZE(fixed); i++)
         word(c, "%s", fixed[i]);
-    add_clock(c, config->uefi.present);
+    add_kernel_options(c, config->uefi.present);
     word(c, "-m");
     word(c, "%lluM", (unsigned long long)(host_memory(config, initrd_size) >> 20));
     word(c, "-kernel");

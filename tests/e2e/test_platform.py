@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """The PC around the devices as stock systems find it: identity, topology, timers, panic port, watchdog, cloud-init's seed,
-a kernel started by PVH, Xen by Multiboot; with --uefi instead, OVMF and its variables. TAP on stdout.
+a kernel started by PVH, Xen by Multiboot, OVMF and its variables. TAP on stdout.
 
-The same command lines run on hardware KVM or, where there is none, in the software host, where time is counted for UEFI
-and passes slowly (docs/platform.md): --uefi is no part of the default tests.
+The same command lines run on hardware KVM or, where there is none, in the software host.
 """
-import os, shutil, signal, sys, tempfile
+import os, shutil, signal, tempfile
 
 from machine import ANSWER, BOOT, TINY, Machine, Tap, run_minivm
 from viewer import require
@@ -16,7 +15,6 @@ XEN = 'build/media/xen-hypervisor-4.17-amd64/boot/xen-4.17-amd64.gz'
 UUID = '4dea22b3-1d52-48f3-a516-782e98ab3fa0'
 VARIABLE = '/sys/firmware/efi/efivars/Kept-' + UUID
 CPUS = 3
-SLOW_BOOT = 3 * BOOT
 
 
 def check_identity(m):
@@ -122,8 +120,8 @@ def test_uefi(tap, folder):
     with tap("OVMF starts Debian's GRUB, and that Linux"):
         m = uefi_machine(folder, variables)
         try:
-            m.expect('INIT-REACHED', SLOW_BOOT)
-            m.expect('tiny# ', SLOW_BOOT)
+            m.expect('INIT-REACHED', BOOT)
+            m.expect('tiny# ', BOOT)
             m.output('modprobe efivarfs; mount -t efivarfs none /sys/firmware/efi/efivars')
             dmi = m.output('cat /sys/class/dmi/id/bios_vendor /sys/class/dmi/id/sys_vendor').split('\n')
             require(dmi[0] != 'minivm' and dmi[1] == 'minivm', dmi)
@@ -137,24 +135,21 @@ def test_uefi(tap, folder):
         return
     with tap('a variable that was written before a kill -9 is there in the next run'):
         with uefi_machine(folder, variables) as m:
-            m.expect('INIT-REACHED', SLOW_BOOT)
-            m.expect('tiny# ', SLOW_BOOT)
+            m.expect('INIT-REACHED', BOOT)
+            m.expect('tiny# ', BOOT)
             m.output('modprobe efivarfs; mount -t efivarfs none /sys/firmware/efi/efivars')
             require('stays' in m.output('cat ' + VARIABLE), 'another value')
             m.send('poweroff -f\n')
-            require(m.end(SLOW_BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
+            require(m.end(BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
 
 
 def main():
-    uefi = sys.argv[1:] == ['--uefi']
-    tap = Tap(2 if uefi else 8)
+    tap = Tap(10)
     folder = tempfile.mkdtemp(prefix='minivm-platform-')
     try:
-        if uefi:
-            test_uefi(tap, folder)
-        else:
-            test_machine(tap, folder)
-            test_xen(tap)
+        test_machine(tap, folder)
+        test_xen(tap)
+        test_uefi(tap, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     tap.end()

@@ -579,23 +579,6 @@ static void test_config(void **state UNUSED)
     config_fini(&c);
 }
 
-static void test_config_cpus(void **state UNUSED)
-{
-    static struct vm_config c;
-    char plain[] = "a --relayed", hosted[] = "a --relayed --firmware /none", own[] = "a --firmware /none",
-         given[] = "a --relayed --firmware /none --cpus 3";
-    struct {
-        char *line;
-        unsigned cpus;
-    } lines[] = {{plain, 2}, {hosted, 1}, {own, 2}, {given, 3}};
-
-    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
-        run_line(&c, lines[i].line); /* there is no such firmware, which is found out last */
-        assert_int_equal(c.cpus, lines[i].cpus);
-        config_fini(&c);
-    }
-}
-
 static void test_config_drives(void **state UNUSED)
 {
     static struct vm_config c;
@@ -710,7 +693,6 @@ int main(void)
         cmocka_unit_test(test_acpi_tables_add_up),
         cmocka_unit_test(test_expect),
         cmocka_unit_test(test_config),
-        cmocka_unit_test(test_config_cpus),
         cmocka_unit_test(test_config_drives),
         cmocka_unit_test(test_config_disk_errors),
         cmocka_unit_test(test_config_refusals),
