@@ -96,6 +96,16 @@ def sees(*words, colors={}, reader=None, unknown=0, size=None, seconds=PATIENCE)
     return step
 
 
+def shows_photograph(guest):
+    """As a desktop's background: no text screen has so many colours."""
+    def look():
+        width, height, rgb = guest.picture()
+        colors = {rgb[i:i + 3] for i in range(0, len(rgb), 3)}
+        return None if len(colors) > 4096 else 'a picture of %dx%d with %d colours' % (width, height, len(colors))
+    guest.wait('a photograph', look, PATIENCE)
+    guest.keep()
+
+
 def types(text):
     def step(guest):
         wrong = guest.type(text)
@@ -170,6 +180,8 @@ INSTALLER_MENU = sees('Debian GNU/Linux installer menu (BIOS mode)', 'Install', 
 DHCP = sees('iPXE 1.0.0', 'Configuring (net0', 'net0: 10.0.2.15/255.255.255.0')
 GRUB_MENU = sees('GNU GRUB  version 2.06', 'Planar VGA', 'Power off')
 
+DEBIAN_MENU = sees('GNU GRUB  version 2.06', 'Debian 12 desktop')
+
 KERNEL_TEXT = screen.Reader(screen.vga_font(8, media.MEMTEST))  # Linux has the same font
 GRAPHIC_INSTALLER = KERNEL_TEXT, screen.Reader(UNIFONT)
 # Xen asks GRUB for a frame buffer, which is of GRUB's usual size, and writes into it itself.
@@ -240,8 +252,11 @@ ROWS = [
         GRUB_MENU, types('7'), says('Xen version 4.17'),
         sees('Brought up {cpus} CPUs', '(XEN) Could not construct domain 0', 'Manual reset required', size=(640, 480),
              reader=XEN_TEXT)),
-    Row('Debian disk', lambda folder: ['--disk', DEMO + ',snapshot=on', '--net', 'none'], DESKTOP_SIZES,
-        says('DESKTOP-READY')),
+    Row('Debian disk', lambda folder: ['--net', 'none', '--disk', DEMO + ',snapshot=on'], DESKTOP_SIZES,
+        DEBIAN_MENU, says('DESKTOP-READY'), shows_photograph),
+    Row('Debian disk, by UEFI', lambda folder: [
+        '--net', 'none', '--disk', DEMO + ',snapshot=on', '--firmware', 'uefi', '--uefi-vars', folder + '/vars.fd'],
+        DESKTOP_SIZES, says('GNU GRUB  version 2.06'), says('DESKTOP-READY'), shows_photograph),
 ]
 
 
