@@ -38,7 +38,7 @@ def run(script, args, timeout):
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
             ['taskset', '-c', str(min(os.sched_getaffinity(0))),
-             'qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-cpu', 'max,+svm,+npt,-xsave,-la57', '-m', '4096',
+             'qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-cpu', 'max,+svm,+npt,-xsave,-la57,-erms,-fsrm', '-m', '4096',
              '-nodefaults', '-display', 'none', '-no-reboot', '-kernel', KERNEL + '/vmlinuz',
              '-initrd', make_initrd(folder, script, args), '-append', 'console=ttyS0 quiet panic=-1 mitigations=off',
              '-serial', 'stdio', '-virtfs', 'local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap'],
