@@ -90,11 +90,10 @@ static int end(struct qcow2 *q, int err, const char *what)
         err = qcow2_set_dirty(q, false);
     fiber_lock_release(&q->image.context->fibers, &q->lock);
     if (overflow && !err)
-        return fail(
-            -EOVERFLOW,
-            "disk '%s' has refcounts of %u bits, too narrow for another snapshot; copy it with "
-            "minivm image convert",
-            q->image.name, 1u << q->header.refcount_order);
+        return fail(-EOVERFLOW,
+                    "disk '%s': %s takes more than refcounts of %u bits can hold; copy it with "
+                    "minivm image convert",
+                    q->image.name, what, 1u << q->header.refcount_order);
     return err ? fail(err, "disk '%s': %s failed: %s; check it with minivm image check",
                       q->image.name, what, strerror(-err))
                : 0;
