@@ -14,7 +14,7 @@
 void display_init(struct display *d, struct loop *loop, unsigned id, const struct display_device_ops *ops,
                   void *device)
 {
-    *d = (struct display){.loop = loop, .ops = ops, .device = device, .id = id};
+    *d = (struct display){.loop = loop, .ops = ops, .device = device, .id = id, .max_heads = 1};
     TAILQ_INIT(&d->sinks);
 }
 
@@ -40,6 +40,8 @@ void display_add_sink(struct display *d, struct display_sink *sink)
         sink->ops->surface(sink, current_surface(d));
     if (sink->ops->heads)
         sink->ops->heads(sink, d->heads, d->head_count);
+    if (sink->ops->takes_heads)
+        sink->ops->takes_heads(sink, d->takes_heads);
     if (sink->ops->cursor)
         sink->ops->cursor(sink, d->cursor.data ? &d->cursor : NULL);
     if (sink->ops->cursor_move)
@@ -111,9 +113,18 @@ void display_move_cursor(struct display *d, int32_t x, int32_t y, bool visible)
     FOR_EACH_SINK(d, cursor_move, x, y, visible);
 }
 
-void display_set_heads(struct display *d, const struct display_head *heads, size_t count)
+void display_set_heads(struct display *d, const struct display_head *heads, size_t count, size_t max)
 {
     d->head_count = MIN(count, ARRAY_SIZE(d->heads));
+    d->max_heads = CLAMP(max, MAX(d->head_count, 1), ARRAY_SIZE(d->heads));
     memcpy(d->heads, heads, d->head_count * sizeof(*heads));
     FOR_EACH_SINK(d, heads, d->heads, d->head_count);
+}
+
+void display_set_takes_heads(struct display *d, bool on)
+{
+    if (d->takes_heads == on)
+        return;
+    d->takes_heads = on;
+    FOR_EACH_SINK(d, takes_heads, on);
 }

@@ -66,7 +66,10 @@ struct display_sink_ops {
     void (*cursor)(struct display_sink *sink, const struct display_cursor *cursor);
     /* The hot spot's place and whether the cursor shows. */
     void (*cursor_move)(struct display_sink *sink, int32_t x, int32_t y, bool visible);
+    /* How many there may be is display->max_heads by now. */
     void (*heads)(struct display_sink *sink, const struct display_head *heads, size_t count);
+    /* Whether the guest does what client_heads() asks for. */
+    void (*takes_heads)(struct display_sink *sink, bool on);
 };
 
 struct display_sink {
@@ -82,7 +85,10 @@ struct display_device_ops {
     void (*update)(void *device);
     /* Draw what sinks were told of as waiting; they hear of the damage meanwhile. */
     void (*draw)(void *device);
-    /* The user wants these heads: QXL's client_monitors_config. Returns false if the guest does not listen. */
+    /*
+     * The user wants these heads, at most DISPLAY_MAX_HEADS; one without a size is to be off. QXL's client_monitors_config.
+     * Returns false if the guest does not listen.
+     */
     bool (*client_heads)(void *device, const struct display_head *heads, size_t count);
     /* What a client's display channel can do (SPICE_DISPLAY_CAP_*), 58 bytes as QXLRom.client_capabilities. */
     void (*client_capabilities)(void *device, bool present, const uint8_t caps[58]);
@@ -97,6 +103,8 @@ struct display {
     struct display_surface surface; /* pixels == NULL: none */
     struct display_head heads[DISPLAY_MAX_HEADS];
     size_t head_count;
+    size_t max_heads; /* that the guest could have; at least 1 */
+    bool takes_heads;
     struct display_cursor cursor; /* data owned; data == NULL: none */
     int32_t cursor_x, cursor_y;
     bool cursor_visible;
@@ -120,6 +128,8 @@ void display_waiting(struct display *d);
 void display_moved(struct display *d, const struct rect *to, int32_t dx, int32_t dy);
 void display_set_cursor(struct display *d, const struct display_cursor *cursor);
 void display_move_cursor(struct display *d, int32_t x, int32_t y, bool visible);
-void display_set_heads(struct display *d, const struct display_head *heads, size_t count);
+/* max: how many there could be. */
+void display_set_heads(struct display *d, const struct display_head *heads, size_t count, size_t max);
+void display_set_takes_heads(struct display *d, bool on);
 
 #endif

@@ -193,13 +193,14 @@ static int alloc_memory(struct qxl *q, const struct qxl_config *config)
     q->rom = (QXLRom *)q->rom_ram.host;
     q->header = q->ram.host + q->ram.size - ALIGN_UP(sizeof(QXLRam), 4096);
     qxl_rings_attach(q);
-    qxl_rom_init(q);
     return 0;
 }
 
 static int add_bars(struct qxl *q, const struct qxl_config *config)
 {
-    q->io = (struct region){"qxl", &qxl_io_ops, q, QXL_IO_PORTS, REGION_UNLOCKED};
+    unsigned ports = q->revision < QXL_REVISION_STABLE_V10 ? QXL_IO_PORTS_V06 : QXL_IO_PORTS;
+
+    q->io = (struct region){"qxl", &qxl_io_ops, q, ports, REGION_UNLOCKED};
     pci_add_ram_bar(&q->pci, QXL_RAM_RANGE_INDEX, PCI_BAR_MEM, &q->ram);
     pci_add_ram_bar(&q->pci, QXL_VRAM_RANGE_INDEX, PCI_BAR_MEM, &q->vram);
     pci_add_ram_bar(&q->pci, QXL_ROM_RANGE_INDEX, PCI_BAR_MEM, &q->rom_ram);
@@ -238,6 +239,7 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
     if (!q)
         return -ENOMEM;
     q->revision = config->revision ? config->revision : QXL_REVISION_DEFAULT;
+    q->max_heads = CLAMP(config->heads, 1, QXL_MAX_HEADS);
     q->secondary = config->id != 0;
     q->mode = q->secondary ? QXL_MODE_UNDEFINED : QXL_MODE_VGA;
     q->notify.fd = q->irq.fd = q->trace.fd = -1;
@@ -258,6 +260,7 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
     if (err)
         goto fail_memory;
     q->head.hidden = q->secondary;
+    qxl_rom_init(q);
     uv_timer_init(&q->head.loop.uv, &q->push_timer);
     err = qxl_pending_init(q);
     if (!err)

@@ -13,6 +13,7 @@
 #include "vmm/pci.h"
 
 #define QXL_REVISION_DEFAULT 5
+#define QXL_MAX_HEADS        4
 #define QXL_ROM_FILE         "/usr/share/seabios/vgabios-qxl.bin"
 #define VGA_ROM_FILE         "/usr/share/seabios/vgabios-stdvga.bin"
 
@@ -22,6 +23,7 @@ struct qxl_config {
     uint64_t vram;     /* BAR 1, default 64 MiB */
     uint64_t vgamem;   /* what modes may take, default 16 MiB, 8 to 256 MiB */
     unsigned revision; /* 2..5, default 5 */
+    unsigned heads;    /* monitors that the guest may have on it: 1..QXL_MAX_HEADS, default 1 */
     const char *rom;   /* option ROM; NULL: QXL_ROM_FILE or VGA_ROM_FILE */
     const char *record; /* where to write what the guest draws, or NULL; QXL only */
     unsigned id;       /* of the display; all but 0 are secondary: no VGA, no option ROM */

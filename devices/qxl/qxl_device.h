@@ -23,6 +23,7 @@
 #define QXL_SURFACES       1024
 #define QXL_ROM_SIZE       8192
 #define QXL_IO_PORTS       32
+#define QXL_IO_PORTS_V06   16 /* before there were asynchronous commands */
 #define QXL_FREE_BUNCH     32    /* releases that make it worth to tell the guest */
 #define QXL_MAX_CHUNKS     32768 /* of one list */
 #define QXL_MAX_CLIPS      16384
@@ -63,9 +64,12 @@ struct qxl {
     uint64_t
         notify_base; /* where the IO BAR was when `notify` was put on its ports; UINT64_MAX: nowhere */
     struct notifier irq; /* the interrupt line is to be looked at, in the main loop */
-    unsigned revision;
+    unsigned revision, max_heads;
     uint32_t vgamem;
     bool secondary;
+    /* As the guest is told by the ROM, also after a reset: */
+    bool client_present;
+    uint8_t client_capabilities[sizeof(((QXLRom *)0)->client_capabilities)];
 
     QXLRom *rom;
     uint8_t *header; /* QXLRam; the guest writes it at any time */
@@ -133,8 +137,13 @@ void qxl_bug(struct qxl *q, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* --- qxl_rom.c --- */
 
 void qxl_rom_init(struct qxl *q);
+/* What the client wants, as client_heads(). */
 bool qxl_rom_set_heads(struct qxl *q, const struct display_head *heads, size_t count);
+/* The driver may have said by the interrupt mask that it listens to that: tell the display's watchers. */
+void qxl_rom_watch_driver(struct qxl *q);
 void qxl_rom_set_capabilities(struct qxl *q, bool present, const uint8_t caps[58]);
+/* The ROM came out of a saved machine: its client is gone, ours is there. */
+void qxl_rom_loaded(struct qxl *q);
 /* Resolution of a mode number of the ROM's table; NULL: there is none. */
 const QXLMode *qxl_rom_mode(const struct qxl *q, uint32_t id);
 

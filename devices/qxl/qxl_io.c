@@ -59,6 +59,7 @@ void qxl_hard_reset(struct qxl *q)
     qxl_surfaces_reset(q);
     pixman_region32_clear(&q->damage);
     qxl_rom_init(q);
+    display_set_takes_heads(&q->head.display, false);
     __atomic_store_n(&q->async, false, __ATOMIC_RELEASE);
     __atomic_store_n(&q->bug, false, __ATOMIC_RELEASE);
     qxl_update_irq(q);
@@ -186,6 +187,7 @@ static void run(void *arg)
         log_once(LOG_DEBUG, "qxl: %s while the VGA is shown does nothing", r->command->name);
     else
         r->command->run(r);
+    qxl_rom_watch_driver(r->q);
 }
 
 static void run_async(void *arg)

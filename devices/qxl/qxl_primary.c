@@ -36,7 +36,7 @@ static int show_primary(struct qxl *q)
     surface.stride = c->stride;
     head_show_vga(&q->head, false);
     display_set_surface(&q->head.display, &surface);
-    display_set_heads(&q->head.display, &head, 1);
+    display_set_heads(&q->head.display, &head, 1, 1);
     return 0;
 }
 
@@ -165,30 +165,47 @@ void qxl_report_moved(struct qxl *q, int32_t dx, int32_t dy)
     pixman_region32_clear(&q->damage);
 }
 
-/* What part of the primary each of the guest's monitors shows; those that are off have no size. */
+/* Cut to what of the primary it shows; false: nothing, as of one that is off. */
+static bool place_head(const struct canvas *primary, const QXLHead *h, struct display_head *head)
+{
+    const struct rect all = canvas_bounds(primary);
+    struct rect r = {MIN(h->x, primary->width), MIN(h->y, primary->height)};
+
+    r.right = r.left + MIN(h->width, primary->width);
+    r.bottom = r.top + MIN(h->height, primary->height);
+    r = rect_intersect(&r, &all);
+    *head = (struct display_head){h->id, r.left, r.top, r.right - r.left, r.bottom - r.top};
+    return !rect_empty(&r);
+}
+
+static bool is_among(uint32_t id, const struct display_head *heads, size_t count)
+{
+    while (count)
+        if (heads[--count].id == id)
+            return true;
+    return false;
+}
+
+/* What part of the primary each of the guest's monitors shows. Clients know them by their ids, each of which is one's. */
 void qxl_monitors_config(struct qxl *q, QXLPHYSICAL addr)
 {
-    struct display_head heads[DISPLAY_MAX_HEADS];
+    const struct qxl_surface *primary = qxl_surface(q, 0);
+    struct display_head heads[QXL_MAX_HEADS];
+    QXLHead all[QXL_MAX_HEADS];
     QXLMonitorsConfig config;
+    unsigned wanted;
     size_t count = 0;
 
-    if (qxl_read(q, addr, &config, sizeof(config))) {
+    if (qxl_read(q, addr, &config, sizeof(config)) ||
+        qxl_read(q, addr + sizeof(config), all, (wanted = MIN(config.count, q->max_heads)) * sizeof(*all))) {
         qxl_bug(q, "the monitors' configuration lies outside of its memory slot");
         return;
     }
-    for (unsigned i = 0; i < MIN(config.count, DISPLAY_MAX_HEADS); i++) {
-        QXLHead head;
-
-        if (qxl_read(q, addr + sizeof(config) + i * sizeof(head), &head, sizeof(head))) {
-            qxl_bug(q, "the monitors' configuration lies outside of its memory slot");
-            return;
-        }
-        if (head.width == 0 || head.height == 0 || head.width > DISPLAY_MAX_WIDTH ||
-            head.height > DISPLAY_MAX_HEIGHT || head.x > DISPLAY_MAX_WIDTH ||
-            head.y > DISPLAY_MAX_HEIGHT)
-            continue;
-        heads[count++] = (struct display_head){head.id, head.x, head.y, head.width, head.height};
-    }
-    display_set_heads(&q->head.display, heads, count);
+    if (!primary)
+        return;
+    for (unsigned i = 0; i < wanted; i++)
+        if (all[i].id < q->max_heads && !is_among(all[i].id, heads, count))
+            count += place_head(primary->canvas, &all[i], &heads[count]);
+    display_set_heads(&q->head.display, heads, count, MIN(MAX(config.max_allowed, 1), q->max_heads));
     qxl_record_heads(q);
 }

@@ -1,8 +1,6 @@
 /* qxl_rom.c - what the device tells its driver: the ROM, its table of modes, and the header in RAM. */
 #include "devices/qxl/qxl_device.h"
 
-#define MAX_CLIENT_HEADS 64
-
 static const struct {
     uint16_t width, height;
 } resolutions[] = {
@@ -61,6 +59,14 @@ static void init_header(struct qxl *q)
     qxl_rings_reset(q);
 }
 
+static void put_client(struct qxl *q)
+{
+    if (q->revision < QXL_REVISION_STABLE_V12)
+        return;
+    q->rom->client_present = q->client_present;
+    memcpy(q->rom->client_capabilities, q->client_capabilities, sizeof(q->client_capabilities));
+}
+
 void qxl_rom_init(struct qxl *q)
 {
     uint32_t header = ALIGN_UP(sizeof(QXLRam), 4096);
@@ -68,6 +74,7 @@ void qxl_rom_init(struct qxl *q)
     memset(q->rom_ram.host, 0, QXL_ROM_SIZE);
     *q->rom = (QXLRom){
         .magic = QXL_ROM_MAGIC,
+        .id = q->head.display.id,
         .modes_offset = sizeof(QXLRom),
         .num_pages = (q->ram.size - header - q->vgamem) / 4096,
         .pages_offset = q->vgamem,
@@ -81,6 +88,7 @@ void qxl_rom_init(struct qxl *q)
     };
     for (unsigned i = 0; i < ARRAY_SIZE(resolutions); i++)
         add_modes(rom_modes(q), i, q->vgamem);
+    put_client(q);
     init_header(q);
 }
 
@@ -98,15 +106,33 @@ static uint32_t config_crc(const void *data, size_t size)
     return crc;
 }
 
+/* A mask of all ones is an old driver's, which knows nothing of this interrupt. */
+static bool driver_listens(const struct qxl *q, uint32_t mask)
+{
+    return q->revision >= QXL_REVISION_STABLE_V12 && mask != ~0u && mask & QXL_INTERRUPT_CLIENT_MONITORS_CONFIG;
+}
+
+static uint32_t interrupt_mask(const struct qxl *q)
+{
+    return __atomic_load_n(q->int_mask, __ATOMIC_ACQUIRE);
+}
+
+/* A mask of 0 says nothing: there are drivers that have it so while they serve an interrupt. */
+void qxl_rom_watch_driver(struct qxl *q)
+{
+    uint32_t mask = interrupt_mask(q);
+
+    if (mask)
+        display_set_takes_heads(&q->head.display, driver_listens(q, mask));
+}
+
 bool qxl_rom_set_heads(struct qxl *q, const struct display_head *heads, size_t count)
 {
-    uint32_t mask = __atomic_load_n(q->int_mask, __ATOMIC_ACQUIRE), crc;
-    __typeof__(q->rom->client_monitors_config) config = {0};
+    __typeof__(q->rom->client_monitors_config) config = {.count = MIN(count, q->max_heads)};
+    uint32_t crc;
 
-    if (q->revision < QXL_REVISION_STABLE_V12 || mask == ~0u ||
-        !(mask & QXL_INTERRUPT_CLIENT_MONITORS_CONFIG))
+    if (!driver_listens(q, interrupt_mask(q)))
         return false;
-    config.count = MIN(count, MAX_CLIENT_HEADS);
     for (unsigned i = 0; i < config.count; i++)
         config.heads[i] = (QXLURect){.left = heads[i].x,
                                      .top = heads[i].y,
@@ -125,9 +151,21 @@ bool qxl_rom_set_heads(struct qxl *q, const struct display_head *heads, size_t c
 
 void qxl_rom_set_capabilities(struct qxl *q, bool present, const uint8_t caps[58])
 {
+    q->client_present = present;
+    memcpy(q->client_capabilities, caps, sizeof(q->client_capabilities));
     if (q->revision < QXL_REVISION_STABLE_V12)
         return;
-    q->rom->client_present = present;
-    memcpy(q->rom->client_capabilities, caps, sizeof(q->rom->client_capabilities));
+    put_client(q);
+    qxl_interrupt(q, QXL_INTERRUPT_CLIENT);
+}
+
+void qxl_rom_loaded(struct qxl *q)
+{
+    bool same = q->rom->client_present == q->client_present &&
+                memcmp(q->rom->client_capabilities, q->client_capabilities, sizeof(q->client_capabilities)) == 0;
+
+    if (q->revision < QXL_REVISION_STABLE_V12 || same)
+        return;
+    put_client(q);
     qxl_interrupt(q, QXL_INTERRUPT_CLIENT);
 }

@@ -133,6 +133,7 @@ static void save_display(const struct display *d, struct writer *w)
         writer_u32(w, d->heads[i].width);
         writer_u32(w, d->heads[i].height);
     }
+    writer_u32(w, d->max_heads);
 }
 
 static size_t cursor_bytes(const struct display_cursor *c)
@@ -164,7 +165,7 @@ static int load_display(struct display *d, struct reader *r)
 {
     int32_t x = reader_u32(r), y = reader_u32(r);
     bool visible = reader_u8(r);
-    uint32_t size = reader_u32(r), count;
+    uint32_t size = reader_u32(r), count, max;
     struct display_head heads[DISPLAY_MAX_HEADS];
     int err = size ? load_cursor(d, r, size) : 0;
 
@@ -177,8 +178,9 @@ static int load_display(struct display *d, struct reader *r)
     for (uint32_t i = 0; i < count; i++)
         heads[i] = (struct display_head){reader_u32(r), reader_u32(r), reader_u32(r), reader_u32(r),
                                          reader_u32(r)};
+    max = reader_u32(r);
     if (!r->bad)
-        display_set_heads(d, heads, count);
+        display_set_heads(d, heads, count, max);
     return r->bad ? -EINVAL : 0;
 }
 
@@ -235,8 +237,11 @@ static int load_parts(struct qxl *q, struct reader *r)
     q->bug = bug;
     q->free_count = free_count;
     q->last_release = last_release;
-    if (!err)
-        qxl_record_loaded(q);
+    if (err)
+        return err;
+    qxl_rom_loaded(q);
+    qxl_rom_watch_driver(q);
+    qxl_record_loaded(q);
     return err;
 }
 

@@ -25,7 +25,7 @@ void screen_show(struct screen *s)
     if (!s->pixels)
         return;
     display_set_surface(s->display, &surface);
-    display_set_heads(s->display, &head, 1);
+    display_set_heads(s->display, &head, 1, 1);
 }
 
 int screen_resize(struct screen *s, uint32_t width, uint32_t height)

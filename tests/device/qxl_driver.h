@@ -115,7 +115,7 @@ static inline void driver_map(struct driver *d)
 static inline struct driver *driver_create(unsigned revision, const char *record)
 {
     struct driver *d = calloc(1, sizeof(*d));
-    struct qxl_config config = {.revision = revision, .record = record};
+    struct qxl_config config = {.revision = revision, .heads = QXL_MAX_HEADS, .record = record};
 
     assert_int_equal(fake_machine_init(&d->machine, KIB(640), false), 0);
     assert_int_equal(qxl_create(&d->machine.base, QXL_SLOT, &config, &d->display), 0);

@@ -45,6 +45,16 @@ static inline int setup_old(void **state)
     return setup_revision(state, 4);
 }
 
+static inline int setup_v10(void **state)
+{
+    return setup_revision(state, 3);
+}
+
+static inline int setup_v06(void **state)
+{
+    return setup_revision(state, 2);
+}
+
 static inline int teardown(void **state)
 {
     driver_destroy(*state);

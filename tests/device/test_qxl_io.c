@@ -98,22 +98,59 @@ static void monitors_follow_the_guest(void **state)
     uint64_t addr;
     QXLMonitorsConfig *config = driver_alloc(d, sizeof(*config) + 3 * sizeof(QXLHead), &addr);
 
-    config->count = 3;
+    *config = (QXLMonitorsConfig){.count = 3, .max_allowed = 9};
     config->heads[0] = (QXLHead){.id = 0, .width = 160, .height = HEIGHT};
     config->heads[1] = (QXLHead){.id = 1};
     config->heads[2] = (QXLHead){.id = 2, .width = 160, .height = 100, .x = 160};
     memcpy(FIELD(d, monitors_config), &addr, sizeof(addr));
     assert_int_equal(d->display->head_count, 1);
+    assert_int_equal(d->display->max_heads, 1);
     driver_async(d, QXL_IO_MONITORS_CONFIG_ASYNC, 0);
     assert_int_equal(d->display->head_count, 2);
+    assert_int_equal(d->display->max_heads, QXL_MAX_HEADS);
     assert_int_equal(d->display->heads[1].id, 2);
     assert_int_equal(d->display->heads[1].x, 160);
     assert_int_equal(d->display->heads[1].height, 100);
+    config->max_allowed = 3;
+    driver_async(d, QXL_IO_MONITORS_CONFIG_ASYNC, 0);
+    assert_int_equal(d->display->max_heads, 3);
+}
+
+/* A monitor shows what there is to show, has an id of its own, and there are no more than the device has. */
+static void impossible_monitors_are_off(void **state)
+{
+    struct driver *d = *state;
+    uint64_t addr;
+    QXLMonitorsConfig *config = driver_alloc(d, sizeof(*config) + 5 * sizeof(QXLHead), &addr);
+
+    *config = (QXLMonitorsConfig){.count = 5, .max_allowed = 5};
+    config->heads[0] = (QXLHead){.id = 1, .width = 100, .height = 9999, .x = 300, .y = 50};
+    config->heads[1] = (QXLHead){.id = 1, .width = 10, .height = 10};
+    config->heads[2] = (QXLHead){.id = 2, .width = UINT32_MAX, .height = 10, .x = UINT32_MAX};
+    config->heads[3] = (QXLHead){.id = 4, .width = 10, .height = 10};
+    config->heads[4] = (QXLHead){.id = 3, .width = 10, .height = 10};
+    memcpy(FIELD(d, monitors_config), &addr, sizeof(addr));
+    driver_async(d, QXL_IO_MONITORS_CONFIG_ASYNC, 0);
+    assert_int_equal(d->display->head_count, 1);
+    assert_int_equal(d->display->heads[0].x, 300);
+    assert_int_equal(d->display->heads[0].width, WIDTH - 300);
+    assert_int_equal(d->display->heads[0].height, HEIGHT - 50);
+    driver_async(d, QXL_IO_DESTROY_PRIMARY_ASYNC, 0);
+    driver_async(d, QXL_IO_MONITORS_CONFIG_ASYNC, 0);
+    assert_false(in_bug(d));
+    /* The last one's end is beyond the slot's. */
+    addr = d->main_slot | (d->rom->ram_header_offset - sizeof(*config) - 4);
+    ((QXLMonitorsConfig *)(d->ram + (addr & 0xffffffff)))->count = 1;
+    driver_create_primary(d, WIDTH, HEIGHT, WIDTH * 4, SPICE_SURFACE_FMT_32_xRGB, 0);
+    memcpy(FIELD(d, monitors_config), &addr, sizeof(addr));
+    driver_out(d, QXL_IO_MONITORS_CONFIG_ASYNC, 0);
+    expect_bug(d);
 }
 
 struct heads_call {
     struct driver *d;
-    struct display_head heads[2];
+    struct display_head heads[5];
+    size_t count;
     bool listens;
 };
 
@@ -121,7 +158,7 @@ static void call_heads(void *arg)
 {
     struct heads_call *c = arg;
 
-    c->listens = c->d->display->ops->client_heads(c->d->display->device, c->heads, 2);
+    c->listens = c->d->display->ops->client_heads(c->d->display->device, c->heads, c->count);
 }
 
 static uint32_t slow_crc(const void *data, size_t size)
@@ -142,6 +179,7 @@ static void client_asks_for_heads(void **state)
     struct heads_call call = {
         d,
         {{.width = 800, .height = 600}, {.id = 1, .x = 800, .width = 640, .height = 480}},
+        2,
         false};
     const QXLRom *rom = d->rom;
 
@@ -156,10 +194,67 @@ static void client_asks_for_heads(void **state)
     loop_call_wait(d->display->loop, call_heads, &call);
     assert_true(call.listens);
     assert_int_equal(shared_load(FIELD(d, int_pending)), 0);
+    /* More than the device has are not told. */
+    call.count = 5;
+    loop_call_wait(d->display->loop, call_heads, &call);
+    assert_true(driver_wait_irq(d, QXL_INTERRUPT_CLIENT_MONITORS_CONFIG));
+    assert_int_equal(rom->client_monitors_config.count, QXL_MAX_HEADS);
+    assert_int_equal(rom->client_monitors_config_crc, slow_crc(&rom->client_monitors_config, 1028));
     /* A mask of all ones is a driver that knows nothing of this. */
     shared_store(FIELD(d, int_mask), ~0u);
     loop_call_wait(d->display->loop, call_heads, &call);
     assert_false(call.listens);
+}
+
+/* What the display's watchers are told of that: whether it makes sense to ask. */
+static void watchers_know_who_listens(void **state)
+{
+    struct driver *d = *state;
+
+    assert_true(d->display->takes_heads);
+    /* As in the midst of serving an interrupt. */
+    shared_store(FIELD(d, int_mask), 0);
+    driver_out(d, QXL_IO_UPDATE_AREA, 0);
+    assert_true(d->display->takes_heads);
+    shared_store(FIELD(d, int_mask), QXL_INTERRUPT_IO_CMD);
+    driver_out(d, QXL_IO_UPDATE_AREA, 0);
+    assert_false(d->display->takes_heads);
+    driver_start(d);
+    assert_true(d->display->takes_heads);
+    driver_out(d, QXL_IO_RESET, 0);
+    assert_false(d->display->takes_heads);
+}
+
+static void old_drivers_take_no_heads(void **state)
+{
+    struct driver *d = *state;
+
+    driver_start(d);
+    assert_false(d->display->takes_heads);
+}
+
+static void call_capabilities(void *arg)
+{
+    struct driver *d = arg;
+    const uint8_t caps[58] = {0x11, [57] = 0x22};
+
+    d->display->ops->client_capabilities(d->display->device, true, caps);
+}
+
+/* A driver that comes when the client is there already finds it, as one that was there before. */
+static void client_stays_over_a_reset(void **state)
+{
+    struct driver *d = *state;
+
+    shared_store(FIELD(d, int_mask), QXL_INTERRUPT_CLIENT);
+    loop_call_wait(d->display->loop, call_capabilities, d);
+    driver_wait_irq(d, QXL_INTERRUPT_CLIENT);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(d->rom->client_present, 1);
+        assert_int_equal(d->rom->client_capabilities[0], 0x11);
+        assert_int_equal(d->rom->client_capabilities[57], 0x22);
+        driver_out(d, QXL_IO_RESET, 0);
+    }
 }
 
 static uint64_t cursor_command(struct driver *d, unsigned type, unsigned width, unsigned height,
@@ -326,6 +421,15 @@ static void sync_commands_work_too(void **state)
     assert_false(in_bug(d));
 }
 
+static void the_second_revision_has_fewer_ports(void **state)
+{
+    struct driver *d = *state;
+
+    assert_int_equal(fake_pci_read(&d->machine, QXL_SLOT, 8, 1), 2);
+    fake_pci_write(&d->machine, QXL_SLOT, 0x1c, 0xffffffff, 4);
+    assert_int_equal(fake_pci_read(&d->machine, QXL_SLOT, 0x1c, 4) & 0xfffc, 0xfff0);
+}
+
 static void first_drivers_set_a_mode(void **state)
 {
     struct driver *d = *state;
@@ -460,7 +564,12 @@ int main(void)
         NATIVE(out_of_memory_flushes),
         NATIVE(tells_of_room_in_the_ring),
         NATIVE(monitors_follow_the_guest),
+        NATIVE(impossible_monitors_are_off),
         NATIVE(client_asks_for_heads),
+        NATIVE(watchers_know_who_listens),
+        cmocka_unit_test_setup_teardown(old_drivers_take_no_heads, setup_v10, teardown),
+        NATIVE(client_stays_over_a_reset),
+        cmocka_unit_test_setup_teardown(the_second_revision_has_fewer_ports, setup_v06, teardown),
         NATIVE(cursor_shapes),
         NATIVE(cursor_moves),
         TEST(every_async_ends_with_an_interrupt),

@@ -92,7 +92,7 @@ static void do_resize(void *arg)
     f->pixels = c->a ? calloc((size_t)c->a * c->b, 4) : NULL;
     display_set_surface(&f->display,
                         c->a ? &(struct display_surface){c->a, c->b, c->a * 4, f->pixels} : NULL);
-    display_set_heads(&f->display, &head, c->a ? 1 : 0);
+    display_set_heads(&f->display, &head, c->a ? 1 : 0, 1);
     free(old);
 }
 

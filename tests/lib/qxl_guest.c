@@ -66,7 +66,7 @@ static int share(uint8_t *memory, size_t size)
 
 int qxl_guest_init(struct qxl_guest *g, struct fake_machine *m, const char *record)
 {
-    struct qxl_config config = {.ram = BAR_SIZE, .vram = BAR_SIZE, .record = record};
+    struct qxl_config config = {.ram = BAR_SIZE, .vram = BAR_SIZE, .heads = QXL_MAX_HEADS, .record = record};
     int err;
 
     *g = (struct qxl_guest){.machine = m};
