@@ -68,13 +68,12 @@ static void send_heads(struct display_channel *d)
     const struct display *display = d->port->display;
     struct spice_head heads[DISPLAY_MAX_HEADS] = {
         {.width = d->view.shown.width, .height = d->view.shown.height}};
-    struct spice_msg_display_monitors_config msg = {.count = MAX(1, display->head_count),
-                                                    .heads = heads};
+    struct spice_msg_display_monitors_config msg = {
+        .count = MAX(1, display->head_count), .max_allowed = display->max_heads, .heads = heads};
 
     d->heads_changed = false;
     if (!channel_has_cap(&d->base, SPICE_DISPLAY_CAP_MONITORS_CONFIG))
         return;
-    msg.max_allowed = msg.count;
     for (size_t i = 0; i < display->head_count; i++) {
         const struct display_head *h = &display->heads[i];
 

@@ -1,10 +1,21 @@
 #include "spice/server/display_port.h"
-#include "spice/server/private.h"
 
 #include "base/log.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
+
+static struct display_port *port_get(struct display_port *port)
+{
+    __atomic_add_fetch(&port->refs, 1, __ATOMIC_RELAXED);
+    return port;
+}
+
+static void port_put(struct display_port *port)
+{
+    if (__atomic_sub_fetch(&port->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        free(port);
+}
 
 /* --- the display speaks --- */
 
@@ -39,12 +50,54 @@ static void take_surface(struct display_port *port, const struct display_surface
     }
 }
 
+/* --- what the main loop knows --- */
+
+struct layout_call {
+    struct display_port *port;
+    struct display_layout layout;
+};
+
+static void take_layout(void *arg)
+{
+    struct layout_call *call = arg;
+
+    call->port->layout = call->layout;
+    if (call->port->server)
+        server_layout_changed(call->port->server);
+    port_put(call->port);
+    free(call);
+}
+
+static void tell_layout(struct display_port *port)
+{
+    const struct display *d = port->display;
+    struct layout_call *call = calloc(1, sizeof(*call));
+
+    if (!call)
+        return; /* the next time, then */
+    call->layout = (struct display_layout){.width = d->surface.width, .height = d->surface.height,
+                                           .head_count = d->head_count, .takes_heads = d->takes_heads};
+    memcpy(call->layout.heads, d->heads, d->head_count * sizeof(*d->heads));
+    if (memcmp(&call->layout, &port->told, sizeof(port->told)) == 0) {
+        free(call);
+        return;
+    }
+    port->told = call->layout;
+    call->port = port_get(port);
+    loop_call(port->main_loop, take_layout, call);
+}
+
+const struct display_layout *display_port_layout(const struct display_port *port)
+{
+    return &port->layout;
+}
+
 static void on_surface(struct display_sink *sink, const struct display_surface *s)
 {
     struct display_port *port = port_of(sink);
     struct channel *ch;
 
-    __atomic_store_n(&port->size, s ? s->width << 16 | s->height : 0, __ATOMIC_RELAXED);
+    tell_layout(port);
     take_surface(port, s);
     LIST_FOREACH (ch, &port->displays, link)
         display_channel_surface(ch);
@@ -95,10 +148,17 @@ static void on_moved(struct display_sink *sink, const struct rect *to, int32_t d
 static void on_heads(struct display_sink *sink, const struct display_head *heads UNUSED,
                      size_t count UNUSED)
 {
+    struct display_port *port = port_of(sink);
     struct channel *ch;
 
-    LIST_FOREACH (ch, &port_of(sink)->displays, link)
+    tell_layout(port);
+    LIST_FOREACH (ch, &port->displays, link)
         display_channel_heads(ch);
+}
+
+static void on_takes_heads(struct display_sink *sink, bool on UNUSED)
+{
+    tell_layout(port_of(sink));
 }
 
 static void on_cursor(struct display_sink *sink, const struct display_cursor *cursor UNUSED)
@@ -126,6 +186,7 @@ static const struct display_sink_ops sink_ops = {
     .cursor = on_cursor,
     .cursor_move = on_cursor_move,
     .heads = on_heads,
+    .takes_heads = on_takes_heads,
 };
 
 /* --- clients come and go --- */
@@ -196,12 +257,6 @@ static void close_channels(struct channel_list *list, uint32_t session)
     }
 }
 
-static void port_put(struct display_port *port)
-{
-    if (__atomic_sub_fetch(&port->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        free(port);
-}
-
 struct port_call {
     struct display_port *port;
     struct channel_params params;
@@ -214,8 +269,7 @@ static void call_port(struct display_port *port, void (*fn)(void *arg),
 
     if (!call)
         abort(); /* two hundred bytes: there is no going on, as in loop_call() */
-    *call = (struct port_call){port, *params};
-    __atomic_add_fetch(&port->refs, 1, __ATOMIC_RELAXED);
+    *call = (struct port_call){port_get(port), *params};
     loop_call(port->display->loop, fn, call);
 }
 
@@ -264,6 +318,38 @@ void display_port_close_session(struct display_port *port, uint32_t session)
     call_port(port, close_session, &(struct channel_params){.session = session});
 }
 
+/* --- what users want of monitors --- */
+
+struct heads_call {
+    struct display_port *port;
+    size_t count;
+    struct display_head heads[DISPLAY_MAX_HEADS];
+};
+
+static void set_heads(void *arg)
+{
+    struct heads_call *call = arg;
+    struct display_port *port = call->port;
+
+    if (!port->dead && port->display->ops && port->display->ops->client_heads &&
+        !port->display->ops->client_heads(port->display->device, call->heads, call->count))
+        log_debug("spice: the guest does not listen to what a client wants of display %u", port->display->id);
+    port_put(port);
+    free(call);
+}
+
+void display_port_set_heads(struct display_port *port, const struct display_head *heads, size_t count)
+{
+    struct heads_call *call = calloc(1, sizeof(*call));
+
+    if (!call)
+        return; /* the user sees that nothing happened, and can ask again */
+    call->port = port_get(port);
+    call->count = MIN(count, ARRAY_SIZE(call->heads));
+    memcpy(call->heads, heads, call->count * sizeof(*heads));
+    loop_call(port->display->loop, set_heads, call);
+}
+
 /* --- life --- */
 
 struct display_port *display_port_create(struct spice_server *server, struct display *display)
@@ -278,6 +364,8 @@ struct display_port *display_port_create(struct spice_server *server, struct dis
     strip_key_init(&port->print.key, secret);
     port->refs = 1;
     port->display = display;
+    port->server = server;
+    port->main_loop = server->loop;
     port->compression = server->compression;
     port->jpeg = server->jpeg;
     port->zlib = server->zlib;
@@ -299,18 +387,11 @@ void display_port_destroy(struct display_port *port)
     if (!port)
         return;
     loop_call_wait(port->display->loop, shut_down, port);
+    port->server = NULL;
     port_put(port);
 }
 
 void display_port_input(struct display_port *port)
 {
     __atomic_store_n(&port->input_time, uv_hrtime(), __ATOMIC_RELAXED);
-}
-
-void display_port_size(const struct display_port *port, unsigned *width, unsigned *height)
-{
-    uint32_t size = __atomic_load_n(&port->size, __ATOMIC_RELAXED);
-
-    *width = size >> 16;
-    *height = size & 0xffff;
 }

@@ -1,14 +1,15 @@
 /*
  * display_port.h - where the server meets a display: its sink, and the display and cursor channels of all clients.
  *
- * Thread: everything here belongs to the display's loop (private.h has what the main loop may call).
+ * Thread: everything here belongs to the display's loop, but what is said to be the main loop's (private.h has what that may
+ * call).
  */
 #ifndef SPICE_SERVER_DISPLAY_PORT_H
 #define SPICE_SERVER_DISPLAY_PORT_H
 
 #include "spice/server/channel.h"
 #include "spice/server/fingerprint.h"
-#include "spice/server/server.h"
+#include "spice/server/private.h"
 
 struct display_port {
     struct display *display;
@@ -21,7 +22,10 @@ struct display_port {
     struct fingerprint print; /* of the surface, while watching */
     struct grid changed, scratch; /* strips; for the update at hand */
     bool waiting; /* the guest has asked for what is not drawn yet */
-    uint32_t size; /* atomic: width << 16 | height */
+    struct display_layout told; /* to the main loop */
+    struct loop *main_loop;
+    struct display_layout layout; /* the main loop's */
+    struct spice_server *server;  /* the main loop's; NULL: it has ended */
     uint64_t input_time; /* atomic: when a user last did something; nanoseconds, 0: never */
     unsigned refs; /* atomic: the server's, and one for each call under way */
     bool dead;     /* shut down: the display may be gone */

@@ -130,16 +130,18 @@ static void take_position(struct inputs_channel *in,
                           const struct spice_msgc_inputs_mouse_position *m)
 {
     const struct spice_server *server = in->session->server;
-    unsigned width, height;
+    uint32_t display = m->display_id, x = m->x, y = m->y;
+    const struct display_port *port = server_locate(server, &display, &x, &y);
+    const struct display_layout *layout;
 
     acknowledge_motion(in);
-    if (m->display_id >= SERVER_MAX_DISPLAYS || !server->ports[m->display_id])
+    if (!port)
         return;
-    display_port_size(server->ports[m->display_id], &width, &height);
+    layout = display_port_layout(port);
     in->buttons = m->buttons_state & BUTTONS;
-    in->display = m->display_id;
-    in->x = scale(m->x, width);
-    in->y = scale(m->y, height);
+    in->display = display;
+    in->x = scale(x, layout->width);
+    in->y = scale(y, layout->height);
     if (server->client_mouse)
         input_position(input_of(in), in->display, in->x, in->y, 0, in->buttons);
 }

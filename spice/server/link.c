@@ -148,7 +148,7 @@ static uint32_t channel_caps(unsigned type)
 {
     switch (type) {
     case SPICE_CHANNEL_MAIN:
-        return 1u << SPICE_MAIN_CAP_NAME_AND_UUID;
+        return 1u << SPICE_MAIN_CAP_NAME_AND_UUID | 1u << SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS;
     case SPICE_CHANNEL_DISPLAY:
         return 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION |
                1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION;

@@ -1,14 +1,16 @@
 /* The main channel: what there is to connect to, mouse modes, the machine's name. */
 #include "base/log.h"
+#include "spice/server/agent.h"
 #include "spice/server/private.h"
 
 #include <stdlib.h>
 
-#define AGENT_TOKENS 10
-
 struct main_channel {
     struct channel base;
     struct session *session;
+    bool agent_started; /* the client knows of the agent: what it said to the one before has come */
+    struct agent_stream agent;
+    uint32_t agent_tokens; /* chunks that the client takes from an agent */
     uint64_t ping_sent; /* nanoseconds */
     uint32_t ping_id;
 };
@@ -16,7 +18,7 @@ struct main_channel {
 static unsigned supported_modes(const struct spice_server *server)
 {
     return SPICE_MOUSE_MODE_SERVER |
-           (input_has_absolute(server->input) ? SPICE_MOUSE_MODE_CLIENT : 0);
+           (server_can_point(server) ? SPICE_MOUSE_MODE_CLIENT : 0);
 }
 
 static unsigned current_mode(const struct spice_server *server)
@@ -33,24 +35,15 @@ void main_channel_send_mouse_mode(struct channel *ch)
     channel_send(ch, SPICE_MSG_MAIN_MOUSE_MODE, &msg);
 }
 
-static unsigned display_count(const struct spice_server *server)
-{
-    unsigned count = 0;
-
-    for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
-        count += server->ports[i] != NULL;
-    return count;
-}
-
 static void send_init(struct main_channel *m)
 {
     const struct spice_server *server = m->session->server;
     struct spice_msg_main_init msg = {
         .session_id = m->session->id,
-        .display_channels_hint = display_count(server),
+        .display_channels_hint = server_display_count(server),
         .supported_mouse_modes = supported_modes(server),
         .current_mouse_mode = current_mode(server),
-        .agent_connected = 0,
+        .agent_connected = server->takes_heads,
         .agent_tokens = AGENT_TOKENS,
         .multi_media_time = server_mm_time(),
     };
@@ -114,6 +107,79 @@ static void send_channels(struct main_channel *m)
     channel_send(&m->base, SPICE_MSG_MAIN_CHANNELS_LIST, &msg);
 }
 
+/* --- the agent --- */
+
+void main_channel_send_agent(struct channel *ch)
+{
+    struct main_channel *m = container_of(ch, struct main_channel, base);
+    bool on = m->session->server->takes_heads;
+
+    m->agent_started = false;
+    if (!on)
+        channel_send(ch, SPICE_MSG_MAIN_AGENT_DISCONNECTED, &(struct spice_msg_main_agent_disconnected){0});
+    else if (channel_has_cap(ch, SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS))
+        channel_send(ch, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS, &(struct spice_msg_main_agent_tokens){AGENT_TOKENS});
+    else
+        channel_send(ch, SPICE_MSG_MAIN_AGENT_CONNECTED, NULL);
+}
+
+static void send_capabilities(struct main_channel *m)
+{
+    uint8_t message[AGENT_CAPABILITIES_SIZE];
+    struct spice_data data = {agent_write_capabilities(message), message};
+
+    if (!m->agent_tokens)
+        return;
+    m->agent_tokens--;
+    channel_send(&m->base, SPICE_MSG_MAIN_AGENT_DATA, &data);
+}
+
+static void set_heads(struct main_channel *m, const uint8_t *body, uint32_t size)
+{
+    struct display_head heads[DISPLAY_MAX_HEADS];
+    int count = agent_read_monitors(body, size, heads);
+
+    if (count < 0)
+        log_warn("spice: %s asks for impossible monitors", m->base.params.stream->peer);
+    else
+        server_set_heads(m->session->server, heads, (size_t)count);
+}
+
+static void take_agent_message(void *opaque, uint32_t type, const uint8_t *body, uint32_t size)
+{
+    struct main_channel *m = opaque;
+
+    if (m->base.closed)
+        return;
+    if (type == VD_AGENT_MONITORS_CONFIG)
+        set_heads(m, body, size);
+    else if (type == VD_AGENT_ANNOUNCE_CAPABILITIES && agent_asks_capabilities(body, size))
+        send_capabilities(m);
+}
+
+static void take_agent_data(struct main_channel *m, const struct spice_data *chunk)
+{
+    if (!m->agent_started)
+        return;
+    agent_take(&m->agent, chunk, take_agent_message, m);
+    if (!m->base.closed)
+        channel_send(&m->base, SPICE_MSG_MAIN_AGENT_TOKEN, &(struct spice_msg_main_agent_tokens){1});
+}
+
+static void start_agent(struct main_channel *m, const struct spice_msg_main_agent_tokens *tokens)
+{
+    m->agent_started = m->session->server->takes_heads;
+    m->agent = (struct agent_stream){0};
+    m->agent_tokens = tokens->num_tokens;
+}
+
+static void take_agent_tokens(struct main_channel *m, const struct spice_msg_main_agent_tokens *tokens)
+{
+    m->agent_tokens += MIN(tokens->num_tokens, UINT32_MAX - m->agent_tokens);
+}
+
+/* --- what the client says --- */
+
 static void take_mode_request(struct main_channel *m,
                               const struct spice_msgc_main_mouse_mode_request *request)
 {
@@ -137,8 +203,17 @@ static void take_message(struct channel *ch, unsigned id, const void *msg)
     case SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST:
         take_mode_request(m, msg);
         break;
+    case SPICE_MSGC_MAIN_AGENT_START:
+        start_agent(m, msg);
+        break;
+    case SPICE_MSGC_MAIN_AGENT_TOKEN:
+        take_agent_tokens(m, msg);
+        break;
+    case SPICE_MSGC_MAIN_AGENT_DATA:
+        take_agent_data(m, msg);
+        break;
     default:
-        /* What is answered already, client info, migration, the agent: nothing here needs them. */
+        /* What is answered already, client info, migration: nothing here needs them. */
         break;
     }
 }

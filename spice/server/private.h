@@ -4,10 +4,10 @@
  * The main loop owns the server, its links, its sessions and their main and inputs channels. A display's loop owns its
  * port: the display and cursor channels of all clients, the sink, the encoders. The two only send each other calls:
  *
- *   main -> port   adopt a linked stream; close a session's channels; shut down (waited for)
+ *   main -> port   adopt a linked stream; close a session's channels; what a user wants of monitors; shut down (waited for)
+ *   port -> main   the picture's size and monitors, of which the main loop has a copy
  *
- * What one side must know of the other at any time, the picture's size and when a user last did something, is an atomic
- * of the port.
+ * When a user last did something is an atomic of the port.
  */
 #ifndef SPICE_SERVER_PRIVATE_H
 #define SPICE_SERVER_PRIVATE_H
@@ -51,6 +51,15 @@ struct spice_server {
     unsigned session_count;
     struct display_port *ports[SERVER_MAX_DISPLAYS]; /* by display id */
     bool client_mouse;                               /* the mode in force */
+    bool takes_heads; /* clients were told of an agent, which takes their monitors */
+};
+
+/* What the main loop knows of a display. */
+struct display_layout {
+    unsigned width, height; /* 0 x 0: there is no picture */
+    struct display_head heads[DISPLAY_MAX_HEADS];
+    size_t head_count;
+    bool takes_heads; /* the guest does what a client says of monitors */
 };
 
 /* server.c */
@@ -60,9 +69,24 @@ unsigned server_check_channel(struct spice_server *server, uint32_t connection_i
                               uint8_t id);
 /* Make a channel of a stream that was linked. */
 void server_adopt(struct spice_server *server, const struct channel_params *params);
+/* Whether clients may say where the pointer is. */
+bool server_can_point(const struct spice_server *server);
 /* Choose the mouse mode and tell all clients. */
 void server_set_mouse_mode(struct spice_server *server, bool client);
+/* A display's layout is another one. */
+void server_layout_changed(struct spice_server *server);
 
+/* heads.c */
+unsigned server_display_count(const struct spice_server *server);
+/* Whether all of the guest's display drivers do what a client says of monitors. */
+bool server_takes_heads(const struct spice_server *server);
+/* A user wants these monitors, by the numbers that clients use. */
+void server_set_heads(struct spice_server *server, const struct display_head *heads, size_t count);
+/*
+ * Where a client points: from its number of a monitor and a pixel there to a display's and the pixel in its picture. NULL: it
+ * shows no such monitor.
+ */
+const struct display_port *server_locate(const struct spice_server *server, uint32_t *number, uint32_t *x, uint32_t *y);
 
 /* link.c */
 void link_start(struct spice_server *server, struct stream *stream);
@@ -81,6 +105,8 @@ void session_close_all(struct spice_server *server);
 /* Becomes session->main; false without memory. From here on the channel's end is the session's. */
 bool main_channel_create(struct session *session, const struct channel_params *params);
 void main_channel_send_mouse_mode(struct channel *ch);
+/* server->takes_heads is another one. */
+void main_channel_send_agent(struct channel *ch);
 
 /* inputs_channel.c */
 /* Becomes session->inputs, unless there is no memory. */
@@ -95,7 +121,9 @@ void display_port_close_session(struct display_port *port, uint32_t session);
 void display_port_input(struct display_port *port);
 /* Closes its channels with a good-bye and waits for that. */
 void display_port_destroy(struct display_port *port);
-/* Size of the picture, 0 x 0 for none. Any thread. */
-void display_port_size(const struct display_port *port, unsigned *width, unsigned *height);
+/* The main loop's copy. */
+const struct display_layout *display_port_layout(const struct display_port *port);
+/* A user wants these monitors of the display. */
+void display_port_set_heads(struct display_port *port, const struct display_head *heads, size_t count);
 
 #endif

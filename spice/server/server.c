@@ -75,19 +75,45 @@ void spice_server_accept(struct spice_server *server, int fd, const char *peer)
 
 /* --- what input devices say --- */
 
-void server_set_mouse_mode(struct spice_server *server, bool client)
+/* Of each session's main channel. Sending may end the connection, and the session with it. */
+static void for_each_main(struct spice_server *server, void (*fn)(struct channel *ch))
 {
-    struct session *session;
+    struct session *session, *next;
 
-    server->client_mouse = client;
-    LIST_FOREACH (session, &server->sessions, entry)
+    for (session = LIST_FIRST(&server->sessions); session; session = next) {
+        next = LIST_NEXT(session, entry);
         if (session->main)
-            main_channel_send_mouse_mode(session->main);
+            fn(session->main);
+    }
 }
 
-static void absolute_changed(struct input_listener *listener, bool present)
+/* An absolute pointer is one display's: it cannot reach others. */
+bool server_can_point(const struct spice_server *server)
 {
-    server_set_mouse_mode(container_of(listener, struct spice_server, input_listener), present);
+    return input_has_absolute(server->input) && server_display_count(server) <= 1;
+}
+
+void server_set_mouse_mode(struct spice_server *server, bool client)
+{
+    server->client_mouse = client;
+    for_each_main(server, main_channel_send_mouse_mode);
+}
+
+static void absolute_changed(struct input_listener *listener, bool present UNUSED)
+{
+    struct spice_server *server = container_of(listener, struct spice_server, input_listener);
+
+    server_set_mouse_mode(server, server_can_point(server));
+}
+
+void server_layout_changed(struct spice_server *server)
+{
+    bool takes = server_takes_heads(server);
+
+    if (server->takes_heads == takes)
+        return;
+    server->takes_heads = takes;
+    for_each_main(server, main_channel_send_agent);
 }
 
 static void leds_changed(struct input_listener *listener, unsigned leds)
@@ -203,7 +229,10 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
     if (server->ports[display->id])
         return fail(-EEXIST, "SPICE already serves a display %u", display->id);
     server->ports[display->id] = display_port_create(server, display);
-    return server->ports[display->id] ? 0 : -ENOMEM;
+    if (!server->ports[display->id])
+        return -ENOMEM;
+    server->client_mouse = server_can_point(server);
+    return 0;
 }
 
 int spice_server_port(const struct spice_server *server)

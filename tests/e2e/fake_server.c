@@ -92,6 +92,17 @@ static void print_resources(void)
     printf("fds %d rss %ld\n", fds, pages * 4);
 }
 
+/* As many monitors side by side. */
+static void split(unsigned n)
+{
+    struct display_head heads[DISPLAY_MAX_HEADS];
+    uint32_t width = server.display.width / CLAMP(n, 1, DISPLAY_MAX_HEADS);
+
+    for (unsigned i = 0; i < n && i < DISPLAY_MAX_HEADS; i++)
+        heads[i] = (struct display_head){i, i * width, 0, width, server.display.height};
+    fake_display_set_heads(&server.display, heads, MIN(n, DISPLAY_MAX_HEADS));
+}
+
 static void command(const char *line)
 {
     char text[200] = "";
@@ -103,6 +114,10 @@ static void command(const char *line)
         fake_display_scroll(&server.display, a);
     else if (sscanf(line, "resize %d %d", &a, &b) == 2)
         fake_display_resize(&server.display, a, b);
+    else if (sscanf(line, "heads %d", &a) == 1)
+        fake_display_take_heads(&server.display, a);
+    else if (sscanf(line, "split %d", &a) == 1)
+        split(a);
     else if (sscanf(line, "cursor %d", &a) == 1)
         fake_display_cursor(&server.display, a);
     else if (sscanf(line, "move %d %d", &a, &b) == 2)

@@ -125,6 +125,42 @@ def test_viewer():
             wait_for('resized picture', lambda: v.place_of(server.picture()))
 
 
+def test_window_size():
+    """the guest's screen follows remote-viewer's window"""
+    with Server('--size', '640x480') as server:
+        server.command('heads 1')
+        server.command('draw mixed')
+        with Viewer(work, 'spice://127.0.0.1:%d' % server.port) as v:
+            wait_for('first picture', lambda: v.place_of(server.picture()))
+            for width, height in (900, 700), (700, 500), (1100, 800):
+                before = server.picture()[:2]
+                v.resize_window(width, height)
+                wait_for('another size', lambda: server.picture()[:2] != before)
+                wait_for('picture of that size', lambda: abs(server.picture()[0] - width) < 40 and
+                         v.place_of(server.picture()))
+
+
+def part(picture, x, width):
+    """Columns of a picture."""
+    whole, height, data = picture
+    rows = [data[(y * whole + x) * 3:(y * whole + x + width) * 3] for y in range(height)]
+    return width, height, b''.join(rows)
+
+
+def test_monitors():
+    """remote-viewer shows each of two monitors in a window of its own"""
+    with Server('--size', '1000x400') as server:
+        server.command('heads 2')
+        server.command('draw mixed')
+        server.command('split 2')
+        with Viewer(work, '--auto-resize=never', 'spice://127.0.0.1:%d' % server.port) as v:
+            wait_for('two windows', lambda: len(v.windows()) == 2)
+            v.xdotool('windowmove', v.windows()[1], '0', '550')
+            picture = server.picture()
+            for i in range(2):
+                wait_for('monitor %d' % i, lambda: v.place_of(part(picture, i * 500, 500)))
+
+
 def test_spicy():
     """spicy shows the display and sends keys and the pointer"""
     with Server('--size', '640x480') as server:
@@ -177,8 +213,8 @@ def test_reconnects():
         require(grown < 2048, 'memory grew by %d KiB in 80 connections' % grown)
 
 
-TESTS = [test_pictures, test_large_picture, test_password, test_viewer, test_spicy, test_viewer_file, test_two_viewers,
-         test_reconnects]
+TESTS = [test_pictures, test_large_picture, test_password, test_viewer, test_window_size, test_monitors, test_spicy,
+         test_viewer_file, test_two_viewers, test_reconnects]
 
 missing = [t for t in ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool') if not shutil.which(t)]
 print('1..%d' % len(TESTS))

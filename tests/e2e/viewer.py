@@ -51,6 +51,16 @@ class Viewer:
         return subprocess.run(['xdotool', *args], env=self.env, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL).returncode
 
+    def windows(self):
+        """Those that are to be seen, by their ids."""
+        return subprocess.run(['xdotool', 'search', '--onlyvisible', '--name', '.'], env=self.env, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.split()
+
+    def resize_window(self, width, height):
+        """As a user would, who has only one."""
+        for window in self.windows():
+            self.xdotool('windowsize', window, str(width), str(height))
+
     def screen(self):
         """The frame buffer, which Xvfb keeps in a file: XWDFileHeader, colours, pixels."""
         with open(self.frame_buffer, 'rb') as f:

@@ -25,6 +25,7 @@ static void set_up(void)
     input_init(&input);
     display_init(&display, &loop, 0, NULL, NULL);
     display_set_surface(&display, &surface);
+    display_set_takes_heads(&display, true);
     if (spice_server_create(&server, &loop, &config, &input) ||
         spice_server_add_display(server, &display))
         abort();

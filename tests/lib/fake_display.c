@@ -2,6 +2,7 @@
 #include "base/bytes.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LINE 16 /* pixels of a line of text */
 
@@ -80,20 +81,25 @@ struct call {
     uint8_t *out;
 };
 
+static void resize(struct fake_display *f, uint32_t width, uint32_t height)
+{
+    uint8_t *old = f->pixels;
+
+    f->width = width;
+    f->height = height;
+    f->pixels = width ? calloc((size_t)width * height, 4) : NULL;
+    display_set_surface(&f->display,
+                        width ? &(struct display_surface){width, height, width * 4, f->pixels} : NULL);
+    free(old);
+}
+
 static void do_resize(void *arg)
 {
     struct call *c = arg;
-    struct fake_display *f = c->f;
-    uint8_t *old = f->pixels;
     struct display_head head = {.width = c->a, .height = c->b};
 
-    f->width = c->a;
-    f->height = c->b;
-    f->pixels = c->a ? calloc((size_t)c->a * c->b, 4) : NULL;
-    display_set_surface(&f->display,
-                        c->a ? &(struct display_surface){c->a, c->b, c->a * 4, f->pixels} : NULL);
-    display_set_heads(&f->display, &head, c->a ? 1 : 0, 1);
-    free(old);
+    resize(c->f, c->a, c->b);
+    display_set_heads(&c->f->display, &head, c->a ? 1 : 0, MAX(c->f->max_heads, 1));
 }
 
 void fake_display_resize(struct fake_display *f, uint32_t width, uint32_t height)
@@ -303,8 +309,84 @@ static void client_capabilities(void *device, bool present, const uint8_t caps[5
     f->client_cap = caps[0];
 }
 
-static const struct display_device_ops device_ops = {.watched = watched,
-                                                     .client_capabilities = client_capabilities};
+/* As a guest does: a surface that has room for all that are on. */
+static bool client_heads(void *device, const struct display_head *heads, size_t count)
+{
+    struct fake_display *f = device;
+    struct display_head on[DISPLAY_MAX_HEADS];
+    uint32_t width = 0, height = 0;
+    size_t n = 0;
+
+    if (!f->max_heads)
+        return false;
+    for (size_t i = 0; i < MIN(count, f->max_heads); i++) {
+        if (!heads[i].width)
+            continue;
+        width = MAX(width, heads[i].x + heads[i].width);
+        height = MAX(height, heads[i].y + heads[i].height);
+        on[n++] = heads[i];
+    }
+    if (n) {
+        resize(f, width, height);
+        draw_gradient(f);
+        damage_all(f);
+        display_set_heads(&f->display, on, n, f->max_heads);
+    }
+    f->obeyed++;
+    return true;
+}
+
+static const struct display_device_ops device_ops = {
+    .watched = watched, .client_heads = client_heads, .client_capabilities = client_capabilities};
+
+static void do_take_heads(void *arg)
+{
+    struct call *c = arg;
+
+    c->f->max_heads = c->a;
+    display_set_takes_heads(&c->f->display, c->a != 0);
+}
+
+void fake_display_take_heads(struct fake_display *f, size_t max)
+{
+    loop_call_wait(&f->loop, do_take_heads, &(struct call){.f = f, .a = (uint32_t)max});
+}
+
+struct heads_call {
+    struct fake_display *f;
+    const struct display_head *heads;
+    size_t count;
+};
+
+static void do_set_heads(void *arg)
+{
+    struct heads_call *c = arg;
+
+    display_set_heads(&c->f->display, c->heads, c->count, MAX(c->f->max_heads, 1));
+}
+
+void fake_display_set_heads(struct fake_display *f, const struct display_head *heads, size_t count)
+{
+    loop_call_wait(&f->loop, do_set_heads, &(struct heads_call){f, heads, count});
+}
+
+static void do_obeyed(void *arg)
+{
+    struct call *c = arg;
+
+    c->a = c->f->obeyed;
+}
+
+bool fake_display_obeys(struct fake_display *f, unsigned before)
+{
+    struct call c = {.f = f};
+
+    for (int i = 0; i < 500 && c.a <= before; i++) {
+        usleep(i ? 10000 : 0);
+        loop_call_wait(&f->loop, do_obeyed, &c);
+    }
+    return c.a > before;
+}
 
 void fake_display_init(struct fake_display *f, uint32_t width, uint32_t height)
 {

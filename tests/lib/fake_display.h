@@ -15,6 +15,8 @@ struct fake_display {
     uint8_t *pixels;
     bool tells;         /* what it drags it reports as moved, not as damage */
     bool watched;       /* in the display's thread */
+    size_t max_heads;   /* 0: it does not listen to what clients want of monitors; else it does that */
+    unsigned obeyed;    /* how often it did */
     bool present;       /* a client is, as the guest was told */
     uint8_t client_cap; /* the first byte of its capabilities */
     uint32_t seed;
@@ -22,6 +24,12 @@ struct fake_display {
 
 void fake_display_init(struct fake_display *f, uint32_t width, uint32_t height);
 void fake_display_fini(struct fake_display *f);
+/* From now on it obeys clients that want monitors, at most so many; 0: it does not listen. */
+void fake_display_take_heads(struct fake_display *f, size_t max);
+/* The guest's own choice of monitors. */
+void fake_display_set_heads(struct fake_display *f, const struct display_head *heads, size_t count);
+/* Wait until it obeyed once more than `before` times; false: it did not within five seconds. */
+bool fake_display_obeys(struct fake_display *f, unsigned before);
 /* A new surface; 0 x 0: none. */
 void fake_display_resize(struct fake_display *f, uint32_t width, uint32_t height);
 /* "text", "gradient", "noise", "mixed" over the whole surface. */
