@@ -16,6 +16,7 @@
 #include "devices/qxl/qxl.h"
 #include "devices/virtio/virtio_rng.h"
 #include "vmm/board_private.h"
+#include "vmm/pci_setup.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -280,20 +281,46 @@ static int create_guards(struct board *board)
     return err;
 }
 
-static int create_display(struct board *board)
+static int create_qxl(struct board *board, unsigned n)
 {
     const struct vm_config *c = board->config;
-    const struct qxl_config qxl = {.ram = c->qxl.ram,
-                                   .vram = c->qxl.vram,
-                                   .vgamem = c->qxl.vgamem,
-                                   .revision = c->qxl.revision,
-                                   .record = c->spice_record};
+    const struct config_qxl *q = &c->qxl[n];
+    const struct qxl_config qxl = {.ram = q->ram,
+                                   .vram = q->vram,
+                                   .vram64 = q->vram64,
+                                   .vgamem = q->vgamem,
+                                   .revision = q->revision,
+                                   .heads = c->heads,
+                                   .record = n ? NULL : c->spice_record,
+                                   .id = n};
 
-    switch (c->video) {
+    return qxl_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, n), &qxl, &board->displays[n]);
+}
+
+/* What does not fit is not there for the guest, or keeps firmware from starting. */
+static int check_pci_window(const struct board *board)
+{
+    uint64_t window = PCI_WINDOW_END - board->pci_start, wanted = pci_bus_memory(board->machine.pci);
+
+    if (wanted <= window)
+        return 0;
+    return fail(-EINVAL, "the memory of the devices, %llu MiB, does not fit into the %llu MiB below 4 GiB that PCI has; ask for "
+                         "less with --qxl%s", (unsigned long long)wanted >> 20, (unsigned long long)window >> 20,
+                board->config->memory > GIB(2) ? ", or for --memory 2G" : "");
+}
+
+static int create_displays(struct board *board)
+{
+    const struct qxl_config vga = {0};
+    int err = 0;
+
+    switch (board->config->video) {
     case VIDEO_QXL:
-        return qxl_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &qxl, &board->display);
+        for (unsigned n = 0; n < MAX(board->config->qxl_count, 1) && !err; n++)
+            err = create_qxl(board, n);
+        return err ? err : check_pci_window(board);
     case VIDEO_VGA:
-        return vga_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &qxl, &board->display);
+        return vga_create(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &vga, &board->displays[0]);
     default:
         return 0;
     }
@@ -311,7 +338,7 @@ static int create_devices(struct board *board)
     if (!err)
         err = create_guards(board);
     if (!err)
-        err = create_display(board);
+        err = create_displays(board);
     if (!err)
         err = board_create_net(board);
     if (!err)
@@ -443,9 +470,9 @@ struct input *board_input(struct board *board)
     return &board->input;
 }
 
-struct display *board_display(struct board *board)
+struct display *board_display(struct board *board, unsigned n)
 {
-    return board->display;
+    return board->displays[n];
 }
 
 struct chardev *board_serial(struct board *board)

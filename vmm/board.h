@@ -77,7 +77,9 @@ void board_power_button(struct board *board);
 int board_change_cdrom(struct board *board, unsigned n, const char *path, bool force);
 
 struct input *board_input(struct board *board);
-struct display *board_display(struct board *board); /* NULL: none */
+#define BOARD_MAX_DISPLAYS CONFIG_MAX_QXL
+/* Number n, which is its id too; below BOARD_MAX_DISPLAYS. NULL: there is none. 0 is what firmware shows. */
+struct display *board_display(struct board *board, unsigned n);
 struct chardev *board_serial(struct board *board);
 struct virtio_net *board_net(struct board *board);         /* NULL: none */
 struct virtio_balloon *board_balloon(struct board *board); /* NULL: none */

@@ -277,7 +277,7 @@ int board_boot_directly(struct board *board, struct vcpu_entry *entry)
     add_e820(board, KVM_IDENTITY_ADDRESS, KVM_TSS_ADDRESS + 3 * 4096, E820_RESERVED);
     add_e820(board, ABOVE_4G, ABOVE_4G + board->high.size, E820_RAM);
     pci_setup(&board->machine, board->pci_start);
-    if (board->display)
+    if (board->displays[0])
         boot_screen_setup(&board->machine, PCI_DEVFN(SLOT_DISPLAY, 0), &screen);
     build_acpi(board, &acpi);
     err = acpi_install(&acpi, board->machine.memory, BIOS_AREA, tables);

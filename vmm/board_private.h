@@ -78,7 +78,7 @@ struct board {
     struct device *hpet; /* NULL: none */
     int variables_fd;    /* UEFI's store; -1: what is written is lost */
     struct input input;
-    struct display *display;
+    struct display *displays[BOARD_MAX_DISPLAYS]; /* NULL: none */
     struct chardev *serial, *debug;
     struct loop io_loop; /* the thread of the network and the balloon */
     bool io_thread;

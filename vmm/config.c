@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "devices/qxl/qxl.h"
 
 #include <errno.h>
 #include <regex.h>
@@ -315,31 +316,63 @@ static int set_video(void *opaque, const char *value)
     return err;
 }
 
+static const struct {
+    const char *key;
+    size_t offset; /* in struct config_qxl */
+    uint64_t most;
+} qxl_sizes[] = {
+    {"ram", offsetof(struct config_qxl, ram), QXL_MAX_MEMORY},
+    {"vram", offsetof(struct config_qxl, vram), QXL_MAX_MEMORY},
+    {"vram64", offsetof(struct config_qxl, vram64), QXL_MAX_MEMORY},
+    {"vgamem", offsetof(struct config_qxl, vgamem), QXL_MAX_VGAMEM},
+};
+
+static int set_qxl_size(struct config_qxl *qxl, unsigned i, const char *value)
+{
+    uint64_t *size = (uint64_t *)((uint8_t *)qxl + qxl_sizes[i].offset);
+    int err = parse_size(value, MIB(1), size);
+
+    if (!err && (*size < QXL_MIN_VGAMEM || *size > qxl_sizes[i].most || !IS_POWER_OF_2(*size)))
+        err = fail(-EINVAL, "%s=%s: not a power of two from %lluM to %lluM", qxl_sizes[i].key, value,
+                   (unsigned long long)QXL_MIN_VGAMEM >> 20, (unsigned long long)qxl_sizes[i].most >> 20);
+    return err;
+}
+
 static int qxl_suboption(void *opaque, const char *key, const char *value)
 {
-    struct vm_config *config = opaque;
-    uint64_t n, *size = strcmp(key, "ram") == 0      ? &config->qxl.ram
-                        : strcmp(key, "vram") == 0   ? &config->qxl.vram
-                        : strcmp(key, "vgamem") == 0 ? &config->qxl.vgamem
-                                                     : NULL;
+    struct config_qxl *qxl = opaque;
+    uint64_t n;
     int err;
 
     if (value && strcmp(key, "revision") == 0) {
         err = parse_unsigned(value, 2, 5, &n);
-        config->qxl.revision = err ? 0 : (unsigned)n;
+        qxl->revision = err ? 0 : (unsigned)n;
         return err;
     }
-    if (!value || !size)
-        return fail(-EINVAL, "unknown part '%s'; it is ram=SIZE,vram=SIZE,vgamem=SIZE,revision=2..5", key);
-    err = parse_size(value, MIB(1), size);
-    if (!err && (*size < MIB(8) || *size > MIB(256) || !IS_POWER_OF_2(*size)))
-        err = fail(-EINVAL, "%s=%s: not a power of two from 8M to 256M", key, value);
-    return err;
+    for (unsigned i = 0; value && i < ARRAY_SIZE(qxl_sizes); i++)
+        if (strcmp(key, qxl_sizes[i].key) == 0)
+            return set_qxl_size(qxl, i, value);
+    return fail(-EINVAL, "unknown part '%s'; it is ram=SIZE,vram=SIZE,vram64=SIZE,vgamem=SIZE,revision=2..5", key);
 }
 
+/* Each is a device. */
 static int set_qxl(void *opaque, const char *value)
 {
-    return parse_suboptions(value, qxl_suboption, opaque);
+    struct vm_config *config = opaque;
+
+    if (config->qxl_count == CONFIG_MAX_QXL)
+        return fail(-EINVAL, "more than %d QXL devices", CONFIG_MAX_QXL);
+    return parse_suboptions(value, qxl_suboption, &config->qxl[config->qxl_count++]);
+}
+
+static int set_heads(void *opaque, const char *value)
+{
+    uint64_t n;
+    int err = parse_unsigned(value, 1, CONFIG_MAX_HEADS, &n);
+
+    if (!err)
+        ((struct vm_config *)opaque)->heads = (unsigned)n;
+    return err;
 }
 
 static int set_net_kind(struct vm_config *config, const char *key, const char *value)
@@ -544,7 +577,9 @@ static const struct option_def run_options[] = {
     {"uefi-vars", "FILE", "where UEFI keeps its variables (default ~/.local/share/minivm/NAME.vars.fd)",
      set_uefi_variables},
     {"video", "qxl|vga|none", "the display device (default qxl)", set_video},
-    {"qxl", "ram=..,vram=..,vgamem=..", "sizes of the display device's memory, and its revision", set_qxl},
+    {"qxl", "ram=..,vram=..,vram64=..,vgamem=..,revision=..",
+     "a QXL device's memory, and its revision; each further one is another device, 4 at most", set_qxl},
+    {"heads", "N", "monitors that the guest may have on the QXL device, 1 to 4 (default 1)", set_heads},
     {"net", "user|tap=IF|none[,OPTION=VALUE...]",
      "the network (default user): mac=, queues= (tap), restrict=on, ipv6=off, hostname=, tftp=, bootfile=", set_net},
     {"forward", "tcp:HOST:PORT-:PORT", "a port of this host that leads into the guest; repeatable", add_forward},
@@ -624,10 +659,39 @@ static int check_boot(const struct vm_config *config)
     return 0;
 }
 
+static int check_qxl_sizes(const struct config_qxl *qxl)
+{
+    uint64_t vgamem = qxl->vgamem ? qxl->vgamem : QXL_DEFAULT_VGAMEM, vram = qxl->vram ? qxl->vram : QXL_DEFAULT_MEMORY;
+
+    if (qxl->ram && qxl->ram < 2 * vgamem)
+        return fail(-EINVAL, "--qxl: ram=%lluM must be at least twice vgamem=%lluM", (unsigned long long)qxl->ram >> 20,
+                    (unsigned long long)vgamem >> 20);
+    if (qxl->vram64 && qxl->vram64 < vram)
+        return fail(-EINVAL, "--qxl: vram64=%lluM has vram=%lluM in it, and must not be smaller",
+                    (unsigned long long)qxl->vram64 >> 20, (unsigned long long)vram >> 20);
+    return 0;
+}
+
+static int check_displays(const struct vm_config *config)
+{
+    int err = 0;
+
+    if ((config->qxl_count || config->heads) && config->video != VIDEO_QXL)
+        return fail(-EINVAL, "--%s is about QXL devices; drop --video", config->heads ? "heads" : "qxl");
+    if (config->heads > 1 && config->qxl_count > 1)
+        return fail(-EINVAL, "--heads: each of several QXL devices has one monitor, since viewers cannot name more; "
+                             "use --heads or a second --qxl");
+    for (unsigned i = 0; i < config->qxl_count && !err; i++)
+        err = check_qxl_sizes(&config->qxl[i]);
+    return err;
+}
+
 static int check_combination(const struct vm_config *config)
 {
     int err = check_boot(config);
 
+    if (!err)
+        err = check_displays(config);
     if (err)
         return err;
     if (config->initrd && !config->kernel)

@@ -19,6 +19,8 @@
 #define CONFIG_MAX_BOOT 3
 #define CONFIG_MAX_SERIAL 20 /* bytes */
 #define CONFIG_MAX_FORWARDS 16
+#define CONFIG_MAX_QXL 4
+#define CONFIG_MAX_HEADS 4
 #define CONFIG_MAX_CPUS 16
 #define CONFIG_MIN_MEMORY MIB(64)
 #define CONFIG_MAX_MEMORY GIB(1024)
@@ -47,6 +49,12 @@ enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
 struct config_drive {
     enum config_bus bus;
     const char *serial; /* NULL: the device's own */
+};
+
+/* A QXL device; 0 is the default. */
+struct config_qxl {
+    uint64_t ram, vram, vram64, vgamem; /* bytes */
+    unsigned revision;
 };
 
 struct vm_config {
@@ -78,10 +86,9 @@ struct vm_config {
     bool no_balloon;
 
     enum config_video video;
-    struct {
-        uint64_t ram, vram, vgamem; /* bytes; 0: the default */
-        unsigned revision;          /* 0: the default */
-    } qxl;
+    struct config_qxl qxl[CONFIG_MAX_QXL]; /* the first is the VGA-compatible one */
+    unsigned qxl_count;                    /* as given; there is one if none is */
+    unsigned heads;                        /* monitors of the only QXL device */
 
     enum config_net net;
     const char *tap;

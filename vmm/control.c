@@ -6,6 +6,7 @@
 #include "vmm/run_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *string_of(const json_t *arguments, const char *name)
@@ -152,20 +153,32 @@ static int query_balloon(void *opaque, const json_t *arguments UNUSED, json_t **
 
 /* --- pictures --- */
 
+/* "video0" is the first; no name means that. */
+static int find_display(const struct run *run, const char *device, struct display **display)
+{
+    unsigned n = 0;
+    int end = 0;
+
+    if (device && (sscanf(device, "video%1u%n", &n, &end) != 1 || device[end] || n >= BOARD_MAX_DISPLAYS))
+        return fail(-ENODEV, "Device '%s' not found", device);
+    *display = board_display(run->board, n);
+    return *display ? 0 : fail(-ENODEV, "There is no console to take a screendump from");
+}
+
 static int screendump(void *opaque, const json_t *arguments, json_t **result UNUSED)
 {
     const struct run *run = opaque;
     const char *format = string_of(arguments, "format"), *path = string_of(arguments, "filename");
-
+    struct display *display;
     int err = run_check_output(run, path);
 
+    if (!err)
+        err = find_display(run, string_of(arguments, "device"), &display);
     if (err)
         return err;
-    if (!board_display(run->board))
-        return fail(-ENODEV, "There is no console to take a screendump from");
     if (format && strcmp(format, "png") != 0 && strcmp(format, "ppm") != 0)
         return fail(-EINVAL, "Invalid parameter '%s'", format);
-    return screenshot_write(board_display(run->board), path,
+    return screenshot_write(display, path,
                             format && strcmp(format, "png") == 0 ? SCREENSHOT_PNG : SCREENSHOT_PPM);
 }
 
@@ -191,7 +204,7 @@ static const struct qmp_command commands[] = {
     {"device_del", "id:s", control_device_del},
     {"balloon", "value:i", balloon},
     {"query-balloon", "", query_balloon},
-    {"screendump", "filename:s format:s?", screendump},
+    {"screendump", "filename:s format:s? device:s?", screendump},
 };
 
 int control_start(struct run *run)

@@ -405,7 +405,25 @@ int pci_init(struct pci_device *pci, const struct device_ops *ops, struct machin
     pci->writable[PCI_INTERRUPT_LINE] = 0xff;
     store_le16(pci->clearable + PCI_STATUS, 0xf900);
     bus->devices[devfn] = pci;
+    if (devfn & 7 && bus->devices[devfn & ~7])
+        bus->devices[devfn & ~7]->config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
     return 0;
+}
+
+uint64_t pci_bus_memory(const struct pci_bus *bus)
+{
+    uint64_t sum = 0;
+
+    for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->devices); devfn++) {
+        const struct pci_device *pci = bus->devices[devfn];
+
+        for (unsigned n = 0; pci && n < PCI_BARS; n++)
+            if (pci->bars[n].type != PCI_BAR_NONE && !bar_is_io(&pci->bars[n]))
+                sum += pci->bars[n].size;
+        if (pci && pci->rom)
+            sum += pci->rom->size;
+    }
+    return sum;
 }
 
 static void pci_reset(struct pci_device *pci)

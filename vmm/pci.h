@@ -15,6 +15,7 @@
 
 #define PCI_DEVFN(slot, function) (((slot) << 3) | (function))
 #define PCI_BARS 6
+#define PCI_HEADER_MULTIFUNCTION 0x80 /* in the header type of function 0: look for others; pci_init() sees to it */
 #define PCI_MSIX_MAX 64
 
 struct pci_ids {
@@ -71,7 +72,7 @@ void pci_bus_reset(struct pci_bus *bus);
 /* INTx goes out on one of four links (PIRQA..D); the bridge that routes them takes their levels. */
 void pci_bus_set_router(struct pci_bus *bus, void (*set)(void *opaque, unsigned link, bool level), void *opaque);
 
-/* devfn must be free, else -EBUSY. ops are the model's own; their reset need not care for configuration space. */
+/* devfn must be free, else -EBUSY; a slot's function 0 comes first. ops are the model's own; their reset need not care for configuration space. */
 int pci_init(struct pci_device *pci, const struct device_ops *ops, struct machine *machine, uint8_t devfn,
              const struct pci_ids *ids);
 void pci_fini(struct pci_device *pci);
@@ -80,6 +81,8 @@ void pci_fini(struct pci_device *pci);
  * model lives on until it is destroyed, with the vCPUs stopped, since one of them may be on its way into it right now.
  */
 void pci_unplug(struct pci_device *pci);
+/* Bytes that all memory BARs and ROMs take below 4 GiB. */
+uint64_t pci_bus_memory(const struct pci_bus *bus);
 /* What is at devfn, or NULL. */
 struct pci_device *pci_bus_device(const struct pci_bus *bus, uint8_t devfn);
 void pci_save(struct pci_device *pci, struct writer *w);

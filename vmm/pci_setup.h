@@ -7,6 +7,8 @@
 
 #include "vmm/pci.h"
 
+#define PCI_WINDOW_END 0xfec00000u /* where the room for BARs below 4 GiB ends */
+
 #define PCI_SETUP_PM_BASE 0x600 /* as SeaBIOS places it */
 
 /* Device lock held, vCPUs stopped, just after a reset. mem_start: where the PCI window below 4 GiB begins. */

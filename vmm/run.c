@@ -276,8 +276,9 @@ static int start_spice(struct run *run)
     if (getrandom(spice.uuid, sizeof(spice.uuid), 0) != sizeof(spice.uuid))
         return -errno;
     err = spice_server_create(&run->spice, &run->loop, &spice, board_input(run->board));
-    if (!err && board_display(run->board))
-        err = spice_server_add_display(run->spice, board_display(run->board));
+    for (unsigned i = 0; i < BOARD_MAX_DISPLAYS && !err; i++)
+        if (board_display(run->board, i))
+            err = spice_server_add_display(run->spice, board_display(run->board, i));
     return err;
 }
 
@@ -349,7 +350,7 @@ static int start(struct run *run)
 static void take_screenshot(struct run *run)
 {
     const char *path = run->config->screenshot;
-    int err = path ? screenshot_write(board_display(run->board), path, SCREENSHOT_BY_NAME) : 0;
+    int err = path ? screenshot_write(board_display(run->board, 0), path, SCREENSHOT_BY_NAME) : 0;
 
     if (err) {
         log_error("%s", fail_text());

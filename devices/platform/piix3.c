@@ -12,7 +12,6 @@
 /* IRQs 0, 1, 2, 8 and 13 are the board's own. */
 #define IRQS_ALLOWED         0xdef8
 #define DMA_PAGE_PORTS       16
-#define HEADER_MULTIFUNCTION 0x80
 
 enum { RESET_HARD = 2, RESET_CPU = 4 };  /* port 0xcf9 */
 enum { FAST_RESET = 1, A20_ENABLE = 2 }; /* port 0x92 */
@@ -213,7 +212,7 @@ struct pci_device *piix3_create(struct machine *machine)
         free(bridge);
         return NULL;
     }
-    bridge->pci.config[PCI_HEADER_TYPE] = HEADER_MULTIFUNCTION;
+    bridge->pci.config[PCI_HEADER_TYPE] = PCI_HEADER_MULTIFUNCTION;
     store_le16(bridge->pci.writable + PCI_COMMAND, 0);
     memset(bridge->pci.writable + PIRQRC, 0x8f, PIRQ_LINKS);
     bridge->pci.config_written = config_written;

@@ -6,9 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define DEFAULT_MEMORY MIB(64)
-#define DEFAULT_VGAMEM MIB(16)
-#define MAX_MEMORY     MIB(512)
 
 static struct qxl *from_device(struct device *device)
 {
@@ -159,7 +156,7 @@ static void destroy(struct device *device)
 
 static const struct device_ops qxl_ops = {
     .name = "qxl",
-    .version = 1,
+    .version = 2, /* 1 did not know how many monitors there could be */
     .reset = reset,
     .save = qxl_save,
     .load = qxl_load,
@@ -180,12 +177,14 @@ static int alloc_memory(struct qxl *q, const struct qxl_config *config)
 {
     int err;
 
-    q->vgamem = size_or(config->vgamem, DEFAULT_VGAMEM, MIB(8), MIB(256));
+    uint64_t vram = size_or(config->vram, QXL_DEFAULT_MEMORY, 4096, QXL_MAX_MEMORY);
+
+    q->vgamem = size_or(config->vgamem, QXL_DEFAULT_VGAMEM, QXL_MIN_VGAMEM, QXL_MAX_VGAMEM);
     err = ram_init(&q->ram, "qxl ram",
-                   size_or(config->ram, DEFAULT_MEMORY, 2 * q->vgamem, MAX_MEMORY), RAM_LOG_DIRTY);
+                   size_or(config->ram, QXL_DEFAULT_MEMORY, 2 * q->vgamem, QXL_MAX_MEMORY), RAM_LOG_DIRTY);
     if (!err)
-        err = ram_init(&q->vram, "qxl vram",
-                       size_or(config->vram, DEFAULT_MEMORY, 4096, MAX_MEMORY), 0);
+        err = ram_init(&q->vram, "qxl vram", size_or(config->vram64, vram, vram, QXL_MAX_MEMORY), 0);
+    q->vram32 = (struct ram){.name = "qxl vram32", .host = q->vram.host, .size = vram};
     if (!err)
         err = ram_init(&q->rom_ram, "qxl rom", QXL_ROM_SIZE, RAM_READ_ONLY);
     if (err)
@@ -202,9 +201,11 @@ static int add_bars(struct qxl *q, const struct qxl_config *config)
 
     q->io = (struct region){"qxl", &qxl_io_ops, q, ports, REGION_UNLOCKED};
     pci_add_ram_bar(&q->pci, QXL_RAM_RANGE_INDEX, PCI_BAR_MEM, &q->ram);
-    pci_add_ram_bar(&q->pci, QXL_VRAM_RANGE_INDEX, PCI_BAR_MEM, &q->vram);
+    pci_add_ram_bar(&q->pci, QXL_VRAM_RANGE_INDEX, PCI_BAR_MEM, &q->vram32);
     pci_add_ram_bar(&q->pci, QXL_ROM_RANGE_INDEX, PCI_BAR_MEM, &q->rom_ram);
     pci_add_bar(&q->pci, QXL_IO_RANGE_INDEX, PCI_BAR_IO, &q->io);
+    if (q->vram32.size < q->vram.size)
+        pci_add_ram_bar(&q->pci, QXL_VRAM64_BAR, PCI_BAR_MEM64_PREFETCH, &q->vram);
     if (q->secondary)
         return 0;
     q->head.vga.port_written = vga_written;
@@ -232,7 +233,7 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
                struct display **display)
 {
     struct pci_ids ids = {REDHAT_PCI_VENDOR_ID, QXL_DEVICE_ID_STABLE, 0x1af4, 0x1100,
-                          .interrupt_pin = 1};
+                          .interrupt_pin = devfn % 4 + 1}; /* functions of one slot have one each */
     struct qxl *q = calloc(1, sizeof(*q));
     int err;
 

@@ -17,11 +17,18 @@
 #define QXL_ROM_FILE         "/usr/share/seabios/vgabios-qxl.bin"
 #define VGA_ROM_FILE         "/usr/share/seabios/vgabios-stdvga.bin"
 
+#define QXL_DEFAULT_MEMORY   MIB(64)
+#define QXL_DEFAULT_VGAMEM   MIB(16)
+#define QXL_MAX_MEMORY       MIB(512) /* of BAR 0, and of the others together */
+#define QXL_MIN_VGAMEM       MIB(8)
+#define QXL_MAX_VGAMEM       MIB(256)
+
 /* Sizes in bytes; they are rounded up to powers of two and into the device's limits. 0 means the default. */
 struct qxl_config {
-    uint64_t ram;      /* BAR 0, default 64 MiB, at least twice vgamem */
-    uint64_t vram;     /* BAR 1, default 64 MiB */
-    uint64_t vgamem;   /* what modes may take, default 16 MiB, 8 to 256 MiB */
+    uint64_t ram;      /* BAR 0, default 64 MiB, at least twice vgamem; up to QXL_MAX_MEMORY */
+    uint64_t vram;     /* BAR 1, default 64 MiB; up to QXL_MAX_MEMORY */
+    uint64_t vram64;   /* BAR 4, of 64 bits, if that is more than vram, which is its begin then; default: as vram */
+    uint64_t vgamem;   /* what modes may take, default 16 MiB */
     unsigned revision; /* 2..5, default 5 */
     unsigned heads;    /* monitors that the guest may have on it: 1..QXL_MAX_HEADS, default 1 */
     const char *rom;   /* option ROM; NULL: QXL_ROM_FILE or VGA_ROM_FILE */

@@ -22,6 +22,8 @@
 #define QXL_SLOTS          8 /* 0 is the device's own */
 #define QXL_SURFACES       1024
 #define QXL_ROM_SIZE       8192
+#define QXL_MEMORY_BARS    3 /* those that slots may be in */
+#define QXL_VRAM64_BAR     4
 #define QXL_IO_PORTS       32
 #define QXL_IO_PORTS_V06   16 /* before there were asynchronous commands */
 #define QXL_FREE_BUNCH     32    /* releases that make it worth to tell the guest */
@@ -58,6 +60,7 @@ struct qxl_ring {
 struct qxl {
     struct pci_device pci;
     struct ram ram, vram, rom_ram;
+    struct ram vram32; /* the begin of vram, as BAR 1 has it; its memory is vram's */
     struct region io;
     struct head head;
     struct notifier notify; /* something is in a ring */
@@ -96,8 +99,10 @@ struct qxl {
 
 /* --- qxl_memslot.c: guest addresses --- */
 
-/* bars: where the memory BARs were when the IO was made. A slot that is not possible is a guest bug. */
-void qxl_slot_add(struct qxl *q, uint32_t id, const QXLMemSlot *slot, const uint64_t bars[2],
+/* Where the memory BARs are; UINT64_MAX: nowhere. The device lock is held. */
+void qxl_find_bars(const struct qxl *q, uint64_t bars[QXL_MEMORY_BARS]);
+/* bars: where they were when the IO was made. A slot that is not possible is a guest bug. */
+void qxl_slot_add(struct qxl *q, uint32_t id, const QXLMemSlot *slot, const uint64_t bars[QXL_MEMORY_BARS],
                   uint64_t delta);
 void qxl_slot_delete(struct qxl *q, uint32_t id);
 /*
@@ -177,7 +182,7 @@ void qxl_command_surface(struct qxl *q, QXLPHYSICAL addr);
 void qxl_primary_create(struct qxl *q, const QXLSurfaceCreate *create, unsigned mode);
 /* false: there was none */
 bool qxl_primary_destroy(struct qxl *q);
-void qxl_set_mode(struct qxl *q, uint32_t id, const uint64_t bars[2]);
+void qxl_set_mode(struct qxl *q, uint32_t id, const uint64_t bars[QXL_MEMORY_BARS]);
 void qxl_enter_vga(struct qxl *q);
 void qxl_report_damage(struct qxl *q);
 /* What was drawn since the last report, one rectangle, came from (dx, dy) before it. */

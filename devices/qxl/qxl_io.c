@@ -15,7 +15,7 @@ struct io_request {
     struct qxl *q;
     const struct io_command *command;
     uint8_t value;
-    uint64_t bars[2]; /* where the memory BARs are */
+    uint64_t bars[QXL_MEMORY_BARS]; /* where they are */
     /* From the RAM header, when the IO was made: */
     QXLRect area;
     uint32_t surface;
@@ -223,8 +223,7 @@ static void fill_request(struct io_request *r, struct qxl *q, uint8_t value)
 
     *r = (struct io_request){.q = q, .value = value};
     machine_lock(q->pci.base.machine);
-    r->bars[0] = pci_bar_address(&q->pci, 0);
-    r->bars[1] = pci_bar_address(&q->pci, 1);
+    qxl_find_bars(q, r->bars);
     machine_unlock(q->pci.base.machine);
     guest_copy(&r->area, h + offsetof(QXLRam, update_area), sizeof(r->area));
     guest_copy(&r->surface, h + offsetof(QXLRam, update_surface), sizeof(r->surface));

@@ -8,10 +8,19 @@
 #define GENERATION_SHIFT 48
 #define OFFSET_MASK      ((1ULL << GENERATION_SHIFT) - 1)
 
-void qxl_slot_add(struct qxl *q, uint32_t id, const QXLMemSlot *slot, const uint64_t bars[2],
+static const uint8_t memory_bars[QXL_MEMORY_BARS] = {QXL_RAM_RANGE_INDEX, QXL_VRAM_RANGE_INDEX, QXL_VRAM64_BAR};
+
+void qxl_find_bars(const struct qxl *q, uint64_t bars[QXL_MEMORY_BARS])
+{
+    for (unsigned i = 0; i < QXL_MEMORY_BARS; i++)
+        bars[i] = pci_bar_address(&q->pci, memory_bars[i]);
+}
+
+void qxl_slot_add(struct qxl *q, uint32_t id, const QXLMemSlot *slot, const uint64_t bars[QXL_MEMORY_BARS],
                   uint64_t delta)
 {
-    struct ram *const rams[] = {&q->ram, &q->vram};
+    const uint64_t sizes[] = {q->ram.size, q->vram32.size, q->vram.size};
+    struct ram *const rams[] = {&q->ram, &q->vram, &q->vram};
     uint64_t start = slot->mem_start, end = slot->mem_end;
 
     if (id >= QXL_SLOTS || q->slots[id].active || start > end) {
@@ -21,7 +30,7 @@ void qxl_slot_add(struct qxl *q, uint32_t id, const QXLMemSlot *slot, const uint
     for (unsigned n = 0; n < ARRAY_SIZE(rams); n++) {
         uint64_t base = bars[n];
 
-        if (base == UINT64_MAX || start < base || end > base + rams[n]->size)
+        if (base == UINT64_MAX || start < base || end > base + sizes[n])
             continue;
         q->slots[id] = (struct qxl_slot){true, rams[n], start - base, end - start, delta};
         return;

@@ -90,7 +90,7 @@ bool qxl_primary_destroy(struct qxl *q)
 }
 
 /* The first QXL drivers' way: a mode of the ROM's table, guest addresses that are physical ones, a fixed frame buffer. */
-void qxl_set_mode(struct qxl *q, uint32_t id, const uint64_t bars[2])
+void qxl_set_mode(struct qxl *q, uint32_t id, const uint64_t bars[QXL_MEMORY_BARS])
 {
     const QXLMode *mode = qxl_rom_mode(q, id);
     QXLMemSlot slot = {bars[0], bars[0] + q->ram.size};

@@ -161,7 +161,7 @@ static int load_cursor(struct display *d, struct reader *r, uint32_t size)
     return 0;
 }
 
-static int load_display(struct display *d, struct reader *r)
+static int load_display(struct display *d, struct reader *r, uint32_t version)
 {
     int32_t x = reader_u32(r), y = reader_u32(r);
     bool visible = reader_u8(r);
@@ -178,7 +178,7 @@ static int load_display(struct display *d, struct reader *r)
     for (uint32_t i = 0; i < count; i++)
         heads[i] = (struct display_head){reader_u32(r), reader_u32(r), reader_u32(r), reader_u32(r),
                                          reader_u32(r)};
-    max = reader_u32(r);
+    max = version < 2 ? count : reader_u32(r);
     if (!r->bad)
         display_set_heads(d, heads, count, max);
     return r->bad ? -EINVAL : 0;
@@ -188,6 +188,7 @@ struct state_call {
     struct qxl *q;
     struct writer *w;
     struct reader *r;
+    uint32_t version;
     int err;
 };
 
@@ -209,7 +210,7 @@ static void save_in_thread(void *arg)
     save_display(&q->head.display, call->w);
 }
 
-static int load_parts(struct qxl *q, struct reader *r)
+static int load_parts(struct qxl *q, struct reader *r, uint32_t version)
 {
     unsigned mode = reader_u8(r);
     bool bug = reader_u8(r);
@@ -230,7 +231,7 @@ static int load_parts(struct qxl *q, struct reader *r)
     if (!err)
         err = load_surfaces(q, r, mode);
     if (!err)
-        err = load_display(&q->head.display, r);
+        err = load_display(&q->head.display, r, version);
     if (mode == QXL_MODE_UNDEFINED)
         head_show_vga(&q->head, false);
     __atomic_store_n(&q->mode, mode, __ATOMIC_RELEASE);
@@ -249,7 +250,7 @@ static void load_in_thread(void *arg)
 {
     struct state_call *call = arg;
 
-    call->err = load_parts(call->q, call->r);
+    call->err = load_parts(call->q, call->r, call->version);
     if (call->err)
         qxl_hard_reset(call->q);
     /* The rings may hold what nobody will be notified of again. */
@@ -266,10 +267,10 @@ void qxl_save(struct device *device, struct writer *w)
     loop_call_wait(&q->head.loop, save_in_thread, &call);
 }
 
-int qxl_load(struct device *device, struct reader *r, uint32_t version UNUSED)
+int qxl_load(struct device *device, struct reader *r, uint32_t version)
 {
     struct qxl *q = container_of(device, struct qxl, pci.base);
-    struct state_call call = {.q = q, .r = r};
+    struct state_call call = {.q = q, .r = r, .version = version};
     int err = pci_load(&q->pci, r);
 
     q->pci.config_written(&q->pci, 0, 0); /* the BARs may have moved */

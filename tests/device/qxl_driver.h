@@ -111,16 +111,21 @@ static inline void driver_map(struct driver *d)
     d->header = (QXLRam *)(d->ram + d->rom->ram_header_offset);
 }
 
+static inline struct driver *driver_create_with(const struct qxl_config *config)
+{
+    struct driver *d = calloc(1, sizeof(*d));
+
+    assert_int_equal(fake_machine_init(&d->machine, KIB(640), false), 0);
+    assert_int_equal(qxl_create(&d->machine.base, QXL_SLOT, config, &d->display), 0);
+    driver_map(d);
+    return d;
+}
+
 /* record: a file for what is drawn, or NULL. */
 static inline struct driver *driver_create(unsigned revision, const char *record)
 {
-    struct driver *d = calloc(1, sizeof(*d));
-    struct qxl_config config = {.revision = revision, .heads = QXL_MAX_HEADS, .record = record};
-
-    assert_int_equal(fake_machine_init(&d->machine, KIB(640), false), 0);
-    assert_int_equal(qxl_create(&d->machine.base, QXL_SLOT, &config, &d->display), 0);
-    driver_map(d);
-    return d;
+    return driver_create_with(
+        &(struct qxl_config){.revision = revision, .heads = QXL_MAX_HEADS, .record = record});
 }
 
 static inline void driver_destroy(struct driver *d)

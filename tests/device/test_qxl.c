@@ -534,6 +534,57 @@ static void primary_of_16_bits(void **state)
 
 static char recording[256];
 
+/* BAR 4 has all of what BAR 1 has the begin of. */
+static void more_memory_by_64_bits(void **state UNUSED)
+{
+    struct driver *d = driver_create_with(&(struct qxl_config){.vram64 = MIB(128)});
+    uint64_t base = fake_pci_bar(&d->machine, QXL_SLOT, 4), slot, create;
+    uint32_t pixels[16], *far;
+
+    assert_int_equal(fake_pci_read(&d->machine, QXL_SLOT, 0x20, 4) & 15, 12); /* memory, 64 bits, prefetchable */
+    driver_start(d);
+    driver_create_primary(d, WIDTH, HEIGHT, WIDTH * 4, SPICE_SURFACE_FMT_32_xRGB, 0);
+    slot = driver_add_slot(d, 3, base, base + MIB(128));
+    far = memory_pointer(d->machine.base.memory, base + MIB(100), sizeof(pixels));
+    memset(memory_pointer(d->machine.base.memory, base, 4), 0x5a, 4);
+    assert_int_equal(d->vram[3], 0x5a);
+    memset(pixels, 0x44, sizeof(pixels));
+    create = surface_command(d, 7, QXL_SURFACE_CMD_CREATE, 4, 4, slot | MIB(100), 0);
+    driver_push(d, QXL_CMD_SURFACE, create);
+    driver_push(d, QXL_CMD_DRAW, driver_copy(d, 7, 0, 0, 4, 4, driver_bitmap(d, SPICE_BITMAP_FMT_RGBA, 4, 4, 16, pixels, 0, true)));
+    driver_update_area(d, 7, (QXLRect){.right = 4, .bottom = 4});
+    assert_memory_equal(far, pixels, sizeof(pixels));
+    assert_false(in_bug(d));
+    memcpy(FIELD(d, mem_slot), &(QXLMemSlot){d->vram_base, d->vram_base + MIB(64) + 4096}, sizeof(QXLMemSlot));
+    driver_out(d, QXL_IO_MEMSLOT_ADD, 4); /* beyond what BAR 1 has */
+    expect_bug(d);
+    driver_destroy(d);
+}
+
+static void the_largest_picture(void **state UNUSED)
+{
+    struct driver *d = driver_create_with(&(struct qxl_config){.ram = MIB(512), .vgamem = MIB(256)});
+    const QXLModes *modes = (const QXLModes *)((const uint8_t *)d->rom + d->rom->modes_offset);
+    const QXLMode *last = &modes->modes[modes->n_modes - 1];
+    struct screenshot shot;
+    uint64_t addr;
+    QXLDrawable *p;
+
+    assert_int_equal(last->x_res * last->y_res, 8192 * 4320);
+    driver_start(d);
+    driver_create_primary(d, 8192, 4320, 8192 * 4, SPICE_SURFACE_FMT_32_xRGB, 0);
+    p = driver_drawable(d, QXL_DRAW_FILL, 0, (QXLRect){.left = 8100, .top = 4300, .right = 8192, .bottom = 4320}, &addr);
+    p->u.fill.brush = (QXLBrush){.type = SPICE_BRUSH_TYPE_SOLID, .u.color = 0x123456};
+    p->u.fill.rop_descriptor = SPICE_ROPD_OP_PUT;
+    driver_push(d, QXL_CMD_DRAW, addr);
+    assert_int_equal(screenshot_take(&shot, d->display), 0);
+    assert_int_equal(shot.width, 8192);
+    assert_int_equal(shot.pixels[8192 * 4320 - 1], 0x123456);
+    screenshot_fini(&shot);
+    assert_false(in_bug(d));
+    driver_destroy(d);
+}
+
 static int setup_recorded(void **state)
 {
     static unsigned number;
@@ -593,6 +644,8 @@ int main(void)
         TEST(identifies_itself),
         TEST(refuses_bad_revisions),
         TEST(secondary_has_no_vga),
+        cmocka_unit_test(more_memory_by_64_bits),
+        cmocka_unit_test(the_largest_picture),
         RECORDED(draws_like_the_oracle),
         RECORDED(moves_are_told),
         RECORDED(draws_all_bitmap_formats),

@@ -541,7 +541,7 @@ static void survives_save_and_load(void **state)
     memset(d->ram, 0x77, MIB(20));
     reader_init(&r, w.data, w.size);
     machine_lock(&d->machine.base);
-    assert_int_equal(device->ops->load(device, &r, 1), 0);
+    assert_int_equal(device->ops->load(device, &r, 2), 0);
     machine_unlock(&d->machine.base);
     assert_int_equal(reader_left(&r), 0);
     check_picture(d);
@@ -551,7 +551,7 @@ static void survives_save_and_load(void **state)
     check_picture(d);
     for (size_t size = 0; size < w.size; size += 1 + size / 8) {
         reader_init(&r, w.data, size);
-        assert_int_not_equal(device->ops->load(device, &r, 1), 0);
+        assert_int_not_equal(device->ops->load(device, &r, 2), 0);
     }
     writer_fini(&w);
 }

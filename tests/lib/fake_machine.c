@@ -10,6 +10,7 @@
 #define PORT_WINDOW 0xc000
 #define PORT_STRIDE 0x100
 #define MMIO_WINDOW 0xe0000000u
+#define LARGE_WINDOW 0x40000000u /* for BARs of 256 MiB and more */
 #define MMIO_STRIDE 0x100000u
 
 TAILQ_HEAD(fake_devices, device); /* a name for what struct machine has, to walk it backwards */
@@ -283,7 +284,7 @@ void fake_pci_write(struct fake_machine *m, uint8_t devfn, unsigned offset, uint
 void fake_pci_setup(struct fake_machine *m, uint8_t devfn)
 {
     uint32_t port = PORT_WINDOW + (devfn >> 3) * PORT_STRIDE;
-    uint32_t mmio = MMIO_WINDOW + (devfn >> 3) * MMIO_STRIDE;
+    uint32_t mmio = MMIO_WINDOW + (devfn >> 3) * MMIO_STRIDE, large = LARGE_WINDOW;
     unsigned n;
 
     for (n = 0; n < PCI_BARS; n++) {
@@ -296,6 +297,8 @@ void fake_pci_setup(struct fake_machine *m, uint8_t devfn)
             continue;
         next = mask & PCI_BASE_ADDRESS_SPACE_IO ? &port : &mmio;
         size = ~(mask & (mask & PCI_BASE_ADDRESS_SPACE_IO ? ~3u : ~15u)) + 1;
+        if (size >= MIB(256))
+            next = &large;
         *next = ALIGN_UP(*next, size);
         fake_pci_write(m, devfn, offset, *next, 4);
         *next += size;

@@ -567,14 +567,17 @@ static int run_line(struct vm_config *c, char *line)
 static void test_config(void **state UNUSED)
 {
     static struct vm_config c;
-    char line[] = "a/b.qcow2 --disk c.img,format=raw,readonly --memory 512M --cpus 4 --spice 5902 --qxl ram=128M";
+    char line[] = "a/b.qcow2 --disk c.img,format=raw,readonly --memory 512M --cpus 4 --spice 5902 --qxl ram=128M --qxl vram64=256M,revision=4";
 
     assert_int_equal(run_line(&c, line), 0);
     assert_string_equal(c.name, "b.qcow2");
     assert_int_equal(c.disk_count, 2);
     assert_true(c.disks[1].read_only);
     assert_int_equal(c.memory, MIB(512));
-    assert_int_equal(c.qxl.ram, MIB(128));
+    assert_int_equal(c.qxl_count, 2);
+    assert_int_equal(c.qxl[0].ram, MIB(128));
+    assert_int_equal(c.qxl[1].vram64, MIB(256));
+    assert_int_equal(c.qxl[1].revision, 4);
     assert_int_equal(c.on_reboot, ACTION_RESTART);
     config_fini(&c);
 }
@@ -642,6 +645,15 @@ static void test_config_refusals(void **state UNUSED)
         {"a --disk b,werror=ignore", "enospc, report, stop"},
         {"a --disk b,rerror=enospc", "report, stop"},
         {"a --qxl ram=3M", "power of two"},
+        {"a --qxl vgamem=512M", "8M to 256M"},
+        {"a --qxl ram=32M,vgamem=32M", "twice vgamem=32M"},
+        {"a --qxl vram64=32M", "must not be smaller"},
+        {"a --qxl revision=1", "from 2 to 5"},
+        {"a --qxl ram=64M --qxl ram=64M --qxl ram=64M --qxl ram=64M --qxl ram=64M", "more than 4"},
+        {"a --qxl ram=64M --video vga", "drop --video"},
+        {"a --heads 5", "from 1 to 4"},
+        {"a --heads 2 --video none", "drop --video"},
+        {"a --heads 2 --qxl ram=64M --qxl ram=64M", "has one monitor"},
         {"a --forward tcp::1-:2 --net none", "needs --net user"},
         {"a --uuid 1234", "not a UUID"},
         {"a --rtc gmt", "utc, localtime"},
