@@ -47,7 +47,9 @@ LIB_SRC := $(filter-out $(MAINS),$(call sources,$(CORE_DIRS) $(SERVER_DIRS) $(DE
 CLIENT_SRC := $(filter-out $(MAINS),$(call sources,$(CLIENT_DIRS)))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 DEVICE_SRC := $(wildcard tests/device/test_*.c)
-TEST_LIB_SRC := $(wildcard tests/lib/*.c)
+# What payloads and tests share.
+DRAWING_SRC := guest/payload/drawing.c guest/payload/drawing_qxl.c
+TEST_LIB_SRC := $(wildcard tests/lib/*.c) $(DRAWING_SRC)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 
@@ -102,7 +104,8 @@ device: $(DEVICE_BIN)
 bench-bin: $(BENCH_BIN)
 
 # The tiers. A folder's module.mk adds to E2E_NEEDS, PAYLOAD_NEEDS and FUZZ_NEEDS what its tests need built.
-PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/plug tests/payload/full tests/payload/late)
+PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/plug tests/payload/full tests/payload/late \
+	tests/payload/draw)
 MATRIX := tests/e2e/test_boot_matrix.py
 E2E_TESTS := $(filter-out %.c %.mk $(MATRIX),$(wildcard tests/e2e/test_*))
 # Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
@@ -110,8 +113,8 @@ E2E_TESTS := $(filter-out %.c %.mk $(MATRIX),$(wildcard tests/e2e/test_*))
 BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py)
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
-THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux net recorded server server_heads server_link vmm) \
-	$(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
+THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux net recorded server server_heads \
+	server_link vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
 THREADED_BIN := $(filter $(addprefix $(BUILD)/tests/,$(THREADED)),$(UNIT_BIN) $(DEVICE_BIN))
 SANITIZED_TESTS = $(patsubst build/%,build/address-undefined/%,$(UNIT_BIN) $(DEVICE_BIN)) \
 	$(patsubst build/%,build/thread/%,$(THREADED_BIN))
@@ -149,7 +152,8 @@ check-all: check
 	$(Q)$(MAKE) --no-print-directory media
 	$(Q)tests/run --timeout 7200 $(MATRIX)
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
-		"tests/payload/save 100" "tests/e2e/test_save.py 10"
+		"tests/payload/save 100" "tests/e2e/test_save.py 10" "tests/payload/draw --first 1000 --seeds 1000" \
+		"$(BUILD)/tests/device/test_qxl_random 1000 20000"
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 
 # minivm beside QEMU, qemu-img and libspice-server, all in one run; docs/performance.md says what is measured how.

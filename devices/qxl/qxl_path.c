@@ -102,7 +102,10 @@ struct stroke {
     struct path path;
 };
 
-/* START_WITH_GAP: the first length is a gap. That is the pattern moved by one, begun at its end. */
+/*
+ * START_WITH_GAP: the first length is a gap. That is the pattern moved by one, begun at its end; or, if the lengths are odd in
+ * number, so that strokes and gaps change places after each round, the same pattern one round later.
+ */
 static int read_dashes(struct stroke *s, const QXLLineAttr *attr)
 {
     bool gap = attr->flags & SPICE_LINE_FLAGS_START_WITH_GAP;
@@ -115,13 +118,13 @@ static int read_dashes(struct stroke *s, const QXLLineAttr *attr)
     if (qxl_read(s->w->q, attr->style, lengths, n * sizeof(*lengths)))
         return -EFAULT;
     for (unsigned i = 0; i < n; i++) {
-        s->dashes[i] = CLAMP(lengths[(i + gap) % n] >> 4, 0, 255);
+        s->dashes[i] = CLAMP(lengths[(i + (gap && n % 2 == 0)) % n] >> 4, 0, 255);
         sum += s->dashes[i];
     }
     s->line.dashes = s->dashes;
     s->line.dash_count = n;
     if (gap)
-        s->line.dash_offset = sum - s->dashes[n - 1];
+        s->line.dash_offset = n % 2 ? sum : sum - s->dashes[n - 1];
     return 0;
 }
 

@@ -189,18 +189,24 @@ static inline bool command_ring_has_room(void *arg)
            QXL_COMMAND_RING_SIZE;
 }
 
-static inline void driver_push(struct driver *d, uint32_t type, uint64_t addr)
+/* The ring has room. */
+static inline void driver_put(struct driver *d, uint32_t type, uint64_t addr)
 {
     QXLCommand command = {.data = addr, .type = type};
-    uint32_t prod;
+    uint32_t prod = shared_load(FIELD(d, cmd_ring.prod));
 
-    assert_true(fake_machine_wait(&d->machine, command_ring_has_room, d, WAIT_MS));
-    prod = shared_load(FIELD(d, cmd_ring.prod));
     memcpy((uint8_t *)FIELD(d, cmd_ring.items) + prod % QXL_COMMAND_RING_SIZE * sizeof(QXLCommand),
            &command, sizeof(command));
     shared_store(FIELD(d, cmd_ring.prod), prod + 1);
     if (shared_load(FIELD(d, cmd_ring.notify_on_prod)) == prod + 1)
         driver_out(d, QXL_IO_NOTIFY_CMD, 0);
+}
+
+/* With time for the device to look at what came before. */
+static inline void driver_push(struct driver *d, uint32_t type, uint64_t addr)
+{
+    assert_true(fake_machine_wait(&d->machine, command_ring_has_room, d, WAIT_MS));
+    driver_put(d, type, addr);
 }
 
 static inline void driver_push_cursor(struct driver *d, uint64_t addr)
