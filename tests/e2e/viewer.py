@@ -37,9 +37,9 @@ def read_ppm(name):
 class Viewer:
     """remote-viewer, or another program, on an X server of its own."""
 
-    def __init__(self, folder, *args, program='remote-viewer'):
+    def __init__(self, folder, *args, program='remote-viewer', screen='1400x1100'):
         self.frame_buffer = os.path.join(folder, 'Xvfb_screen0')
-        self.x = subprocess.Popen(['Xvfb', XDISPLAY, '-screen', '0', '1400x1100x24', '-nolisten', 'tcp', '-fbdir', folder],
+        self.x = subprocess.Popen(['Xvfb', XDISPLAY, '-screen', '0', screen + 'x24', '-nolisten', 'tcp', '-fbdir', folder],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.env = dict(os.environ, DISPLAY=XDISPLAY, HOME=folder, XDG_RUNTIME_DIR=folder, GSETTINGS_BACKEND='memory')
         wait_for('X server', lambda: self.xdotool('getmouselocation') == 0)
