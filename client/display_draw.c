@@ -288,6 +288,7 @@ static int draw_composite(struct channel *c, const void *msg)
         .filter = flag_field(m->flags, SPICE_COMPOSITE_MASK_FILTER0, 3),
         .repeat = flag_field(m->flags, SPICE_COMPOSITE_MASK_REPEAT0, 2),
         .transform = m->flags & SPICE_COMPOSITE_HAS_MASK_TRANSFORM ? &mask_transform : NULL,
+        .opaque = m->flags & SPICE_COMPOSITE_MASK_OPAQUE,
         .component_alpha = m->flags & SPICE_COMPOSITE_COMPONENT_ALPHA,
     };
     struct draw w;

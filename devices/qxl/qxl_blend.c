@@ -91,6 +91,7 @@ int qxl_draw_composite(struct draw *w)
         .y = c->mask_origin.y,
         .filter = flag_field(c->flags, SPICE_COMPOSITE_MASK_FILTER0, 3),
         .repeat = flag_field(c->flags, SPICE_COMPOSITE_MASK_REPEAT0, 2),
+        .opaque = c->flags & SPICE_COMPOSITE_MASK_OPAQUE,
         .component_alpha = c->flags & SPICE_COMPOSITE_COMPONENT_ALPHA,
     };
     int err = open_layers(w, c, &src, &mask);

@@ -301,6 +301,8 @@ static void random_composite(struct drawing_random *r, const struct drawing_surf
     random_picture(r, surfaces, streams, &d->mask);
     if (one_in(r, 2))
         random_bitmap(r, &d->mask, SPICE_BITMAP_FMT_8BIT_A);
+    else if (one_in(r, 4))
+        d->composite |= SPICE_COMPOSITE_MASK_OPAQUE;
     d->mask_x = between(r, -10, 10);
     d->mask_y = between(r, -10, 10);
     d->mask_transformed = one_in(r, 3);
