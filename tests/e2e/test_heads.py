@@ -42,7 +42,7 @@ class Heads:
     def __init__(self, port):
         self.p = subprocess.Popen([HEADS, '--port', str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, text=True, bufsize=1)
-        self.shown, self.most, self.agent = [], 0, None  # monitors as (id, width, height, x, y)
+        self.channels, self.most, self.agent = {}, 0, None  # of each channel monitors as (id, width, height, x, y)
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -50,9 +50,13 @@ class Heads:
             words = line.split()
             if words[0] == 'monitors':
                 self.most = int(words[2])
-                self.shown = [tuple(int(n) for n in re.findall(r'\d+', m)) for m in words[3:]]
+                self.channels[int(words[1])] = [tuple(int(n) for n in re.findall(r'\d+', m)) for m in words[3:]]
             elif words[0] == 'agent':
                 self.agent = int(words[1])
+
+    @property
+    def shown(self):
+        return self.channels.get(0, [])
 
     def want(self, sizes):
         """Monitors side by side, the others off."""
@@ -206,4 +210,5 @@ def main():
     tap.end()
 
 
-main()
+if __name__ == '__main__':
+    main()
