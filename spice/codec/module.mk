@@ -7,3 +7,4 @@ CFLAGS_spice_codec_lz_encode := -O3
 CFLAGS_spice_codec_lz_decode := -O3
 CFLAGS_spice_codec_glz := -O3
 CFLAGS_spice_codec_glz_encode := -O3
+CFLAGS_spice_codec_yuv := -O3
