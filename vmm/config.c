@@ -476,7 +476,8 @@ static int set_spice_port(void *opaque, const char *value)
 
 #define SPICE_OPTIONS                                                                              \
     "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, jpeg-wan-compression=auto|always|never, "      \
-    "zlib-glz-wan-compression=auto|always|never, record=FILE"
+    "zlib-glz-wan-compression=auto|always|never, streaming-video=auto|off|filter|all, "                     \
+    "video-codecs=vp8;h264;mjpeg, record=FILE"
 
 static int set_wan(enum wan *wan, const char *value)
 {
@@ -484,6 +485,15 @@ static int set_wan(enum wan *wan, const char *value)
     int chosen = (int)*wan, err = choose(value, names, &chosen);
 
     *wan = (enum wan)chosen;
+    return err;
+}
+
+static int set_streaming(enum streaming *streaming, const char *value)
+{
+    static const char *const names[] = {"auto", "off", "filter", "all", NULL};
+    int chosen = (int)*streaming, err = choose(value, names, &chosen);
+
+    *streaming = (enum streaming)chosen;
     return err;
 }
 
@@ -498,6 +508,12 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
         set_copy(&config->spice_record, value);
         return 0;
     }
+    if (strcmp(key, "video-codecs") == 0 && value && *value) { /* the server looks at it */
+        set_copy(&config->spice_codecs, value);
+        return 0;
+    }
+    if (strcmp(key, "streaming-video") == 0 && value)
+        return set_streaming(&config->spice_streaming, value);
     if (strcmp(key, "jpeg-wan-compression") == 0 && value)
         return set_wan(&config->spice_jpeg, value);
     if (strcmp(key, "zlib-glz-wan-compression") == 0 && value)

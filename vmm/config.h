@@ -102,8 +102,9 @@ struct vm_config {
     const char *debug_port;  /* chardev spec for port 0x402; NULL: none */
 
     int spice_port; /* -1: no SPICE over TCP, 0: any free port */
-    const char *spice_listen, *spice_unix, *spice_password_file, *spice_compression, *spice_record;
+    const char *spice_listen, *spice_unix, *spice_password_file, *spice_compression, *spice_record, *spice_codecs;
     enum wan spice_jpeg, spice_zlib;
+    enum streaming spice_streaming;
 
     bool headless;
     const char *expect, *screenshot;

@@ -262,7 +262,9 @@ static int start_spice(struct run *run)
                                  .name = c->name,
                                  .image_compression = c->spice_compression,
                                  .jpeg = c->spice_jpeg,
-                                 .zlib = c->spice_zlib};
+                                 .zlib = c->spice_zlib,
+                                 .streaming = c->spice_streaming,
+                                 .video_codecs = c->spice_codecs};
     int err;
 
     if (c->spice_port < 0 && !c->spice_unix)

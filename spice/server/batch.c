@@ -71,12 +71,12 @@ static bool reserve(void **data, size_t *room, size_t used, size_t more, size_t 
     return true;
 }
 
-int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
-              const struct rect *strips, uint64_t id)
+/* The pixels of `rect`, and the hashes of `strips`. -ENOSPC, -ENOMEM */
+static int add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
+               const struct rect *strips, const struct rect *rect)
 {
-    struct rect rect = strips_to_pixels(now, strips);
-    size_t width = rect.right - rect.left, columns = strips->right - strips->left;
-    size_t rows = rect.bottom - rect.top;
+    size_t width = rect->right - rect->left, columns = strips->right - strips->left;
+    size_t rows = rect->bottom - rect->top;
 
     if (b->count == BATCH_MAX_PIECES)
         return -ENOSPC;
@@ -84,14 +84,43 @@ int batch_add(struct batch *b, const struct display_surface *surface, const stru
         !reserve((void **)&b->hashes, &b->hash_room, b->hash_count, columns * rows, 8))
         return -ENOMEM;
     b->pieces[b->count++] = (struct batch_piece){
-        .strips = *strips, .rect = rect, .pixels = b->pixel_count, .hashes = b->hash_count, .id = id};
-    for (int32_t y = rect.top; y < rect.bottom; y++) {
-        memcpy(b->pixels + b->pixel_count, surface_row(surface, y) + rect.left, width * 4);
+        .strips = *strips, .rect = *rect, .pixels = b->pixel_count, .hashes = b->hash_count};
+    for (int32_t y = rect->top; y < rect->bottom; y++) {
+        memcpy(b->pixels + b->pixel_count, surface_row(surface, y) + rect->left, width * 4);
         memcpy(b->hashes + b->hash_count, strip_row(now, y) + strips->left, columns * 8);
         b->pixel_count += width;
         b->hash_count += columns;
     }
     return 0;
+}
+
+int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
+              const struct rect *strips, uint64_t id)
+{
+    const struct rect rect = strips_to_pixels(now, strips);
+    int err = add(b, surface, now, strips, &rect);
+
+    if (!err)
+        b->pieces[b->count - 1].id = id;
+    return err;
+}
+
+struct batch_piece *batch_add_frame(struct batch *b, const struct display_surface *surface,
+                                    const struct strip_map *now, const struct rect *pixels)
+{
+    const struct rect strips = strips_of_pixels(pixels);
+
+    return add(b, surface, now, &strips, pixels) ? NULL : &b->pieces[b->count - 1];
+}
+
+static int encode_frame(struct batch *b, struct batch_piece *p, const struct image *image)
+{
+    p->picture.at = b->out.size;
+    p->err = video_encode(p->video, &b->out, image, &p->video_wish);
+    if (p->err)
+        b->out.size = p->picture.at;
+    p->picture.size = b->out.size - p->picture.at;
+    return p->err;
 }
 
 void batch_run(struct batch *b, struct picture_encoder *e)
@@ -106,7 +135,8 @@ void batch_run(struct batch *b, struct picture_encoder *e)
             .format = SPICE_BITMAP_FMT_32BIT,
         };
 
-        p->err = picture_encode(e, &image, &b->wish, &b->out, &p->picture);
+        p->err = p->video ? encode_frame(b, p, &image)
+                          : picture_encode(e, &image, &b->wish, &b->out, &p->picture);
     }
     /* The messages are made next, as large again: not before much has been given back. */
     if (!is_busy(b))
@@ -116,7 +146,7 @@ void batch_run(struct batch *b, struct picture_encoder *e)
 void batch_withdraw(struct batch *b, struct picture_encoder *e, size_t first)
 {
     for (size_t i = b->count; i-- > first;)
-        if (!b->pieces[i].err)
+        if (!b->pieces[i].err && !b->pieces[i].video)
             picture_withdraw(e, &b->pieces[i].picture);
 }
 

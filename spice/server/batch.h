@@ -7,6 +7,7 @@
 #ifndef SPICE_SERVER_BATCH_H
 #define SPICE_SERVER_BATCH_H
 
+#include "spice/codec/video.h"
 #include "spice/server/picture.h"
 #include "spice/server/strips.h"
 
@@ -17,6 +18,9 @@ struct batch_piece {
     size_t pixels, hashes;    /* where they begin */
     uint64_t id; /* of the content; 0: not worth keeping */
     struct picture picture;
+    struct video_encoder *video; /* a frame of a stream; NULL: a picture */
+    struct video_wish video_wish;
+    uint32_t stream;
     int err; /* of encoding */
 };
 
@@ -37,6 +41,9 @@ void batch_clear(struct batch *b);
 /* -ENOSPC: there are too many pieces; -ENOMEM */
 int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
               const struct rect *strips, uint64_t id);
+/* A rectangle of pixels, with the hashes of the strips that it touches; the caller says what becomes of it. NULL: no room */
+struct batch_piece *batch_add_frame(struct batch *b, const struct display_surface *surface,
+                                    const struct strip_map *now, const struct rect *pixels);
 /* Encode all pieces; then the pixels are not needed any more. */
 void batch_run(struct batch *b, struct picture_encoder *e);
 /* These pieces, from `first` on, are not going to be sent. */

@@ -35,6 +35,7 @@ static void destroy_surface(struct display_channel *d)
 {
     struct spice_msg_display_surface_destroy msg = {0};
 
+    video_fini(d, true);
     if (d->view.shown.hash)
         channel_send(&d->base, SPICE_MSG_DISPLAY_SURFACE_DESTROY, &msg);
     view_fini(&d->view);
@@ -58,6 +59,7 @@ static void create_surface(struct display_channel *d, const struct display_surfa
         channel_close(&d->base);
         return;
     }
+    video_init(d, s->width, s->height);
     d->fresh = true;
     d->heads_changed = true;
     channel_send(&d->base, SPICE_MSG_DISPLAY_SURFACE_CREATE, &msg);
@@ -103,12 +105,9 @@ static bool sync_surface(struct display_channel *d)
 /* Whether bytes are so dear that pictures may be nearly right first. */
 static bool choose_lossy(struct display_channel *d)
 {
-    if (d->port->jpeg != WAN_AUTO)
-        return d->port->jpeg == WAN_ALWAYS;
-    if (d->base.params.stream->local)
-        return false;
-    rate_measure(&d->rate, d->base.params.stream->fd);
-    return d->rate.slow;
+    if (!d->base.params.stream->local)
+        rate_measure(&d->rate, d->base.params.stream->fd);
+    return d->port->jpeg == WAN_AUTO ? d->rate.slow : d->port->jpeg == WAN_ALWAYS;
 }
 
 static void update(struct display_channel *d)
@@ -158,9 +157,9 @@ static void schedule(struct display_channel *d)
         return;
     if (out_of_date(d))
         when = is_echo(d, now) ? MAX(d->rest_until, now) : MAX(d->next_update, now + GATHER_NS);
-    else if (d->lossy.any)
-        when = MAX(MAX(d->next_update, d->refine_at), now);
     else
+        when = MAX(MAX(d->next_update, now), MIN(d->lossy.any ? d->refine_at : UINT64_MAX, video_due(d)));
+    if (when == UINT64_MAX)
         return;
     if (uv_is_active((uv_handle_t *)d->timer) && d->timer_due <= when)
         return;
@@ -177,12 +176,16 @@ void display_updated(struct display_channel *d, bool something)
         d->echoes--;
     d->rest_until = d->update_start + 2 * took;
     d->next_update = MAX(d->rest_until, d->update_start + MIN_INTERVAL_NS);
+    d->held = out_of_date(d);
     schedule(d);
 }
 
 static void ready(struct channel *ch)
 {
-    schedule(display_of(ch));
+    struct display_channel *d = display_of(ch);
+
+    d->held = out_of_date(d);
+    schedule(d);
 }
 
 void display_channel_surface(struct channel *ch)
@@ -257,8 +260,17 @@ static void take_message(struct channel *ch, unsigned id, const void *msg)
         take_preference(
             d, ((const struct spice_msgc_display_preferred_compression *)msg)->image_compression);
         break;
+    case SPICE_MSGC_DISPLAY_STREAM_REPORT:
+        video_take_report(d, msg);
+        break;
+    case SPICE_MSGC_DISPLAY_PREFERRED_VIDEO_CODEC_TYPE: {
+        const struct spice_msgc_display_preferred_video_codec_type *wish = msg;
+
+        video_take_wishes(d, wish->codecs, wish->count);
+        break;
+    }
     default:
-        break; /* about streams, which there are none of */
+        break;
     }
 }
 
@@ -281,6 +293,7 @@ static void free_channel(struct channel *ch)
 {
     struct display_channel *d = display_of(ch);
 
+    video_fini(d, false);
     view_fini(&d->view);
     edges_fini(&d->edges);
     lossy_fini(&d->lossy);

@@ -9,6 +9,7 @@
 #include "spice/server/move_search.h"
 #include "spice/server/pixmap_cache.h"
 #include "spice/server/rate.h"
+#include "spice/server/video_streams.h"
 
 /* Messages acknowledged at once; twice as many may be under way. */
 #define DISPLAY_ACK_WINDOW 20
@@ -27,7 +28,10 @@ struct display_channel {
     struct lossy lossy; /* likewise */
     struct rate rate;
     bool lossy_way, refining; /* this update need not be exact; makes exact what was not */
-    uint64_t refine_at;
+    uint64_t refine_at, refine_by; /* refine_by: even if there is more to send; 0: there is time */
+    struct video video; /* as long as the view */
+    struct video_link video_link;
+    bool held; /* there was something to send before the client was ready, or the last update done */
     struct pixmap_cache cache;
     struct encoding *encoding; /* pictures being made; until they are sent there is no other update */
     uint32_t changed; /* strips, at the last update */
@@ -55,6 +59,9 @@ void encoding_start(struct encoding *e, struct display_channel *d);
 bool encoding_busy(const struct encoding *e);
 /* The client's dictionary has so many pixels, and is for this channel alone: used from the next start on. */
 void encoding_use_dictionary(struct encoding *e, uint32_t window);
+/* A stream's encoder, owned; NULL: none. Not while it is busy. */
+void encoding_set_video(struct encoding *e, uint32_t stream, struct video_encoder *video);
+struct video_encoder *encoding_video(const struct encoding *e, uint32_t stream);
 /* The batch's pieces from `first` on are not sent. */
 void encoding_withdraw(struct encoding *e, size_t first);
 

@@ -369,6 +369,8 @@ struct display_port *display_port_create(struct spice_server *server, struct dis
     port->compression = server->compression;
     port->jpeg = server->jpeg;
     port->zlib = server->zlib;
+    port->streaming = server->streaming;
+    memcpy(port->video_codecs, server->video_codecs, sizeof(port->video_codecs));
     port->sink.ops = &sink_ops;
     return port;
 }

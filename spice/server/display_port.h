@@ -15,6 +15,8 @@ struct display_port {
     struct display *display;
     uint8_t compression; /* SPICE_IMAGE_COMPRESSION_*, for clients without a wish */
     enum wan jpeg, zlib; /* pictures that are nearly right first; zlib around GLZ */
+    enum streaming streaming;
+    uint8_t video_codecs[SERVER_MAX_CODECS]; /* SPICE_VIDEO_CODEC_TYPE_*, the best first; 0: no more */
     struct display_sink sink;
     bool watching;  /* the sink is with the display: somebody is connected */
     bool announced; /* the guest was told that there is a client */

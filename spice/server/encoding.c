@@ -16,12 +16,15 @@ struct encoding {
     struct display_channel *channel; /* NULL: it has gone */
     struct picture_encoder *encoder;
     struct batch *batch;
+    struct video_encoder *video[VIDEO_MAX_STREAMS];
     uint32_t window; /* of the client's dictionary, in pixels */
     bool busy;
 };
 
 static void destroy(struct encoding *e)
 {
+    for (int i = 0; i < VIDEO_MAX_STREAMS; i++)
+        video_encoder_destroy(e->video[i]);
     picture_encoder_destroy(e->encoder);
     batch_destroy(e->batch);
     free(e);
@@ -56,6 +59,17 @@ bool encoding_busy(const struct encoding *e)
 void encoding_use_dictionary(struct encoding *e, uint32_t window)
 {
     e->window = window;
+}
+
+void encoding_set_video(struct encoding *e, uint32_t stream, struct video_encoder *video)
+{
+    video_encoder_destroy(e->video[stream]);
+    e->video[stream] = video;
+}
+
+struct video_encoder *encoding_video(const struct encoding *e, uint32_t stream)
+{
+    return e->video[stream];
 }
 
 void encoding_withdraw(struct encoding *e, size_t first)

@@ -61,6 +61,15 @@ bool lossy_take(struct lossy *l, struct rect *pixels)
     return false;
 }
 
+void lossy_rest(struct lossy *l, const struct rect *pixels)
+{
+    const struct rect tiles = tiles_touched(pixels);
+
+    grid_add(&l->old, &tiles);
+    grid_remove(&l->young, &tiles);
+    l->any = true;
+}
+
 void lossy_age(struct lossy *l)
 {
     size_t words = (size_t)l->old.words * l->old.rows;

@@ -23,6 +23,8 @@ void lossy_remove(struct lossy *l, const struct rect *pixels);
 void lossy_moved(struct lossy *l, const struct rect *to, int32_t dx, int32_t dy);
 /* Take out a run of tiles that have rested; false if there are none. In pixels. */
 bool lossy_take(struct lossy *l, struct rect *pixels);
+/* What is nearly shown there has rested. */
+void lossy_rest(struct lossy *l, const struct rect *pixels);
 /* Those that are young grow old. */
 void lossy_age(struct lossy *l);
 

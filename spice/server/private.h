@@ -41,6 +41,8 @@ struct spice_server {
     uint8_t uuid[16];
     uint8_t compression; /* SPICE_IMAGE_COMPRESSION_*, the default for clients without a wish */
     enum wan jpeg, zlib;
+    enum streaming streaming;
+    uint8_t video_codecs[SERVER_MAX_CODECS]; /* the best first; 0: no more */
     int port;
     struct listener *listeners[2]; /* TCP, unix */
     struct ticket_keys *keys;

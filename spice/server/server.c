@@ -151,6 +151,38 @@ static int parse_compression(const char *text, uint8_t *compression)
                 text);
 }
 
+static uint8_t codec_named(const char *name, size_t size)
+{
+    static const struct {
+        const char *name;
+        uint8_t codec;
+    } names[] = {{"vp8", SPICE_VIDEO_CODEC_TYPE_VP8},
+                 {"h264", SPICE_VIDEO_CODEC_TYPE_H264},
+                 {"mjpeg", SPICE_VIDEO_CODEC_TYPE_MJPEG}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strlen(names[i].name) == size && !memcmp(names[i].name, name, size))
+            return names[i].codec;
+    return 0;
+}
+
+/* Names with commas or semicolons between them. */
+static int parse_codecs(const char *text, uint8_t codecs[SERVER_MAX_CODECS])
+{
+    size_t count = 0;
+
+    for (const char *at = text ? text : "vp8,h264,mjpeg"; *at; count++) {
+        size_t size = strcspn(at, ",;");
+        uint8_t codec = codec_named(at, size);
+
+        if (!codec || count == SERVER_MAX_CODECS)
+            return fail(-EINVAL, "'%s' is no list of video codecs; there are vp8, h264 and mjpeg", text);
+        codecs[count] = codec;
+        at += size + (at[size] != '\0');
+    }
+    return 0;
+}
+
 static int copy_text(char **to, const char *from)
 {
     *to = from ? strdup(from) : NULL;
@@ -161,10 +193,13 @@ static int configure(struct spice_server *server, const struct spice_config *con
 {
     int err = parse_compression(config->image_compression, &server->compression);
 
-    if (err)
-        return err;
     server->jpeg = config->jpeg;
     server->zlib = config->zlib;
+    server->streaming = config->streaming;
+    if (!err)
+        err = parse_codecs(config->video_codecs, server->video_codecs);
+    if (err)
+        return err;
     if (config->password &&
         (!*config->password || strlen(config->password) > SPICE_MAX_PASSWORD_LENGTH))
         return fail(-EINVAL, "the SPICE password must have 1 to %d bytes",

@@ -13,6 +13,11 @@
 /* Whether to do what pays on a slow way. */
 enum wan { WAN_AUTO, WAN_ALWAYS, WAN_NEVER };
 
+/* What becomes a video stream: AUTO: what FILTER takes, for clients that are not on this host; ALL: any size and content. */
+enum streaming { STREAMING_AUTO, STREAMING_OFF, STREAMING_FILTER, STREAMING_ALL };
+
+#define SERVER_MAX_CODECS 8
+
 struct spice_config {
     const char *listen;    /* address; NULL: 127.0.0.1 */
     int port;              /* 0: any free one, -1: no TCP */
@@ -23,6 +28,8 @@ struct spice_config {
     const char *image_compression; /* "auto", "off", "lz", "quic", "lz4"; NULL: auto */
     enum wan jpeg; /* pictures that are nearly right at first, exactly when they rest */
     enum wan zlib; /* around GLZ pictures; AUTO is ALWAYS: it is tried, and kept if it made them smaller */
+    enum streaming streaming;
+    const char *video_codecs; /* "vp8,h264,mjpeg", the best first, those that are to be used; NULL: that */
 };
 
 struct spice_server;

@@ -1,7 +1,8 @@
 /*
  * update.c - one update of one client: from what it shows to what is, the cheapest way first.
  *
- *   compare -> moves (COPY_BITS) -> large parts of one colour (DRAW_FILL) -> the rest as rectangles -> pictures (DRAW_COPY)
+ *   compare -> video (STREAM_DATA) -> moves (COPY_BITS) -> large parts of one colour (DRAW_FILL) -> the rest as rectangles
+ *   -> pictures (DRAW_COPY)
  *
  * What is not sent, because it is too much at once or because the client takes no more, stays marked as behind: the next
  * update sends it as it is then. So frames that come faster than the client takes them melt into one.
@@ -186,7 +187,7 @@ static void send_pictures(struct display_channel *d, struct change *c)
     const struct strip_map *now = c->now;
     struct rect regions[REGIONS_MAX];
     struct batch *batch = encoding_batch(d->encoding);
-    size_t count = regions_find(c->changed, regions);
+    size_t count = regions_find(c->changed, regions), budget;
     uint32_t colour;
 
     batch->wish = (struct picture_wish){
@@ -196,13 +197,15 @@ static void send_pictures(struct display_channel *d, struct change *c)
         .lossy = d->lossy_way && !d->refining,
         .no_zlib = d->port->zlib == WAN_NEVER,
     };
+    video_capture(d, c, batch);
+    budget = batch->pixel_count + d->budget;
     if (d->fresh && (uint64_t)now->width * now->height <= FIRST_PIXELS)
         add_pieces(d, c, batch, &(struct rect){0, 0, now->columns, now->height}, FIRST_PIXELS,
                    FIRST_PIXELS);
     else
         for (size_t i = 0; i < count; i++) {
             if (!fill_is_flat(c, &regions[i], &colour)) {
-                add_pieces(d, c, batch, &regions[i], PIECE_PIXELS, d->budget);
+                add_pieces(d, c, batch, &regions[i], PIECE_PIXELS, budget);
                 continue;
             }
             change_done(c, &regions[i]);
@@ -256,6 +259,8 @@ void display_send_batch(struct display_channel *d, struct batch *batch)
 {
     size_t sent = 0;
 
+    for (; sent < batch->count && batch->pieces[sent].video; sent++) /* later ones would build on what is left out */
+        video_send(d, batch, &batch->pieces[sent]);
     while (sent < batch->count && !batch->pieces[sent].err && can_queue_more(d))
         send_picture(d, batch, &batch->pieces[sent++]);
     if (d->base.closed)
@@ -267,6 +272,7 @@ void display_send_batch(struct display_channel *d, struct batch *batch)
     if (d->fresh)
         channel_send(&d->base, SPICE_MSG_DISPLAY_MARK, NULL);
     d->fresh = false;
+    video_mark_lossy(d);
     display_updated(d, d->changed);
 }
 
@@ -276,8 +282,10 @@ static void refine(struct display_channel *d)
     struct rect pixels;
     uint64_t taken = 0;
 
+    bool must = d->refine_by && d->update_start >= d->refine_by;
+
     d->refining = false;
-    if (!d->lossy.any || d->view.behind.any || d->update_start < d->refine_at)
+    if (!d->lossy.any || (d->view.behind.any && !must) || d->update_start < d->refine_at)
         return;
     for (; taken < d->budget && lossy_take(&d->lossy, &pixels); taken += rect_area(&pixels)) {
         const struct rect strips = strips_of_pixels(&pixels);
@@ -286,6 +294,7 @@ static void refine(struct display_channel *d)
         d->refining = true;
     }
     if (!d->refining) {
+        d->refine_by = 0;
         lossy_age(&d->lossy);
         d->refine_at = d->update_start + REFINE_NS;
     }
@@ -303,13 +312,16 @@ void display_update(struct display_channel *d)
         .scratch = &port->scratch,
     };
 
+    video_begin(d);
     refine(d);
     fingerprint_refresh(&port->print, c.surface);
     c.count = view_compare(&d->view, c.now, c.changed);
     d->changed = c.count;
+    video_take(d, &c);
     c.bounds = grid_bounds(c.changed, c.changed);
     send_moves(d, &c);
     if (!d->fresh)
         send_fills(d, &c);
+    video_note(d, &c);
     send_pictures(d, &c);
 }

@@ -193,6 +193,39 @@ void fake_display_noise(struct fake_display *f, struct rect rect, uint32_t seed)
     loop_call_wait(&f->loop, do_noise, &(struct call){.f = f, .a = seed, .rect = rect});
 }
 
+/* Up and down from 0 to 255. */
+static uint32_t wave(uint32_t at)
+{
+    return at & 256 ? 255 - (at & 255) : at & 255;
+}
+
+static void damage_tiles(struct fake_display *f, const struct rect *r, int32_t side)
+{
+    for (int32_t y = r->top; y < r->bottom; y += side)
+        for (int32_t x = r->left; x < r->right; x += side) {
+            const struct rect tile = {x, y, MIN(x + side, r->right), MIN(y + side, r->bottom)};
+
+            display_damage(&f->display, &tile, 1);
+        }
+}
+
+static void do_film(void *arg)
+{
+    struct call *c = arg;
+    uint32_t n = c->a;
+
+    for (int32_t y = c->rect.top; y < c->rect.bottom; y++)
+        for (int32_t x = c->rect.left; x < c->rect.right; x++)
+            put(c->f, x, y,
+                wave(x * 2 + n * 5) << 16 | wave(y * 2 + n * 3) << 8 | wave(x + y + n * 9 + rnd(c->f) % 4));
+    damage_tiles(c->f, &c->rect, c->b ? 64 : DISPLAY_MAX_WIDTH);
+}
+
+void fake_display_film(struct fake_display *f, struct rect rect, uint32_t number, bool tiles)
+{
+    loop_call_wait(&f->loop, do_film, &(struct call){.f = f, .a = number, .b = tiles, .rect = rect});
+}
+
 static void do_fill(void *arg)
 {
     struct call *c = arg;

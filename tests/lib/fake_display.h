@@ -40,6 +40,8 @@ void fake_display_scroll(struct fake_display *f, unsigned lines);
 void fake_display_drag(struct fake_display *f, struct rect rect, int32_t dx, int32_t dy);
 /* Noise in a rectangle; with the same seed the same. */
 void fake_display_noise(struct fake_display *f, struct rect rect, uint32_t seed);
+/* A frame of a film in a rectangle, damaged as a whole or by tiles. */
+void fake_display_film(struct fake_display *f, struct rect rect, uint32_t number, bool tiles);
 /* A rectangle of one colour. */
 void fake_display_fill(struct fake_display *f, struct rect rect, uint32_t colour);
 void fake_display_cursor(struct fake_display *f, uint32_t size);

@@ -5,6 +5,7 @@
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
+#include "spice/codec/video.h"
 #include "tests/lib/pictures.h"
 
 #include <arpa/inet.h>
@@ -412,6 +413,91 @@ static void copy_bits(struct peer_screen *s, const struct spice_msg_display_copy
     s->copies++;
 }
 
+/* --- video --- */
+
+static struct peer_stream *stream_of(struct peer_screen *s, uint32_t id)
+{
+    assert_true(id < PEER_STREAMS && s->streams[id].decoder);
+    return &s->streams[id];
+}
+
+static void set_clip(struct peer_stream *stream, const struct spice_clip *clip)
+{
+    free(stream->clip);
+    stream->clipped = clip->type == SPICE_CLIP_TYPE_RECTS;
+    stream->clip_count = stream->clipped ? clip->count : 0;
+    stream->clip = calloc(stream->clip_count + 1, sizeof(*stream->clip));
+    if (stream->clip_count)
+        memcpy(stream->clip, clip->rects, stream->clip_count * sizeof(*stream->clip));
+}
+
+static void begin_stream(struct peer_screen *s, const struct spice_msg_display_stream_create *m)
+{
+    struct peer_stream *stream;
+
+    assert_true(m->id < PEER_STREAMS && !s->streams[m->id].decoder);
+    assert_true(is_inside(s, &m->dest));
+    assert_int_equal(m->stream_width, m->dest.right - m->dest.left);
+    assert_int_equal(m->stream_height, m->dest.bottom - m->dest.top);
+    assert_int_equal(m->flags, SPICE_STREAM_FLAGS_TOP_DOWN);
+    stream = &s->streams[m->id];
+    stream->decoder = video_decoder_create(m->codec_type);
+    assert_non_null(stream->decoder);
+    stream->codec = m->codec_type;
+    stream->dest = m->dest;
+    set_clip(stream, &m->clip);
+    s->streams_begun++;
+}
+
+static void end_stream(struct peer_stream *stream)
+{
+    video_decoder_destroy(stream->decoder);
+    free(stream->clip);
+    *stream = (struct peer_stream){0};
+}
+
+static void show_part(struct peer_screen *s, const struct peer_stream *stream,
+                      const struct image *frame, const struct rect *part)
+{
+    struct rect r = rect_intersect(part, &stream->dest);
+
+    for (int32_t y = r.top; y < r.bottom && r.left < r.right; y++)
+        memcpy(s->pixels + ((size_t)y * s->width + r.left) * 4,
+               image_row(frame, y - stream->dest.top) + (r.left - stream->dest.left) * 4,
+               (r.right - r.left) * 4);
+}
+
+static void show_frame(struct peer_screen *s, const struct spice_msg_display_stream_data *m)
+{
+    struct peer_stream *stream = stream_of(s, m->id);
+    struct image frame = picture_new(SPICE_BITMAP_FMT_32BIT, stream->dest.right - stream->dest.left,
+                                     stream->dest.bottom - stream->dest.top, 0);
+
+    assert_int_equal(video_decode(stream->decoder, m->data, m->data_size, &frame), 0);
+    assert_true(!stream->frames || (int32_t)(m->multi_media_time - stream->last_time) > 0);
+    stream->last_time = m->multi_media_time;
+    stream->frames++;
+    s->frames++;
+    if (!stream->clipped)
+        show_part(s, stream, &frame, &stream->dest);
+    for (uint32_t i = 0; i < stream->clip_count; i++)
+        show_part(s, stream, &frame, &stream->clip[i]);
+    picture_free(&frame);
+}
+
+const struct peer_stream *peer_only_stream(const struct peer_screen *s)
+{
+    const struct peer_stream *found = NULL;
+
+    for (size_t i = 0; i < PEER_STREAMS; i++)
+        if (s->streams[i].decoder) {
+            if (found)
+                return NULL;
+            found = &s->streams[i];
+        }
+    return found;
+}
+
 static void create_surface(struct peer_screen *s, const struct spice_msg_display_surface_create *m)
 {
     assert_null(s->pixels);
@@ -428,6 +514,8 @@ void peer_screen_fini(struct peer_screen *s)
     for (size_t i = 0; i < PEER_KEPT; i++)
         if (s->kept[i].data)
             forget(s, i);
+    for (size_t i = 0; i < PEER_STREAMS; i++)
+        end_stream(&s->streams[i]);
     glz_window_destroy(s->glz);
     free(s->pixels);
     *s = (struct peer_screen){0};
@@ -461,6 +549,25 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
         break;
     case SPICE_MSG_DISPLAY_COPY_BITS:
         copy_bits(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_STREAM_CREATE:
+        begin_stream(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_STREAM_DATA:
+        show_frame(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_STREAM_CLIP:
+        set_clip(stream_of(s, ((const struct spice_msg_display_stream_clip *)msg)->id),
+                 &((const struct spice_msg_display_stream_clip *)msg)->clip);
+        break;
+    case SPICE_MSG_DISPLAY_STREAM_ACTIVATE_REPORT: {
+        const struct spice_msg_display_stream_activate_report *m = msg;
+
+        stream_of(s, m->stream_id)->unique_id = m->unique_id;
+        break;
+    }
+    case SPICE_MSG_DISPLAY_STREAM_DESTROY:
+        end_stream(stream_of(s, ((const struct spice_msg_display_stream_destroy *)msg)->id));
         break;
     default:
         fail_msg("display message %s", info->name);

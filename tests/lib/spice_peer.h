@@ -4,6 +4,7 @@
 #ifndef TESTS_LIB_SPICE_PEER_H
 #define TESTS_LIB_SPICE_PEER_H
 
+#include "base/rect.h"
 #include "spice/codec/image.h"
 #include "spice/protocol/messages.h"
 
@@ -50,6 +51,7 @@ void *peer_expect(struct peer *p, unsigned id);
 #define PEER_GLZ_PIXELS (4 << 20) /* of a display peer's dictionary, as it should tell in DISPLAY_INIT */
 #define PEER_CACHE_PIXELS (1 << 20) /* and of its cache */
 #define PEER_KEPT         2048
+#define PEER_STREAMS      64
 
 /* What a display peer shows. */
 struct peer_screen {
@@ -64,7 +66,23 @@ struct peer_screen {
     struct image kept[PEER_KEPT];
     uint64_t kept_ids[PEER_KEPT], kept_pixels;
     unsigned reused, forgotten;
+    /* Video: frames are shown as they come. */
+    struct peer_stream {
+        struct video_decoder *decoder; /* NULL: there is no such stream */
+        uint8_t codec;
+        uint32_t unique_id; /* 0: no reports are wanted */
+        struct rect dest;
+        bool clipped;
+        uint32_t clip_count;
+        struct rect *clip;
+        unsigned frames;
+        uint32_t last_time;
+    } streams[PEER_STREAMS];
+    unsigned streams_begun, frames;
 };
+
+/* The only stream; NULL: there is none, or there are several. */
+const struct peer_stream *peer_only_stream(const struct peer_screen *s);
 
 /* Apply a display message; unknown ones fail. */
 void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info, const void *msg);
