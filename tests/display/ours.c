@@ -61,20 +61,33 @@ static void stop(void)
     fake_machine_fini(&ours.machine);
 }
 
+static unsigned one_of(const char *word, const char *const *words, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!strcmp(word, words[i]))
+            return i;
+    die("'%s' is no value of that option", word);
+}
+
 static enum wan wan_of(const char *word)
 {
     static const char *const words[] = {"auto", "always", "never"};
 
-    for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
-        if (!strcmp(word, words[i]))
-            return (enum wan)i;
-    die("--jpeg: '%s' is not auto, always or never", word);
+    return (enum wan)one_of(word, words, ARRAY_SIZE(words));
+}
+
+static enum streaming streaming_of(const char *word)
+{
+    static const char *const words[] = {"auto", "off", "filter", "all"};
+
+    return (enum streaming)one_of(word, words, ARRAY_SIZE(words));
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {SCENE_OPTIONS, {"compression", 1, NULL, 'c'}, {"host", 1, NULL, 'h'},
-                                            {"jpeg", 1, NULL, 'j'}, {NULL, 0, NULL, 0}};
+                                            {"jpeg", 1, NULL, 'j'}, {"streaming", 1, NULL, 's'},
+                                            {"codecs", 1, NULL, 'C'}, {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "display"};
     struct scene scene;
     int c;
@@ -89,8 +102,12 @@ int main(int argc, char **argv)
             config.listen = optarg;
         else if (c == 'j')
             config.jpeg = wan_of(optarg);
+        else if (c == 's')
+            config.streaming = streaming_of(optarg);
+        else if (c == 'C')
+            config.video_codecs = optarg;
         else if (!scene_option(&scene, c, optarg))
-            die("usage: ours [--host ADDRESS] [--compression C] [--jpeg W] " SCENE_USAGE);
+            die("usage: ours [--host ADDRESS] [--compression C] [--jpeg W] [--streaming S] [--codecs C] " SCENE_USAGE);
     scene_load(&scene);
     start(&config, &scene);
     printf("PORT %d\n", spice_server_port(ours.spice));
