@@ -240,12 +240,15 @@ const struct pictures_stats *display_channel_stats(const struct channel *c)
     return pictures_stats(container_of(c, struct display_channel, base)->pictures);
 }
 
+const struct video_stats *display_channel_video(const struct channel *c)
+{
+    return &container_of(c, struct display_channel, base)->video;
+}
+
 static const struct channel_ops ops = {
     .type = SPICE_CHANNEL_DISPLAY,
-    .caps = 1u << SPICE_DISPLAY_CAP_SIZED_STREAM | 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG |
-            1u << SPICE_DISPLAY_CAP_COMPOSITE | 1u << SPICE_DISPLAY_CAP_A8_SURFACE |
-            1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION | 1u << SPICE_DISPLAY_CAP_MULTI_CODEC |
-            1u << SPICE_DISPLAY_CAP_CODEC_MJPEG,
+    .caps = 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_COMPOSITE |
+            1u << SPICE_DISPLAY_CAP_A8_SURFACE | 1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION,
     .tables = {{surface_handlers, ARRAY_SIZE(surface_handlers)},
                {display_draw_handlers, DISPLAY_DRAW_HANDLERS},
                {display_stream_handlers, DISPLAY_STREAM_HANDLERS}},
@@ -279,6 +282,8 @@ int display_channel_open(struct session *s, uint8_t id, struct channel **channel
         free(d);
         return err;
     }
+    d->base.request.channel_caps |= display_streams_caps();
+    display_streams_init(d);
     *channel = &d->base;
     return 0;
 }

@@ -14,6 +14,9 @@
 #define DISPLAY_MAX_SURFACES      10000  /* ids are below */
 #define DISPLAY_MAX_SURFACE_BYTES GIB(1) /* of all surfaces together */
 
+#define DISPLAY_MAX_STREAM_PIXELS (128ull << 20) /* of all streams together; decoders take six bytes for one */
+#define DISPLAY_MAX_HELD_PIXELS   (32ull << 20)  /* of frames that wait to be shown; more are not held */
+
 struct video_stream;
 
 struct display_channel {
@@ -23,10 +26,16 @@ struct display_channel {
     struct canvas *primary; /* one of them, or NULL */
     struct pictures *pictures;
     struct video_stream *streams[SPICE_MAX_NUM_STREAMS];
+    uint64_t stream_pixels, held_pixels; /* of all streams' frames; of those that wait to be shown */
+    struct video_stats {
+        uint64_t shown, late; /* frames; late: and not shown */
+    } video;
+    uv_timer_t frames; /* to show the next one; the loop's end closes it */
 };
 
 int display_channel_open(struct session *s, uint8_t id, struct channel **channel);
 const struct pictures_stats *display_channel_stats(const struct channel *c);
+const struct video_stats *display_channel_video(const struct channel *c);
 
 /* For these files: */
 
@@ -44,9 +53,13 @@ void display_begin(struct display_channel *d, const struct canvas *c);
 void display_end(struct display_channel *d, const struct canvas *c, const struct canvas_target *t);
 
 #define DISPLAY_DRAW_HANDLERS   14
-#define DISPLAY_STREAM_HANDLERS 6
+#define DISPLAY_STREAM_HANDLERS 7
 extern const struct channel_handler display_draw_handlers[DISPLAY_DRAW_HANDLERS],
     display_stream_handlers[DISPLAY_STREAM_HANDLERS];
+/* After the channel is connected. */
+void display_streams_init(struct display_channel *d);
+/* What of video can be shown here: SPICE_DISPLAY_CAP_* as bits. */
+uint32_t display_streams_caps(void);
 /* Those on the surface, or all if it is NULL. */
 void display_streams_destroy(struct display_channel *d, const struct canvas *surface);
 

@@ -39,6 +39,7 @@ static int handle_init(struct channel *c, const void *msg)
     int err;
 
     c->session->connection_id = m->session_id;
+    session_set_mm_time(c->session, m->multi_media_time);
     err = choose_mouse_mode(c, m->supported_mouse_modes, m->current_mouse_mode);
     return err ? err : channel_send(c, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
 }
@@ -48,6 +49,12 @@ static int handle_channels_list(struct channel *c, const void *msg)
     const struct spice_msg_main_channels_list *m = msg;
 
     session_open_channels(c->session, m->channels, m->count);
+    return 0;
+}
+
+static int handle_mm_time(struct channel *c, const void *msg)
+{
+    session_set_mm_time(c->session, ((const struct spice_msg_main_multi_media_time *)msg)->time);
     return 0;
 }
 
@@ -76,6 +83,7 @@ static const struct channel_handler handlers[] = {
     {SPICE_MSG_MAIN_INIT, handle_init},
     {SPICE_MSG_MAIN_CHANNELS_LIST, handle_channels_list},
     {SPICE_MSG_MAIN_MOUSE_MODE, handle_mouse_mode},
+    {SPICE_MSG_MAIN_MULTI_MEDIA_TIME, handle_mm_time},
     {SPICE_MSG_MAIN_NAME, handle_name},
 };
 

@@ -222,17 +222,6 @@ static int decode_jpeg(struct pictures *p, const struct spice_image *image, pixm
     return err ? err : jpeg_decode(p->jpeg, image->data.data, image->data.size, &view);
 }
 
-int pictures_get_jpeg(struct pictures *p, const void *data, size_t size, uint32_t width,
-                      uint32_t height, pixman_image_t **picture)
-{
-    struct spice_image image = {.type = SPICE_IMAGE_TYPE_JPEG,
-                                .width = width,
-                                .height = height,
-                                .data = {(uint32_t)size, data}};
-
-    return pictures_get(p, &image, picture);
-}
-
 static int find_cached(struct pictures *p, const struct spice_image *image, pixman_image_t **out)
 {
     pixman_image_t *picture = picture_cache_find(&p->cache, image->id);

@@ -38,8 +38,5 @@ void pictures_forget(struct pictures *p, uint64_t id);
 void pictures_forget_all(struct pictures *p);
 void pictures_forget_palette(struct pictures *p, uint64_t id);
 void pictures_forget_palettes(struct pictures *p);
-/* A frame of a motion JPEG stream. */
-int pictures_get_jpeg(struct pictures *p, const void *data, size_t size, uint32_t width,
-                      uint32_t height, pixman_image_t **picture);
 
 #endif

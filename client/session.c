@@ -188,6 +188,16 @@ void session_fini(struct session *s)
     }
 }
 
+void session_set_mm_time(struct session *s, uint32_t time)
+{
+    s->mm_ahead = time - (uint32_t)(now_ns() / 1000000);
+}
+
+uint32_t session_mm_time(const struct session *s)
+{
+    return (uint32_t)(now_ns() / 1000000) + s->mm_ahead;
+}
+
 struct channel *session_find(struct session *s, unsigned type, unsigned id)
 {
     struct channel *c;

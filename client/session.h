@@ -20,6 +20,7 @@ struct session {
     struct sockaddr_storage address;
     socklen_t address_size;
     uint32_t connection_id;
+    uint32_t mm_ahead; /* the server's multimedia clock less ours, in milliseconds */
     TAILQ_HEAD(, channel) channels;
     struct inputs_channel *inputs;                   /* NULL until it is up */
     uv_timer_t timeout;                              /* for the link stages */
@@ -41,6 +42,9 @@ void session_end(struct session *s, int result);
 void session_fini(struct session *s);
 
 /* For channels. */
+/* The server's multimedia clock, in milliseconds, as of what it last said of it. */
+void session_set_mm_time(struct session *s, uint32_t time);
+uint32_t session_mm_time(const struct session *s);
 struct channel *session_find(struct session *s, unsigned type, unsigned id);
 void session_open_channels(struct session *s, const struct spice_channel_id *ids, size_t count);
 /* c has handled messages: others may wait for that. */

@@ -46,10 +46,13 @@ static json_t *channel(const struct channel *c)
 
     if (o && c->ops->type == SPICE_CHANNEL_DISPLAY) {
         const struct pictures_stats *p = display_channel_stats(c);
+        const struct video_stats *v = display_channel_video(c);
 
         json_object_set_new(o, "images", images(p));
         json_object_set_new(o, "decode_ms", json_real(ms(p->decode_ns)));
         json_object_set_new(o, "decoded_pixels", json_integer((json_int_t)p->decoded_pixels));
+        json_object_set_new(o, "video_frames", json_integer((json_int_t)v->shown));
+        json_object_set_new(o, "video_late", json_integer((json_int_t)v->late));
     }
     return o;
 }
