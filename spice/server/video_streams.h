@@ -1,5 +1,6 @@
 /*
- * video_streams.h - the video streams of one client.
+ * video_streams.h - the video streams of one client: which there are (video_streams.c), their frames (video_frames.c), and
+ * how much of the link they take (video_link.c).
  *
  * What video_find.h recognises becomes a stream: a rectangle to the pixel, a codec, and a clip, the tiles of the rectangle
  * that change and look like video. What changes inside of the clip goes as frames; all else, text over the video too, goes
@@ -58,7 +59,7 @@ struct video_link {
     bool restart;                      /* the choice of codecs is another one */
     uint64_t limit;                    /* bits a second, as reports have it; 0: none */
     uint64_t sent, sent_since; /* bytes of frames, since a time in nanoseconds: the last report */
-    uint32_t delay_ms;         /* from capture to being shown */
+    uint32_t more_ms;          /* that frames are shown later than usual */
     uint32_t last_time, next_id;
 };
 

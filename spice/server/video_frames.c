@@ -1,0 +1,201 @@
+/* video_frames.c - frames of streams: which of what changed they take, what is copied for them, what the client shows then. */
+#include "spice/server/video_private.h"
+
+/* The column of strips that the left (0) or right (1) edge cuts, or -1; and the pixels of such a strip that are inside. */
+static int32_t cut_column(const struct video_stream *s, int side, uint32_t *from, uint32_t *to)
+{
+    int32_t edge = side ? s->pixels.right : s->pixels.left;
+
+    *from = side ? 0 : edge % STRIP;
+    *to = side ? edge % STRIP : STRIP;
+    return edge % STRIP ? edge / STRIP : -1;
+}
+
+/* The two parts of a strip that an edge cuts. */
+struct parts {
+    uint64_t inside, outside;
+};
+
+static struct parts parts_of(const struct change *c, int32_t column, int32_t y, uint32_t from,
+                             uint32_t to)
+{
+    const uint32_t *pixels = surface_row(c->surface, y) + column * STRIP;
+    uint32_t here = MIN(STRIP, c->now->width - (uint32_t)column * STRIP);
+    uint64_t inside = strip_hash_part(c->key, pixels, from, MIN(to, here));
+
+    return (struct parts){inside, strip_without(strip_hash_part(c->key, pixels, 0, here), inside)};
+}
+
+/* Whether the client shows what is outside there as it is now. */
+static bool outside_is_shown(const struct change *c, const struct video_stream *s, int side,
+                             int32_t column, int32_t y, const struct parts *p)
+{
+    uint64_t inside = s->inside[side][y - s->pixels.top];
+
+    return inside != STRIP_UNKNOWN &&
+           strip_without(strip_row(&c->view->shown, y)[column], inside) == p->outside;
+}
+
+/* Of a row's cut strips that changed those that must go as pictures, which are left in. */
+static void take_edge(struct change *c, struct video_stream *s, int side, int32_t y, uint64_t *mine)
+{
+    uint32_t from, to;
+    int32_t column = cut_column(s, side, &from, &to);
+    struct parts p;
+
+    if (column < 0 || !(mine[column / 64] >> column % 64 & 1))
+        return;
+    s->news = true;
+    p = parts_of(c, column, y, from, to);
+    if (outside_is_shown(c, s, side, column, y, &p))
+        return;
+    mine[column / 64] &= ~(1ull << column % 64);
+    s->outside_changed[side] |= s->inside[side][y - s->pixels.top] != STRIP_UNKNOWN;
+}
+
+static void take_stream(struct change *c, struct video *v, struct video_stream *s)
+{
+    uint64_t mine[DISPLAY_MAX_WIDTH / STRIP / 64 + 1];
+
+    for (int32_t y = s->pixels.top; y < s->pixels.bottom; y++) {
+        uint64_t *changed = grid_row(c->changed, y), *clip = grid_row(&s->clip, y / TILE_ROWS);
+
+        for (uint32_t w = 0; w < c->changed->words; w++)
+            mine[w] = changed[w] & clip[w];
+        take_edge(c, s, 0, y, mine);
+        take_edge(c, s, 1, y, mine);
+        for (uint32_t w = 0; w < c->changed->words; w++) {
+            s->news |= mine[w] != 0;
+            changed[w] &= ~mine[w];
+            c->count -= __builtin_popcountll(mine[w]);
+            grid_row(&v->find.sample, y / TILE_ROWS)[w] |= mine[w];
+        }
+    }
+}
+
+/* Tiles of its rectangle that change now and look like video: else a part of the picture would be ahead of the rest. */
+static bool grow_clip(const struct change *c, struct video *v, struct video_stream *s)
+{
+    const struct rect strips = strips_of_pixels(&s->pixels);
+    bool grew = false;
+
+    for (int32_t y = s->pixels.top; y < s->pixels.bottom; y++)
+        for (int32_t w = strips.left / 64; w * 64 < strips.right; w++) {
+            uint64_t news = grid_row(c->changed, y)[w] & ~grid_row(&s->clip, y / TILE_ROWS)[w];
+
+            for (; news; news &= news - 1) {
+                int32_t x = w * 64 + __builtin_ctzll(news);
+
+                if (x < strips.left || x >= strips.right ||
+                    !video_find_gradual(&v->find, x, y / TILE_ROWS, c->surface))
+                    continue;
+                grid_put(&s->clip, x, y / TILE_ROWS);
+                grew = true;
+            }
+        }
+    return grew;
+}
+
+void video_take(struct display_channel *d, struct change *c)
+{
+    struct video *v = &d->video;
+
+    for (int i = 0; i < VIDEO_MAX_STREAMS && v->on; i++) {
+        struct video_stream *s = &v->streams[i];
+
+        s->news = false;
+        if (!s->live)
+            continue;
+        if (!d->refining && grow_clip(c, v, s)) /* what is made exact has not changed */
+            video_send_clip(d, s);
+        take_stream(c, v, s);
+        s->idle = s->news ? 0 : s->idle + 1;
+        if (s->news)
+            s->changed_at = d->update_start;
+    }
+}
+
+void video_note(struct display_channel *d, const struct change *c)
+{
+    if (d->video.on && !d->refining && !d->fresh)
+        video_find_add(&d->video.find, c->changed);
+}
+
+/* Of a row's strips, as captured: those that the frame does not show are not known by it. */
+static void capture_hashes(const struct change *c, struct video_stream *s, int32_t y,
+                           const struct rect *strips, uint64_t *hashes)
+{
+    for (int32_t x = strips->left; x < strips->right; x++)
+        if (!grid_has(&s->clip, x, y / TILE_ROWS))
+            hashes[x - strips->left] = STRIP_UNKNOWN;
+    for (int side = 0; side < 2; side++) {
+        uint32_t from, to;
+        int32_t column = cut_column(s, side, &from, &to);
+        struct parts p;
+
+        if (column < 0)
+            continue;
+        p = parts_of(c, column, y, from, to);
+        if (!outside_is_shown(c, s, side, column, y, &p))
+            hashes[column - strips->left] = STRIP_UNKNOWN;
+        s->inside[side][y - s->pixels.top] = p.inside;
+    }
+}
+
+static void capture(struct display_channel *d, const struct change *c, struct batch *batch,
+                    struct video_stream *s)
+{
+    const struct video_wish wish = {video_bit_rate(d, s), (uint32_t)(d->update_start / 1000000),
+                                    s->key};
+    struct batch_piece *p = batch_add_frame(batch, c->surface, c->now, &s->pixels);
+
+    if (!p) {
+        damage_add(&d->view.behind, &s->pixels);
+        return;
+    }
+    p->stream = video_id(d, s);
+    p->video = encoding_video(d->encoding, p->stream);
+    p->video_wish = wish;
+    s->key = false;
+    for (int32_t y = p->strips.top; y < p->strips.bottom; y++)
+        capture_hashes(c, s, y, &p->strips,
+                       batch->hashes + p->hashes +
+                           (size_t)(y - p->strips.top) * rect_width(&p->strips));
+}
+
+void video_capture(struct display_channel *d, const struct change *c, struct batch *batch)
+{
+    for (int i = 0; i < VIDEO_MAX_STREAMS; i++)
+        if (d->video.streams[i].live && d->video.streams[i].news)
+            capture(d, c, batch, &d->video.streams[i]);
+}
+
+static void mark_shown(const struct batch *batch, const struct batch_piece *p,
+                       struct strip_map *shown)
+{
+    const uint64_t *hash = batch->hashes + p->hashes;
+
+    for (int32_t y = p->strips.top; y < p->strips.bottom; y++)
+        for (int32_t x = p->strips.left; x < p->strips.right; x++, hash++)
+            if (*hash != STRIP_UNKNOWN)
+                strip_row(shown, y)[x] = *hash;
+}
+
+void video_send(struct display_channel *d, const struct batch *batch, const struct batch_piece *p)
+{
+    const struct spice_msg_display_stream_data msg = {
+        .id = p->stream,
+        .multi_media_time = video_show_time(d),
+        .data_size = p->picture.size,
+        .data = batch->out.data + p->picture.at,
+    };
+
+    if (p->err) { /* the next one needs none before it */
+        d->video.streams[p->stream].key = true;
+        damage_add(&d->view.behind, &p->rect);
+        return;
+    }
+    channel_send(&d->base, SPICE_MSG_DISPLAY_STREAM_DATA, &msg);
+    d->video_link.sent += msg.data_size;
+    mark_shown(batch, p, &d->view.shown);
+}
