@@ -137,20 +137,33 @@ static void expect_rest(void)
     assert_true(exact(all, nothing));
 }
 
+/* Until a frame is shown well, but not exactly: on a busy computer it comes late, or not before the stream has ended. */
+static void play_until_seen(uint8_t codec, bool tiles)
+{
+    double error = 0;
+
+    for (unsigned i = 0; i < PATIENCE / 30; i++) {
+        play_until_streamed(film, codec, tiles);
+        for (uint64_t until = now_ms() + REST_MS; now_ms() < until && !exact(all, nothing);) {
+            error = error_of(film, nothing);
+            if (error > 0 && error < 25)
+                return;
+            look(5);
+        }
+    }
+    fail_msg("what is shown of the film differs by %f", error);
+}
+
 /* Streamed to the pixel and well, in this codec; exact soon after the last frame; and again when it goes on. */
 static void check_film(uint32_t caps, const char *codecs, uint8_t codec, bool tiles)
 {
     join(caps, STREAMING_FILTER, codecs);
     for (int again = 0; again < 2; again++) {
         const struct peer_stream *stream = play_until_streamed(film, codec, tiles);
-        unsigned frames = stream->frames;
         uint64_t bytes;
 
         assert_memory_equal(&stream->dest, &film, sizeof(film));
-        play(film, 1, tiles);
-        while (stream->decoder && stream->frames == frames)
-            look(5);
-        assert_true(error_of(film, nothing) > 0 && error_of(film, nothing) < 25);
+        play_until_seen(codec, tiles);
         assert_true(exact(all, film));
         expect_rest();
         assert_null(peer_only_stream(&s));
