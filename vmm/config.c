@@ -368,7 +368,7 @@ static int set_qxl(void *opaque, const char *value)
 static int set_heads(void *opaque, const char *value)
 {
     uint64_t n;
-    int err = parse_unsigned(value, 1, CONFIG_MAX_HEADS, &n);
+    int err = parse_unsigned(value, 1, QXL_MAX_HEADS, &n);
 
     if (!err)
         ((struct vm_config *)opaque)->heads = (unsigned)n;

@@ -158,7 +158,7 @@ static void build_command(struct command *c, const char *folder, const struct vm
         "tcg,thread=multi",
         "-cpu",
         /* TCG does not intercept XSETBV: a guest that used it would see wrong sizes. Five levels of page tables would
-           only be longer to walk. And "fast" copies byte by byte are eight times slower than those by words. */
+           only be longer to walk. And copies byte by byte, which are to be fast, are slower there than by words. */
         "max,+svm,+npt,-xsave,-la57,-erms,-fsrm",
         "-netdev",
         "user,id=net",

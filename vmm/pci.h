@@ -72,7 +72,10 @@ void pci_bus_reset(struct pci_bus *bus);
 /* INTx goes out on one of four links (PIRQA..D); the bridge that routes them takes their levels. */
 void pci_bus_set_router(struct pci_bus *bus, void (*set)(void *opaque, unsigned link, bool level), void *opaque);
 
-/* devfn must be free, else -EBUSY; a slot's function 0 comes first. ops are the model's own; their reset need not care for configuration space. */
+/*
+ * devfn must be free, else -EBUSY; a slot's function 0 comes first. ops are the model's own; their reset need not care for
+ * configuration space.
+ */
 int pci_init(struct pci_device *pci, const struct device_ops *ops, struct machine *machine, uint8_t devfn,
              const struct pci_ids *ids);
 void pci_fini(struct pci_device *pci);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-
 static struct qxl *from_device(struct device *device)
 {
     return container_of(device, struct qxl, pci.base);
@@ -175,9 +174,8 @@ static uint64_t size_or(uint64_t wanted, uint64_t fallback, uint64_t low, uint64
 
 static int alloc_memory(struct qxl *q, const struct qxl_config *config)
 {
-    int err;
-
     uint64_t vram = size_or(config->vram, QXL_DEFAULT_MEMORY, 4096, QXL_MAX_MEMORY);
+    int err;
 
     q->vgamem = size_or(config->vgamem, QXL_DEFAULT_VGAMEM, QXL_MIN_VGAMEM, QXL_MAX_VGAMEM);
     err = ram_init(&q->ram, "qxl ram",

@@ -229,6 +229,19 @@ static void scale(pixman_image_t *image, const struct drawing_box *area, const s
     pixman_image_set_repeat(image, PIXMAN_REPEAT_PAD);
 }
 
+/* What lies beside the area does not shine through if it is of the surface that is drawn on. Takes the image. */
+static pixman_image_t *cut_out_own(const struct drawing *d, pixman_image_t *image, struct drawing_box *area)
+{
+    pixman_image_t *part;
+
+    if (d->source.kind != DRAWING_SURFACE || d->source.surface != d->surface)
+        return image;
+    part = crop(image, area);
+    pixman_image_unref(image);
+    *area = (struct drawing_box){0, 0, area->right - area->left, area->bottom - area->top};
+    return part;
+}
+
 /* The source as large as the box, in its own format or another; *image is opened. */
 static pixman_image_t *source_in_box(const struct drawing *d, pixman_image_t *image, bool nearest,
                                      pixman_format_code_t format)
@@ -238,14 +251,7 @@ static pixman_image_t *source_in_box(const struct drawing *d, pixman_image_t *im
     struct drawing_box area = d->area;
     pixman_image_t *out = image_new(format ? format : pixman_image_get_format(image), w, h);
 
-    /* What lies beside the area does not shine through if it is of the surface that is drawn on. */
-    if (d->source.kind == DRAWING_SURFACE && d->source.surface == d->surface) {
-        pixman_image_t *part = crop(image, &area);
-
-        pixman_image_unref(image);
-        image = part;
-        area = (struct drawing_box){0, 0, area.right - area.left, area.bottom - area.top};
-    }
+    image = cut_out_own(d, image, &area);
     if (!same)
         scale(image, &area, &d->box, nearest);
     pixman_image_composite32(PIXMAN_OP_SRC, image, NULL, out, same ? area.left : 0, same ? area.top : 0, 0, 0, 0, 0, w, h);
@@ -464,13 +470,7 @@ static void draw_alpha_blend(struct oracle *o, const struct drawing *d)
     if (d->source.kind == DRAWING_SURFACE && !(d->alpha_flags & SPICE_ALPHA_FLAGS_SRC_SURFACE_HAS_ALPHA) &&
         bits_of(source) == 32)
         source = as_format(source, PIXMAN_x8r8g8b8);
-    if (d->source.kind == DRAWING_SURFACE && d->source.surface == d->surface) {
-        pixman_image_t *part = crop(source, &area);
-
-        pixman_image_unref(source);
-        source = part;
-        area = (struct drawing_box){0, 0, area.right - area.left, area.bottom - area.top};
-    }
+    source = cut_out_own(d, source, &area);
     if (!same)
         scale(source, &area, &d->box, false);
     mask = pixman_image_create_solid_fill(&(pixman_color_t){0, 0, 0, (uint16_t)(d->alpha * 0x101)});
