@@ -106,6 +106,21 @@ static int change_with(struct change c, int (*fault)(void *opaque, struct io_op 
     return image_job_end(&job) && !err ? -EIO : err;
 }
 
+static void copy(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = open(to, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    ssize_t n;
+
+    assert_true(in >= 0 && out >= 0);
+    do {
+        n = copy_file_range(in, NULL, out, NULL, MIB(64), 0);
+        assert_true(n >= 0);
+    } while (n);
+    close(in);
+    close(out);
+}
+
 static void change(struct change c)
 {
     if (change_with(c, NULL, NULL, NULL))
@@ -309,11 +324,12 @@ static void test_changes_lose_power(void **state UNUSED)
         if (kinds[kind].version == 2)
             continue; /* which has no dirty bit */
         make_used(kind, one, now, size);
-        assert_int_equal(test_command("cp %s %s", path, start_path), 0);
+        copy(path, start_path);
         if (change_with(changes[which].change, NULL, NULL, &log))
             fail_msg("%s", fail_text());
-        for (unsigned moment = round; moment <= log.clock; moment += stride_for(log.clock)) {
-            assert_int_equal(test_command("cp %s %s", start_path, path), 0);
+        for (unsigned stride = stride_for(log.clock), moment = round % stride; moment <= log.clock;
+             moment += stride) {
+            copy(start_path, path);
             write_log_replay(&log, path, moment, moment * 7 + round);
             check_after(which, one, now, size);
         }
@@ -335,30 +351,44 @@ static int fault(void *opaque, struct io_op *op)
     return op->kind != IO_CALL && ++f->count == f->at ? f->error : 0;
 }
 
+/* The bit in the header's incompatible features by which a program that found damage asks for "check -r". */
+static bool is_marked_corrupt(void)
+{
+    uint8_t features[8];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    assert_int_equal(pread(fd, features, sizeof(features), 72), 8);
+    close(fd);
+    return load_be64(features) & 2;
+}
+
 static void test_changes_meet_errors(void **state UNUSED)
 {
     static const int errors[] = {-EIO, -ENOSPC, 512};
+    /* Each change of each kind of image with each error: nothing in it is random, so more would be the same again. */
+    unsigned all = ARRAY_SIZE(changes) * ARRAY_SIZE(kinds) * ARRAY_SIZE(errors);
     uint64_t size = MIB(1);
     uint8_t *one = malloc(size), *now = malloc(size);
 
-    for (unsigned round = 0; round < rounds; round++) {
+    for (unsigned round = 0; round < MIN(rounds, all); round++) {
         unsigned which = round % ARRAY_SIZE(changes), kind = round % ARRAY_SIZE(kinds);
+        unsigned turn = round / (ARRAY_SIZE(changes) * ARRAY_SIZE(kinds));
 
         if (kinds[kind].version == 2)
             continue;
         make_used(kind, one, now, size);
-        assert_int_equal(test_command("cp %s %s", path, start_path), 0);
-        for (unsigned at = 1 + round % 4;; at += all_moments ? 1 : 4) {
-            struct faults f = {.at = at, .error = errors[at % ARRAY_SIZE(errors)]};
+        copy(path, start_path);
+        for (unsigned at = all_moments ? 1 : 1 + round % 4;; at += all_moments ? 1 : 4) {
+            struct faults f = {.at = at, .error = errors[(at + turn) % ARRAY_SIZE(errors)]};
             int err;
 
-            assert_int_equal(test_command("cp %s %s", start_path, path), 0);
+            copy(start_path, path);
             err = change_with(changes[which].change, fault, &f, NULL);
             if (f.count < at)
                 break;
             if (f.error > 0)
                 assert_int_equal(err, 0);
-            if (test_command("qemu-img info -f qcow2 %s | grep -q 'corrupt: true'", path) == 0)
+            if (is_marked_corrupt())
                 assert_int_equal(test_command("qemu-img check -q -r all %s", path), 0);
             check_after(which, one, now, size);
         }
@@ -430,14 +460,14 @@ static void test_flushes_survive(void **state UNUSED)
         unsigned flushed = 0;
 
         make_image(round, MIB(4));
-        assert_int_equal(test_command("cp %s %s", path, start_path), 0);
+        copy(path, start_path);
         write_numbers(&log, flushes, round);
         for (unsigned moment = 0; moment <= log.clock; moment++) {
             while (flushed < FLUSHES && flushes[flushed].moment <= moment)
                 flushed++;
             if (moment % stride_for(log.clock))
                 continue;
-            assert_int_equal(test_command("cp %s %s", start_path, path), 0);
+            copy(start_path, path);
             write_log_replay(&log, path, moment, moment + round);
             check_image(true);
             check_numbers(flushed ? flushes[flushed - 1].blocks : nothing);
