@@ -1,5 +1,6 @@
 #include "tests/reference/core.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 static struct loop *loop; /* the server's callbacks do not say which */
@@ -80,8 +81,12 @@ static void watch_update(SpiceWatch *w, int mask)
 static SpiceWatch *watch_add(int fd, int mask, SpiceWatchFunc fn, void *opaque)
 {
     SpiceWatch *w = calloc(1, sizeof(*w));
+    int flags = fcntl(fd, F_GETFL);
 
     uv_poll_init(&loop->uv, &w->uv, fd);
+    /* Libuv makes it non-blocking. The server's threads talk through a pair that it reads as one that waits; it loses
+     * its place in that, and calls what it finds there, when it is told "not yet" between two halves of a message. */
+    fcntl(fd, F_SETFL, flags);
     w->fd = fd;
     w->fn = fn;
     w->opaque = opaque;
