@@ -95,10 +95,9 @@ static int add(struct batch *b, const struct display_surface *surface, const str
 }
 
 int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
-              const struct rect *strips, uint64_t id)
+              const struct rect *strips, const struct rect *pixels, uint64_t id)
 {
-    const struct rect rect = strips_to_pixels(now, strips);
-    int err = add(b, surface, now, strips, &rect);
+    int err = add(b, surface, now, strips, pixels);
 
     if (!err)
         b->pieces[b->count - 1].id = id;

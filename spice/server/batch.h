@@ -14,7 +14,7 @@
 #define BATCH_MAX_PIECES 512
 
 struct batch_piece {
-    struct rect strips, rect; /* rect: the same in pixels */
+    struct rect strips, rect; /* rect: in pixels, at the sides it may be less */
     size_t pixels, hashes;    /* where they begin */
     uint64_t id; /* of the content; 0: not worth keeping */
     struct picture picture;
@@ -38,9 +38,9 @@ struct batch *batch_create(void);
 void batch_destroy(struct batch *b);
 /* Empty it; the memory stays, unless it is much. */
 void batch_clear(struct batch *b);
-/* -ENOSPC: there are too many pieces; -ENOMEM */
+/* The strips, of which only these pixels changed. -ENOSPC: there are too many pieces; -ENOMEM */
 int batch_add(struct batch *b, const struct display_surface *surface, const struct strip_map *now,
-              const struct rect *strips, uint64_t id);
+              const struct rect *strips, const struct rect *pixels, uint64_t id);
 /* A rectangle of pixels, with the hashes of the strips that it touches; the caller says what becomes of it. NULL: no room */
 struct batch_piece *batch_add_frame(struct batch *b, const struct display_surface *surface,
                                     const struct strip_map *now, const struct rect *pixels);

@@ -194,7 +194,7 @@ void display_channel_surface(struct channel *ch)
     const struct rect all = {0, 0, d->view.shown.width, d->view.shown.height};
 
     if (d->view.shown.hash)
-        damage_add(&d->view.behind, &all);
+        view_damage(&d->view, &all);
     schedule(d);
 }
 
@@ -205,7 +205,7 @@ void display_channel_damage(struct channel *ch, const struct rect *rects, size_t
     if (!d->view.shown.hash)
         return; /* all of it will be sent */
     for (size_t i = 0; i < count; i++)
-        damage_add(&d->view.behind, &rects[i]);
+        view_damage(&d->view, &rects[i]);
     schedule(d);
 }
 

@@ -1,6 +1,7 @@
 #include "spice/server/fingerprint.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- tiles --- */
@@ -170,12 +171,28 @@ void fingerprint_refresh(struct fingerprint *f, const struct display_surface *su
 
 /* --- views --- */
 
+#define WHOLE_SPAN ((STRIP - 1) << 4)
+
+static uint8_t span_union(uint8_t a, uint8_t b)
+{
+    return MIN(a & 15, b & 15) | MAX(a >> 4, b >> 4) << 4;
+}
+
 int view_init(struct view *v, uint32_t width, uint32_t height)
 {
     int err = strip_map_init(&v->shown, width, height);
+    size_t tiles;
 
     if (!err)
         err = damage_init(&v->behind, width, height);
+    if (!err) {
+        tiles = (size_t)v->behind.tiles.columns * v->behind.tiles.rows;
+        v->spans = malloc(tiles);
+        v->compared_spans = malloc(tiles);
+        if (v->spans)
+            memset(v->spans, WHOLE_SPAN, tiles);
+        err = v->spans && v->compared_spans ? 0 : -ENOMEM;
+    }
     if (err)
         view_fini(v);
     return err;
@@ -185,6 +202,35 @@ void view_fini(struct view *v)
 {
     strip_map_fini(&v->shown);
     damage_fini(&v->behind);
+    free(v->spans);
+    free(v->compared_spans);
+    v->spans = v->compared_spans = NULL;
+}
+
+static void widen_span(struct view *v, int32_t column, int32_t row, uint8_t span)
+{
+    uint8_t *at = &v->spans[(size_t)row * v->behind.tiles.columns + column];
+
+    *at = grid_has(&v->behind.tiles, column, row) ? span_union(*at, span) : span;
+}
+
+void view_damage(struct view *v, const struct rect *pixels)
+{
+    const struct rect all = {0, 0, v->shown.width, v->shown.height}, inside = rect_intersect(pixels, &all);
+    const struct rect tiles = tiles_touched(&inside);
+    int32_t last = tiles.right - 1, first_pixel = inside.left % STRIP, last_pixel = (inside.right - 1) % STRIP;
+
+    static_assert(STRIP == 16, "four bits number the columns of a tile");
+    if (rect_empty(&inside))
+        return;
+    for (int32_t y = tiles.top; y < tiles.bottom; y++) {
+        widen_span(v, tiles.left, y, first_pixel | (tiles.left == last ? last_pixel : STRIP - 1) << 4);
+        if (tiles.left == last)
+            continue;
+        memset(v->spans + (size_t)y * v->behind.tiles.columns + tiles.left + 1, WHOLE_SPAN, last - tiles.left - 1);
+        widen_span(v, last, y, last_pixel << 4);
+    }
+    damage_add(&v->behind, &inside);
 }
 
 static uint32_t compare(const struct view *v, const struct strip_map *now, const struct rect *r,
@@ -209,12 +255,15 @@ static uint32_t compare(const struct view *v, const struct strip_map *now, const
 
 uint32_t view_compare(struct view *v, const struct strip_map *now, struct grid *changed)
 {
+    uint8_t *spans = v->spans;
     uint32_t count = 0;
     struct rect run;
 
     grid_clear(changed);
     if (!v->behind.any)
         return 0;
+    v->spans = v->compared_spans;
+    v->compared_spans = spans;
     for (uint32_t y = 0; y < v->behind.tiles.rows; y++)
         for (uint32_t x = 0; grid_run(&v->behind.tiles, y, x, &run); x = run.right) {
             struct rect strips = tile_strips(&run, now);
@@ -223,6 +272,29 @@ uint32_t view_compare(struct view *v, const struct strip_map *now, struct grid *
         }
     damage_clear(&v->behind);
     return count;
+}
+
+/* Of a column of tiles, where it has changed strips. */
+static uint8_t column_span(const struct view *v, const struct grid *changed, int32_t column, int32_t top, int32_t bottom)
+{
+    const uint8_t *spans = v->compared_spans + column;
+    uint8_t span = STRIP - 1; /* none */
+
+    for (int32_t y = top; y < bottom; y++)
+        if (grid_has(changed, column, y))
+            span = span_union(span, spans[(size_t)(y / TILE_ROWS) * v->behind.tiles.columns]);
+    return span;
+}
+
+struct rect view_tighten(const struct view *v, const struct grid *changed, const struct rect *strips)
+{
+    uint8_t left = column_span(v, changed, strips->left, strips->top, strips->bottom);
+    uint8_t right = column_span(v, changed, strips->right - 1, strips->top, strips->bottom);
+    struct rect pixels = strips_to_pixels(&v->shown, strips);
+    struct rect tight = {strips->left * STRIP + (left & 15), strips->top,
+                         MIN((strips->right - 1) * STRIP + (right >> 4) + 1, pixels.right), strips->bottom};
+
+    return rect_empty(&tight) ? pixels : tight;
 }
 
 void view_sent(struct view *v, const struct strip_map *now, const struct rect *strips)
@@ -239,5 +311,5 @@ void view_forget(struct view *v, const struct rect *strips)
     for (int32_t y = strips->top; y < strips->bottom; y++)
         memset(strip_row(&v->shown, y) + strips->left, 0xff,
                (strips->right - strips->left) * sizeof(uint64_t));
-    damage_add(&v->behind, &pixels);
+    view_damage(v, &pixels);
 }

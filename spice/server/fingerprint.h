@@ -45,13 +45,21 @@ void fingerprint_refresh(struct fingerprint *f, const struct display_surface *su
 struct view {
     struct strip_map shown;
     struct damage behind;
+    /* Of each tile that is behind, and of each that was at the last comparison: its first column that may differ, and in
+     * the upper four bits its last. */
+    uint8_t *spans, *compared_spans;
 };
 
 /* Nothing is known of the client. -ENOMEM */
 int view_init(struct view *v, uint32_t width, uint32_t height);
 void view_fini(struct view *v);
+/* The client may show something else in this rectangle of pixels. */
+void view_damage(struct view *v, const struct rect *pixels);
 /* The strips that the client shows otherwise than they are now; then nothing is behind. Returns how many there are. */
 uint32_t view_compare(struct view *v, const struct strip_map *now, struct grid *changed);
+/* The pixels of these strips of which one, where `changed` has it, may differ: columns at the sides that were not damaged
+ * before the last comparison are left out. */
+struct rect view_tighten(const struct view *v, const struct grid *changed, const struct rect *strips);
 /* These strips were sent as they are now. */
 void view_sent(struct view *v, const struct strip_map *now, const struct rect *strips);
 /* What the client shows there is not known. */

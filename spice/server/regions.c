@@ -2,14 +2,21 @@
 #include "spice/server/cover.h"
 #include "spice/server/strips.h"
 
+#include <string.h>
+
 /* Rows that are looked at together. */
 #define BAND 16
-/* Strips between two changed ones that are sent along rather than starting another rectangle. */
-#define JOIN_GAP 6
-/* Strips sent in vain that are cheaper than another message. */
-#define JOIN_SLACK 192
+
+/* What may be sent in vain rather than starting another rectangle: strips between two changed ones, strips in all. */
+static const struct slack {
+    int32_t gap, area;
+} slacks[] = {
+    [REGIONS_PLAIN] = {6, 192},
+    [REGIONS_COSTLY] = {1, 12},
+};
 
 struct regions {
+    struct slack slack;
     struct rect *rects;
     size_t count;
 };
@@ -36,20 +43,20 @@ static void add_rect(struct regions *c, const struct rect *r)
         c->rects[c->count - 1] = rect_union(&c->rects[c->count - 1], r);
 }
 
-/* Runs of a band in which any row changed. */
-static void add_band(struct regions *c, const struct grid *changed, struct grid *any, int32_t top)
+/* Runs of columns in which any row changed, with gaps of so many columns. */
+static void add_runs(struct regions *c, const struct grid *changed, const struct rect *of, int32_t gap)
 {
-    int32_t bottom = MIN(top + BAND, (int32_t)changed->rows);
+    uint64_t bits[DISPLAY_MAX_WIDTH / STRIP / 64 + 1] = {0};
+    struct grid any = {changed->columns, 1, changed->words, bits};
     struct rect r = {0}, run;
 
-    grid_clear(any);
-    for (int32_t y = top; y < bottom; y++)
-        for (uint32_t w = 0; w < any->words; w++)
-            any->bits[w] |= grid_row(changed, y)[w];
-    for (int32_t x = 0; grid_run(any, 0, x, &run); x = run.right) {
-        struct rect part = {run.left, top, run.right, bottom};
+    for (int32_t y = of->top; y < of->bottom; y++)
+        for (uint32_t w = 0; w < any.words; w++)
+            bits[w] |= grid_row(changed, y)[w];
+    for (int32_t x = of->left; x < of->right && grid_run(&any, 0, x, &run); x = run.right) {
+        struct rect part = {run.left, of->top, MIN(run.right, of->right), of->bottom};
 
-        if (!rect_empty(&r) && run.left - r.right > JOIN_GAP) {
+        if (!rect_empty(&r) && run.left - r.right > gap) {
             if (tighten(changed, &r))
                 add_rect(c, &r);
             r = (struct rect){0};
@@ -60,18 +67,18 @@ static void add_band(struct regions *c, const struct grid *changed, struct grid 
         add_rect(c, &r);
 }
 
-static bool worth_joining(const struct rect *a, const struct rect *b)
+static bool worth_joining(const struct regions *c, const struct rect *a, const struct rect *b)
 {
     struct rect both = rect_union(a, b);
 
-    return rect_area(&both) - rect_area(a) - rect_area(b) <= JOIN_SLACK;
+    return rect_area(&both) - rect_area(a) - rect_area(b) <= c->slack.area;
 }
 
 static void join_neighbours(struct regions *c)
 {
     for (size_t i = 0; i < c->count; i++)
         for (size_t k = i + 1; k < c->count;) {
-            if (!worth_joining(&c->rects[i], &c->rects[k])) {
+            if (!worth_joining(c, &c->rects[i], &c->rects[k])) {
                 k++;
                 continue;
             }
@@ -81,14 +88,29 @@ static void join_neighbours(struct regions *c)
         }
 }
 
-size_t regions_find(const struct grid *changed, struct rect rects[REGIONS_MAX])
+/* What is little in vain in each band of rows can be much in all of them. */
+static void split(struct regions *c, const struct grid *changed)
 {
-    struct regions c = {.rects = rects};
-    uint64_t bits[DISPLAY_MAX_WIDTH / STRIP / 64 + 1];
-    struct grid any = {changed->columns, 1, changed->words, bits};
+    struct rect joined[REGIONS_MAX];
+    size_t count = c->count;
 
-    for (uint32_t y = 0; y < changed->rows; y += BAND)
-        add_band(&c, changed, &any, y);
+    memcpy(joined, c->rects, count * sizeof(*joined));
+    c->count = 0;
+    for (size_t i = 0; i < count; i++)
+        add_runs(c, changed, &joined[i], c->slack.area / (joined[i].bottom - joined[i].top));
+}
+
+size_t regions_find(const struct grid *changed, const struct rect *within, enum regions_cost cost,
+                    struct rect rects[REGIONS_MAX])
+{
+    struct regions c = {.slack = slacks[cost], .rects = rects};
+    struct rect band = *within;
+
+    for (; band.top < within->bottom; band.top = band.bottom) {
+        band.bottom = MIN(band.top + BAND, within->bottom);
+        add_runs(&c, changed, &band, c.slack.gap);
+    }
     join_neighbours(&c);
+    split(&c, changed);
     return c.count;
 }

@@ -7,6 +7,7 @@
  * What is not sent, because it is too much at once or because the client takes no more, stays marked as behind: the next
  * update sends it as it is then. So frames that come faster than the client takes them melt into one.
  */
+#include "spice/codec/content.h"
 #include "spice/server/display_channel.h"
 #include "spice/server/fill.h"
 #include "spice/server/regions.h"
@@ -22,6 +23,8 @@
 /* The pixels of an update. */
 #define MIN_BUDGET (64 * 1024)
 #define MAX_BUDGET (1024 * 1024)
+/* From so many strips of gradual colours sent in vain on it pays to cut closer. */
+#define WASTE_STRIPS 12
 /* Smaller pictures are not worth keeping at the client. */
 #define CACHE_MIN_STRIPS 256
 /* What was not drawn on for one to two of these is shown exactly, too. */
@@ -114,16 +117,18 @@ static void leave_behind(struct display_channel *d, const struct rect *strips)
 {
     const struct rect pixels = strips_to_pixels(&d->view.shown, strips);
 
-    damage_add(&d->view.behind, &pixels);
+    view_damage(&d->view, &pixels);
 }
 
-/* The number under which the client may keep this content; 0: it is too small for that. */
-static uint64_t content_id(const struct change *c, const struct rect *strips)
+/* The number under which the client may keep this content; 0: it is too small for that. Of what is outside of `pixels`
+ * it says more than it must. */
+static uint64_t content_id(const struct change *c, const struct rect *strips, const struct rect *pixels)
 {
-    uint64_t id = (uint64_t)rect_width(strips) << 32 | (uint32_t)(strips->bottom - strips->top);
+    uint64_t id = (uint64_t)(pixels->right - pixels->left) << 32 | (uint32_t)(pixels->bottom - pixels->top);
 
     if (rect_area(strips) < CACHE_MIN_STRIPS)
         return 0;
+    id = strip_combine(c->key, id, pixels->left % STRIP);
     for (int32_t y = strips->top; y < strips->bottom; y++)
         for (int32_t x = strips->left; x < strips->right; x++)
             id = strip_combine(c->key, id, strip_row(c->now, y)[x]);
@@ -145,18 +150,17 @@ static void send_image(struct display_channel *d, const struct rect *box, struct
 
 /* What the client has kept of earlier pictures. */
 static bool send_cached(struct display_channel *d, struct change *c, const struct rect *strips,
-                        uint64_t id)
+                        const struct rect *box, uint64_t id)
 {
-    const struct rect box = strips_to_pixels(c->now, strips);
     struct spice_image image = {.id = id,
                                 .type = SPICE_IMAGE_TYPE_FROM_CACHE,
-                                .width = box.right - box.left,
-                                .height = box.bottom - box.top};
+                                .width = box->right - box->left,
+                                .height = box->bottom - box->top};
 
     if (!id || !pixmap_cache_use(&d->cache, id))
         return false;
-    send_image(d, &box, &image);
-    lossy_remove(&d->lossy, &box);
+    send_image(d, box, &image);
+    lossy_remove(&d->lossy, box);
     change_done(c, strips);
     return true;
 }
@@ -165,16 +169,19 @@ static bool send_cached(struct display_channel *d, struct change *c, const struc
 static void add_pieces(struct display_channel *d, struct change *c, struct batch *batch,
                        const struct rect *strips, size_t piece_pixels, size_t budget)
 {
-    int32_t width = rect_width(strips) * STRIP;
-    int32_t rows = MAX(TILE_ROWS, (int32_t)piece_pixels / width);
-    struct rect piece = *strips;
+    struct rect pixels = view_tighten(&d->view, c->changed, strips), piece = *strips;
+    int32_t height = pixels.bottom - pixels.top;
+    int32_t pieces = DIV_ROUND_UP(rect_area(&pixels), piece_pixels);
+    int32_t rows = DIV_ROUND_UP(height, pieces);
 
     for (; piece.top < strips->bottom && batch->pixel_count < budget; piece.top = piece.bottom) {
         uint64_t id;
 
         piece.bottom = MIN(piece.top + rows, strips->bottom);
-        id = content_id(c, &piece);
-        if (!send_cached(d, c, &piece, id) && batch_add(batch, c->surface, c->now, &piece, id))
+        pixels = view_tighten(&d->view, c->changed, &piece);
+        id = content_id(c, &piece, &pixels);
+        if (!send_cached(d, c, &piece, &pixels, id) &&
+            batch_add(batch, c->surface, c->now, &piece, &pixels, id))
             break;
     }
     piece.bottom = strips->bottom;
@@ -182,13 +189,47 @@ static void add_pieces(struct display_channel *d, struct change *c, struct batch
         leave_behind(d, &piece);
 }
 
+/* Whether much of the region did not change, and would be no cheaper than what did. */
+static bool is_wasteful(const struct change *c, const struct rect *strips)
+{
+    const struct rect pixels = strips_to_pixels(c->now, strips);
+    const struct image image = {
+        .data = (uint8_t *)(surface_row(c->surface, pixels.top) + pixels.left),
+        .width = pixels.right - pixels.left,
+        .height = pixels.bottom - pixels.top,
+        .stride = c->surface->stride,
+        .format = SPICE_BITMAP_FMT_32BIT,
+    };
+
+    return rect_area(strips) - grid_count(c->changed, strips) > WASTE_STRIPS && content_is_gradual(&image);
+}
+
+static void send_region(struct display_channel *d, struct change *c, struct batch *batch, const struct rect *region,
+                        size_t budget)
+{
+    struct rect parts[REGIONS_MAX];
+    size_t count = 1;
+    uint32_t colour;
+
+    if (fill_is_flat(c, region, &colour)) {
+        change_done(c, region);
+        send_fill(d, region, colour);
+        return;
+    }
+    parts[0] = *region;
+    if (is_wasteful(c, region))
+        count = regions_find(c->changed, region, REGIONS_COSTLY, parts);
+    for (size_t i = 0; i < count; i++)
+        add_pieces(d, c, batch, &parts[i], PIECE_PIXELS, budget);
+}
+
 static void send_pictures(struct display_channel *d, struct change *c)
 {
     const struct strip_map *now = c->now;
-    struct rect regions[REGIONS_MAX];
+    const struct rect all = {0, 0, now->columns, now->height};
     struct batch *batch = encoding_batch(d->encoding);
-    size_t count = regions_find(c->changed, regions), budget;
-    uint32_t colour;
+    struct rect regions[REGIONS_MAX];
+    size_t count = regions_find(c->changed, &all, REGIONS_PLAIN, regions), budget;
 
     batch->wish = (struct picture_wish){
         .compression = d->compression,
@@ -200,17 +241,10 @@ static void send_pictures(struct display_channel *d, struct change *c)
     video_capture(d, c, batch);
     budget = batch->pixel_count + d->budget;
     if (d->fresh && (uint64_t)now->width * now->height <= FIRST_PIXELS)
-        add_pieces(d, c, batch, &(struct rect){0, 0, now->columns, now->height}, FIRST_PIXELS,
-                   FIRST_PIXELS);
+        add_pieces(d, c, batch, &all, FIRST_PIXELS, FIRST_PIXELS);
     else
-        for (size_t i = 0; i < count; i++) {
-            if (!fill_is_flat(c, &regions[i], &colour)) {
-                add_pieces(d, c, batch, &regions[i], PIECE_PIXELS, budget);
-                continue;
-            }
-            change_done(c, &regions[i]);
-            send_fill(d, &regions[i], colour);
-        }
+        for (size_t i = 0; i < count; i++)
+            send_region(d, c, batch, &regions[i], budget);
     encoding_start(d->encoding, d);
 }
 

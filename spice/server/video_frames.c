@@ -150,7 +150,7 @@ static void capture(struct display_channel *d, const struct change *c, struct ba
     struct batch_piece *p = batch_add_frame(batch, c->surface, c->now, &s->pixels);
 
     if (!p) {
-        damage_add(&d->view.behind, &s->pixels);
+        view_damage(&d->view, &s->pixels);
         return;
     }
     p->stream = video_id(d, s);
@@ -192,7 +192,7 @@ void video_send(struct display_channel *d, const struct batch *batch, const stru
 
     if (p->err) { /* the next one needs none before it */
         d->video.streams[p->stream].key = true;
-        damage_add(&d->view.behind, &p->rect);
+        view_damage(&d->view, &p->rect);
         return;
     }
     channel_send(&d->base, SPICE_MSG_DISPLAY_STREAM_DATA, &msg);

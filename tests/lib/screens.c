@@ -36,7 +36,7 @@ uint32_t screens_compare(struct screens *s)
     const struct rect all = {0, 0, s->now.width, s->now.height};
 
     damage_add(&s->print.stale, &all);
-    damage_add(&s->view.behind, &all);
+    view_damage(&s->view, &all);
     fingerprint_refresh(&s->print, &s->surface);
     s->change = (struct change){
         .surface = &s->surface,
@@ -96,8 +96,9 @@ void screens_copy(struct screens *s, const struct move *m, struct cover *cover,
 
 void screens_finish(struct screens *s)
 {
+    const struct rect all = {0, 0, s->print.now.columns, s->now.height};
     struct rect rects[REGIONS_MAX];
-    size_t count = regions_find(&s->changed, rects);
+    size_t count = regions_find(&s->changed, &all, REGIONS_PLAIN, rects);
 
     for (size_t i = 0; i < count; i++) {
         screens_show(s, &rects[i]);
