@@ -24,7 +24,7 @@
 #define MIN_BUDGET (64 * 1024)
 #define MAX_BUDGET (1024 * 1024)
 /* From so many strips of gradual colours sent in vain on it pays to cut closer. */
-#define WASTE_STRIPS 12
+#define WASTE_STRIPS 64
 /* Smaller pictures are not worth keeping at the client. */
 #define CACHE_MIN_STRIPS 256
 /* What was not drawn on for one to two of these is shown exactly, too. */
