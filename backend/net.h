@@ -58,7 +58,7 @@ struct net {
     void *front;
 };
 
-/* --forward tcp:HOST:PORT-:PORT */
+/* --forward tcp|udp:HOST:PORT-:PORT */
 struct net_forward {
     bool udp;
     char host[64]; /* address to listen on; "" is 127.0.0.1 */
@@ -76,7 +76,7 @@ struct net_user_options {
     bool no_ipv6;
 };
 
-/* "tcp:[HOST]:PORT-[GUEST]:PORT"; errors come with fail_text(). */
+/* "tcp|udp:[HOST]:PORT-:PORT"; errors come with fail_text(). */
 int net_parse_forward(struct net_forward *forward, const char *text);
 /* "52:54:00:12:34:56", of one card (not a group). */
 int net_parse_mac(uint8_t mac[6], const char *text);

@@ -598,7 +598,7 @@ static const struct option_def run_options[] = {
     {"heads", "N", "monitors that the guest may have on the QXL device, 1 to 4 (default 1)", set_heads},
     {"net", "user|tap=IF|none[,OPTION=VALUE...]",
      "the network (default user): mac=, queues= (tap), restrict=on, ipv6=off, hostname=, tftp=, bootfile=", set_net},
-    {"forward", "tcp:HOST:PORT-:PORT", "a port of this host that leads into the guest; repeatable", add_forward},
+    {"forward", "tcp|udp:HOST:PORT-:PORT", "a port of this host that leads into the guest; repeatable", add_forward},
     {"balloon", "on|off", "take memory back that the guest does not use (default on)", set_balloon},
     {"serial", "stdio|pty|unix:PATH|file:PATH|none", "where the first serial port goes", set_serial},
     {"debug-port", "stdio|file:PATH|none", "where the firmware's messages go", set_debug_port},

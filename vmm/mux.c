@@ -9,8 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEADER   8
-#define OUT_HIGH KIB(256) /* streams stop reading when this much waits for the peer */
+#define HEADER    8
+#define READ_SIZE KIB(32)
+#define OUT_HIGH  KIB(256)       /* streams stop reading when this much waits for the peer */
+#define OUT_FULL  (2 * OUT_HIGH) /* datagrams are dropped: only here, or busy streams left them no room */
 
 enum frame_type { FRAME_OPEN, FRAME_DATA, FRAME_ACK, FRAME_EOF, FRAME_CLOSE, FRAME_CONTROL };
 
@@ -36,6 +38,8 @@ struct stream {
     size_t unacked;   /* bytes written here that the peer does not know of */
     struct fifo fifo; /* for the writer */
     bool (*filter)(void *opaque, const uint8_t *data, size_t size);
+    const struct mux_datagram_ops *datagrams; /* NULL: it is of bytes */
+    void *opaque;                             /* theirs */
 };
 
 struct mux {
@@ -203,10 +207,15 @@ static void free_stream(struct stream *s)
 static void end_stream(struct stream *s)
 {
     struct mux *mux = s->mux;
+    const struct mux_datagram_ops *datagrams = s->datagrams;
+    void *opaque = s->opaque;
     uint16_t id = s->id;
 
     free_stream(s);
-    mux->ops->ended(mux->opaque, id);
+    if (datagrams)
+        datagrams->ended(opaque);
+    else
+        mux->ops->ended(mux->opaque, id);
 }
 
 /* True if the stream is no more. */
@@ -256,7 +265,7 @@ static bool may_read(const struct stream *s)
 /* One read, sent on. False: nothing to read now, or the half has ended. */
 static bool read_once(struct stream *s)
 {
-    uint8_t data[MUX_MAX_FRAME];
+    uint8_t data[READ_SIZE];
     ssize_t n = read(s->reader.fd, data, MIN(sizeof(data), s->credit));
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -405,6 +414,52 @@ int mux_open(struct mux *mux, const char *what, int rfd, int wfd)
     return id;
 }
 
+static void attach_datagrams(struct stream *s, const struct mux_datagram_ops *ops, void *opaque)
+{
+    s->attached = s->reader_done = true;
+    s->datagrams = ops;
+    s->opaque = opaque;
+}
+
+void mux_attach_datagrams(struct mux *mux, uint16_t id, const struct mux_datagram_ops *ops, void *opaque)
+{
+    struct stream *s = find_stream(mux, id);
+
+    if (s && !s->attached)
+        attach_datagrams(s, ops, opaque);
+    else
+        ops->ended(opaque);
+}
+
+int mux_open_datagrams(struct mux *mux, const char *what, const struct mux_datagram_ops *ops, void *opaque)
+{
+    bool full = fifo_size(&mux->out) >= OUT_FULL;
+    uint16_t id = full ? 0 : free_id(mux);
+    struct stream *s = id ? new_stream(mux, id) : NULL;
+
+    if (!s)
+        return full ? -EAGAIN : id ? -ENOMEM : -EMFILE;
+    send_frame(mux, id, FRAME_OPEN, what, strlen(what));
+    attach_datagrams(s, ops, opaque);
+    return id;
+}
+
+/* Each costs its header too, or empty ones would cost nothing. */
+int mux_send_datagram(struct mux *mux, uint16_t id, const void *data, size_t size)
+{
+    struct stream *s = find_stream(mux, id);
+
+    if (!s || !s->datagrams)
+        return -ENOENT;
+    if (size > MUX_MAX_DATAGRAM)
+        return -EMSGSIZE;
+    if (s->credit < HEADER + size || fifo_size(&mux->out) >= OUT_FULL)
+        return -EAGAIN;
+    s->credit -= HEADER + size;
+    send_frame(mux, id, FRAME_DATA, data, size);
+    return 0;
+}
+
 void mux_set_filter(struct mux *mux, uint16_t id,
                     bool (*filter)(void *opaque, const uint8_t *data, size_t size))
 {
@@ -464,6 +519,16 @@ static void on_data(struct stream *s, const uint8_t *data, size_t size)
     pump_writer(s);
 }
 
+static void on_datagram(struct stream *s, const uint8_t *data, size_t size)
+{
+    if (size > MUX_MAX_DATAGRAM) {
+        break_stream(s);
+        return;
+    }
+    acknowledge(s, HEADER + size);
+    s->datagrams->received(s->opaque, data, size);
+}
+
 static void on_ack(struct stream *s, const uint8_t *data, size_t size)
 {
     uint32_t credit = size == 4 ? load_le32(data) : UINT32_MAX;
@@ -478,6 +543,10 @@ static void on_ack(struct stream *s, const uint8_t *data, size_t size)
 
 static void on_eof(struct stream *s)
 {
+    if (s->datagrams) {
+        break_stream(s); /* it has no halves */
+        return;
+    }
     s->writer_eof = true;
     pump_writer(s);
 }
@@ -492,6 +561,8 @@ static void on_frame(struct mux *mux, uint16_t id, unsigned type, const uint8_t 
         on_open(mux, id, data, size);
     else if (!s)
         return; /* closed here while this was on its way */
+    else if (type == FRAME_DATA && s->datagrams)
+        on_datagram(s, data, size);
     else if (type == FRAME_DATA)
         on_data(s, data, size);
     else if (type == FRAME_ACK)
@@ -585,7 +656,9 @@ void mux_destroy(struct mux *mux)
     if (!mux)
         return;
     for (i = 0; i < MUX_MAX_STREAMS; i++)
-        if (mux->streams[i])
+        if (mux->streams[i] && mux->streams[i]->datagrams)
+            end_stream(mux->streams[i]);
+        else if (mux->streams[i])
             free_stream(mux->streams[i]);
     uv_close((uv_handle_t *)mux->poll, free_poll);
     free(mux->in.data);

@@ -1,9 +1,12 @@
 /*
- * mux.h - several byte streams over one, between `minivm run` and the minivm inside a software host.
+ * mux.h - several streams over one of bytes, between `minivm run` and the minivm inside a software host.
  *
  * The one is a virtio-serial port: a socket pair outside, a character device inside. A stream is two halves: bytes read
  * from a local descriptor go to the peer, bytes of the peer are written to one. Each half ends by itself, as in TCP. A
  * sender keeps at most MUX_WINDOW bytes on their way per stream, so a stream that nobody reads holds up no other.
+ *
+ * A stream of datagrams has no descriptors and no halves: each datagram is a frame of its own. One for which there is no
+ * room is dropped, as on any network.
  *
  * Frames are little-endian: u16 stream, u8 type, u8 0, u32 size, then `size` bytes. Both ends are the same program, but
  * sizes and ids are checked all the same.
@@ -15,9 +18,10 @@
 
 #include "base/loop.h"
 
-#define MUX_WINDOW      KIB(256)
-#define MUX_MAX_FRAME   KIB(32)
-#define MUX_MAX_STREAMS 1024
+#define MUX_WINDOW       KIB(256)
+#define MUX_MAX_FRAME    KIB(64)
+#define MUX_MAX_DATAGRAM 65507 /* bytes: as UDP over IPv4 */
+#define MUX_MAX_STREAMS  1024
 
 struct mux;
 
@@ -29,6 +33,13 @@ struct mux_ops {
     void (*control)(void *opaque, uint32_t code, const uint8_t *data, size_t size);
     /* The connection itself has ended; nothing comes after this. */
     void (*lost)(void *opaque);
+};
+
+/* What a stream of datagrams is told. received() may close it. */
+struct mux_datagram_ops {
+    void (*received)(void *opaque, const uint8_t *data, size_t size);
+    /* Nothing comes after this. Instead of mux_ops' ended(); mux_close() and mux_destroy() call it, too. */
+    void (*ended)(void *opaque);
 };
 
 /* fd stays the caller's; it is made non-blocking. */
@@ -47,6 +58,12 @@ void mux_attach(struct mux *mux, uint16_t id, int rfd, int wfd);
 /* Sees each byte read from a stream's rfd before the peer does; false: the bytes are not sent. */
 void mux_set_filter(struct mux *mux, uint16_t id,
                     bool (*filter)(void *opaque, const uint8_t *data, size_t size));
+/* Open a stream of datagrams. The id, or -errno: -EAGAIN if the connection is full. */
+int mux_open_datagrams(struct mux *mux, const char *what, const struct mux_datagram_ops *ops, void *opaque);
+/* What to do with such a stream of the peer's; in opened(). */
+void mux_attach_datagrams(struct mux *mux, uint16_t id, const struct mux_datagram_ops *ops, void *opaque);
+/* 0 or -errno, and then it is dropped: -EAGAIN if the window or the connection is full. */
+int mux_send_datagram(struct mux *mux, uint16_t id, const void *data, size_t size);
 /* End both halves at once. */
 void mux_close(struct mux *mux, uint16_t id);
 

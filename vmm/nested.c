@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "devices/disk/lock.h"
 #include "vmm/mux.h"
+#include "vmm/nested_datagram.h"
 #include "vmm/nested_private.h"
 #include "vmm/relay.h"
 #include "vmm/relay_lock.h"
@@ -43,6 +44,7 @@ struct nested {
     struct nested_locks locks; /* of images that came later */
     struct ear ears[LISTENERS_MAX];
     unsigned ear_count;
+    struct datagram_port *udp[CONFIG_MAX_FORWARDS];
     int spice_port;
     struct nested_host host;
     struct mux *mux;
@@ -163,21 +165,12 @@ static void on_connection(void *opaque, int fd, const char *peer)
 
 static int refuse(const struct vm_config *config)
 {
-    unsigned i;
-
     if (config->net == NET_TAP)
         return fail(-ENOTSUP,
                     "--net tap=%s does not work in a software host, which has no way to this "
                     "host's network "
                     "cards; use --net user",
                     config->tap);
-    for (i = 0; i < config->forward_count; i++)
-        if (config->forwards[i].udp)
-            return fail(
-                -ENOTSUP,
-                "--forward udp:...:%u-... does not work in a software host, whose way in carries "
-                "byte streams, not datagrams; forward a TCP port",
-                config->forwards[i].host_port);
     return 0;
 }
 
@@ -253,8 +246,20 @@ static int listen_forwards(struct nested *n)
         const char *host = f->host[0] ? f->host : "127.0.0.1";
         int port = f->host_port;
 
-        err = hear_tcp(n, new_ear(n, "tcp %s %d", host, port), "--forward", host, &port);
+        err = f->udp ? datagram_port_create(&n->udp[i], &n->loop, host, f->host_port, DATAGRAM_IDLE)
+                     : hear_tcp(n, new_ear(n, "tcp %s %d", host, port), "--forward", host, &port);
     }
+    return err;
+}
+
+static int start_udp(struct nested *n)
+{
+    unsigned i;
+    int err = 0;
+
+    for (i = 0; i < n->config->forward_count && !err; i++)
+        if (n->udp[i])
+            err = datagram_port_start(n->udp[i], n->mux);
     return err;
 }
 
@@ -410,6 +415,8 @@ static int start(struct nested *n, int argc, char **argv)
     if (!err)
         err = open_streams(n);
     if (!err)
+        err = start_udp(n);
+    if (!err)
         err = start_timer_and_signals(n);
     return err;
 }
@@ -420,6 +427,8 @@ static void finish(struct nested *n)
 
     while (n->ear_count)
         listener_destroy(n->ears[--n->ear_count].listener);
+    for (i = 0; i < ARRAY_SIZE(n->udp); i++)
+        datagram_port_destroy(n->udp[i]);
     mux_destroy(n->mux);
     nested_bridge_destroy(n->bridge);
     nested_host_stop(&n->host);

@@ -12,7 +12,8 @@
  * exit status. LOCK, and back LOCKED: relay_lock.h's requests and answers.
  *
  * Streams are opened by the outside: "stdin", "stdout", "stderr"; "serial"; "spice PEER" for a viewer;
- * "control" for somebody at --control; "tcp HOST PORT" for a forwarded port.
+ * "control" for somebody at --control; "tcp HOST PORT" for a forwarded port, "udp HOST PORT" for an address that sends to
+ * one (nested_datagram.h).
  */
 #ifndef VMM_NESTED_H
 #define VMM_NESTED_H

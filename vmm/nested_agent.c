@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "vmm/mux.h"
 #include "vmm/nested.h"
+#include "vmm/nested_datagram.h"
 #include "vmm/relay.h"
 #include "vmm/relay_lock.h"
 
@@ -201,9 +202,9 @@ static void open_relayed(struct agent *agent, uint16_t id, const char *peer)
     }
 }
 
-static int connect_to(const struct sockaddr *address, socklen_t size)
+static int connect_to(const struct sockaddr *address, socklen_t size, int type)
 {
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(address->sa_family, type | SOCK_CLOEXEC, 0);
 
     if (fd >= 0 && connect(fd, address, size) == 0)
         return fd;
@@ -212,20 +213,22 @@ static int connect_to(const struct sockaddr *address, socklen_t size)
     return -1;
 }
 
-/* "HOST PORT", where the machine's network listens. */
-static void open_forward(struct agent *agent, uint16_t id, const char *where)
+/* "HOST PORT", where the machine's network listens. type: SOCK_STREAM or SOCK_DGRAM */
+static void open_forward(struct agent *agent, uint16_t id, const char *where, int type)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+    const struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_NUMERICHOST};
     struct addrinfo *ai;
     char host[64], port[8];
     int fd = -1;
 
     if (sscanf(where, "%63s %7s", host, port) == 2 && getaddrinfo(host, port, &hints, &ai) == 0) {
-        fd = connect_to(ai->ai_addr, ai->ai_addrlen);
+        fd = connect_to(ai->ai_addr, ai->ai_addrlen, type);
         freeaddrinfo(ai);
     }
     if (fd < 0)
         mux_close(agent->mux, id);
+    else if (type == SOCK_DGRAM)
+        datagram_flow_attach(agent->mux, &agent->loop, id, fd);
     else
         mux_attach(agent->mux, id, fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
@@ -234,8 +237,9 @@ static void try_serial(uv_timer_t *timer)
 {
     struct agent *agent = timer->data;
     const struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = NESTED_SERIAL};
-    int fd =
-        agent->serial && !agent->reaped ? connect_to((const struct sockaddr *)&a, sizeof(a)) : -1;
+    int fd = agent->serial && !agent->reaped
+                 ? connect_to((const struct sockaddr *)&a, sizeof(a), SOCK_STREAM)
+                 : -1;
 
     if (fd >= 0)
         mux_attach(agent->mux, agent->serial, fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -271,7 +275,9 @@ static void on_opened(void *opaque, uint16_t id, const char *what)
     if (strncmp(what, "spice ", 6) == 0) {
         open_relayed(agent, id, what + 6);
     } else if (strncmp(what, "tcp ", 4) == 0) {
-        open_forward(agent, id, what + 4);
+        open_forward(agent, id, what + 4, SOCK_STREAM);
+    } else if (strncmp(what, "udp ", 4) == 0) {
+        open_forward(agent, id, what + 4, SOCK_DGRAM);
     } else if (strcmp(what, RELAY_CONTROL) == 0) {
         open_relayed(agent, id, RELAY_CONTROL);
     } else if (strcmp(what, "serial") == 0) {

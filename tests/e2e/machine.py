@@ -14,8 +14,8 @@ ANSWER = 120  # ... a command in it
 ESCAPES = re.compile(rb'\x1b(\[[0-9;?]*[a-zA-Z]|[()][A-Z0-9])')
 
 
-def free_port():
-    with socket.socket() as s:
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as s:
         s.bind(('127.0.0.1', 0))
         return s.getsockname()[1]
 

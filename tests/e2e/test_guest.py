@@ -3,7 +3,7 @@
 
 The same command lines run on hardware KVM or, where there is none, in the software host.
 """
-import os, pty, re, select, shutil, socket, subprocess, tempfile, termios, time
+import gzip, os, pty, re, select, shutil, socket, subprocess, tempfile, termios, time
 
 from machine import ANSWER, BOOT, KERNEL, MINIVM, TINY, Machine, Tap, free_port, run_minivm
 from viewer import require, wait_for
@@ -14,6 +14,9 @@ APPEND = 'console=ttyS0 quiet load=virtio_pci,virtio_blk,virtio_net,virtio_rng,v
 MAC = '52:54:00:0a:0b:0c'
 OUR_DEVICES = re.compile(r'virtio|vd[ab]|eth0|8250|ttyS0|i8042|psmouse|atkbd|rtc|hwrng|PIIX|piix')
 FORWARDED = 'words from the guest'
+# Perl's socket functions need no modules: what comes is sent back the other way round, after its size.
+UDP_SERVER = ('socket S,2,2,17; bind S,pack"SnC4x8",2,7778,0,0,0,0 or die; print"BOUND\\n"; while(defined($p=recv S,$d,65535,0))'
+              '{send S,length($d).":".reverse(substr $d,0,8000),0,$p}')
 
 
 def check_devices(m):
@@ -81,6 +84,39 @@ def check_forward(m, port):
     wait_for('words in the guest', lambda: m.output('cat /tmp/heard').strip() == 'words from outside')
 
 
+def with_perl(folder):
+    """An initial RAM disk: the tiny guest, and Debian's perl for what its busybox has nothing for."""
+    perl, tree, packed = shutil.which('perl'), os.path.join(folder, 'perl'), os.path.join(folder, 'perl.cpio.gz')
+    libraries = re.findall(r'/\S+', subprocess.run(['ldd', perl], stdout=subprocess.PIPE, check=True, text=True).stdout)
+    for source, name in [(perl, '/bin/perl')] + [(name, name) for name in libraries]:
+        os.makedirs(tree + os.path.dirname(name), exist_ok=True)
+        shutil.copy(source, tree + name)
+    archive = subprocess.run('find . | cpio --quiet -o -H newc -R 0:0', shell=True, cwd=tree, stdout=subprocess.PIPE, check=True)
+    with open(TINY, 'rb') as tiny, open(packed, 'wb') as f:
+        f.write(tiny.read() + gzip.compress(archive.stdout, 1))
+    return packed
+
+
+def check_udp_forward(m, port):
+    """Two that ask at once are answered each for itself. The guest's network carries 16,000 bytes in one packet: the
+    largest question is fragmented."""
+    m.output("perl -e '$|=1;%s' >/tmp/udp 2>&1 & sleep 1" % UDP_SERVER)
+    wait_for('the server', lambda: 'BOUND' in m.output('cat /tmp/udp'))
+    people = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for s in people:
+        s.settimeout(60)
+        s.connect(('127.0.0.1', port))
+    for size in (1, 2, 3, 100, 512, 1000, 1400, 4000, 20000):
+        questions = [os.urandom(size) for _ in people]
+        for s, question in zip(people, questions):
+            s.send(question)
+        for s, question in zip(reversed(people), reversed(questions)):
+            answer = s.recv(65536)
+            require(answer == b'%d:' % size + question[:8000][::-1], '%d bytes: the answer is %r' % (size, answer[:100]))
+    for s in people:
+        s.close()
+
+
 def check_lock(disk):
     status, _, err = run_minivm(disk, '--net', 'none', timeout=60)
     require(status == 1 and disk in err and 'in use' in err, 'a second machine: status %d, %s' % (status, err))
@@ -114,9 +150,10 @@ def test_machine(tap, folder):
     subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', qcow2, '256M'], check=True)
     with open(raw, 'wb') as f:
         f.truncate(256 << 20)
-    port = free_port()
-    with Machine(folder, *DIRECT, '--append', APPEND, '--disk', qcow2, '--disk', raw, '--net', 'user,mac=' + MAC, '--forward',
-                 'tcp:127.0.0.1:%d-:7777' % port) as m:
+    port, udp_port = free_port(), free_port(socket.SOCK_DGRAM)
+    with Machine(folder, *DIRECT, '--initrd', with_perl(folder), '--append', APPEND, '--disk', qcow2, '--disk', raw, '--net',
+                 'user,mac=' + MAC, '--forward', 'tcp:127.0.0.1:%d-:7777' % port, '--forward',
+                 'udp:127.0.0.1:%d-:7778' % udp_port) as m:
         with tap('Linux boots directly to its shell'):
             m.expect('INIT-REACHED', BOOT)
             m.expect('tiny# ', BOOT)
@@ -132,6 +169,8 @@ def test_machine(tap, folder):
             check_writes(m)
         with tap('a forwarded port leads into the guest and back'):
             check_forward(m, port)
+        with tap('a forwarded UDP port leads into the guest, and its answers back to who asked'):
+            check_udp_forward(m, udp_port)
         with tap('reboot starts it anew'):
             check_reboot(m)
         with tap('SIGTERM presses the power button, and the guest\'s power-off is status 0'):
@@ -230,6 +269,12 @@ def test_refusals(tap, folder):
             s.listen()
             port = s.getsockname()[1]
             refused(1, file('blank.raw', bytes(1 << 20)), '--spice', str(port), words=[str(port), 'in use'])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind(('127.0.0.1', 0))
+            port = s.getsockname()[1]
+            for accel in 'kvm', 'nested':
+                refused(1, file('blank.raw', bytes(1 << 20)), '--accel', accel, '--forward', 'udp::%d-:9' % port,
+                        words=['UDP port %d' % port, 'in use'])
         refused(2, '--no-such-option', words=['--no-such-option'])
         refused(2, '--memory', '1K', words=['memory'])
         refused(2, 'd.raw', '--initrd', 'x', words=['--initrd', '--kernel'])
@@ -239,7 +284,7 @@ def test_refusals(tap, folder):
 
 
 def main():
-    tap = Tap(15)
+    tap = Tap(16)
     folder = tempfile.mkdtemp(prefix='minivm-guest-')
     try:
         test_refusals(tap, folder)
