@@ -3,6 +3,9 @@ import os, re, signal, socket, subprocess, sys, threading, time, zlib
 
 from viewer import Failed, read_ppm, require, wait_for
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
+from qmp import Qmp
+
 MINIVM = 'build/minivm'
 CLIENT = 'build/minivm-client'
 KERNEL = 'build/kernel/vmlinuz'
@@ -148,6 +151,36 @@ def client_picture(folder, port, *args):
     subprocess.run([CLIENT, '--headless', 'spice://127.0.0.1:%d' % port, '--screenshot', out, *args], timeout=ANSWER,
                    check=True, stdout=subprocess.DEVNULL)
     return read_ppm(out)
+
+
+def machine_picture(folder, control, display=0):
+    """What the machine itself takes for its screen."""
+    shot = os.path.join(folder, 'video%d.png' % display)
+    qmp = Qmp(control)
+    qmp('screendump', filename=shot, format='png', device='video%d' % display)
+    qmp.close()
+    return read_png(shot)
+
+
+def same_pictures(folder, port, seconds=ANSWER):
+    """Both clients' picture once it stands still."""
+    last = []
+
+    def equal():
+        spicy, ours = spicy_picture(folder, port), client_picture(folder, port)
+        last[:] = [difference(spicy, ours)]
+        return None if last[0] else spicy
+
+    try:
+        return wait_for('equal pictures', equal, seconds)
+    except Exception as e:
+        raise type(e)('%s; %s' % (e, last[0] if last else 'no picture'))
+
+
+def is_photograph(picture):
+    """As a desktop's background: no text screen has so many colours."""
+    data = picture[2]
+    return len({data[i:i + 3] for i in range(0, len(data), 3)}) > 4096
 
 
 def read_png(name):

@@ -6,11 +6,9 @@ Stock clients (spicy-screenshot, remote-viewer under Xvfb) and our own see and d
 """
 import os, re, shutil, subprocess, sys, tempfile, time
 
-from machine import (ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, client_picture, difference, read_png, spicy_picture)
+from machine import (ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, client_picture, difference, machine_picture, same_pictures,
+                     spicy_picture)
 from viewer import Viewer, require, wait_for
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
-from qmp import Qmp
 
 MENU_LINE = 16  # text rows are 16 pixels high
 OUR_DEVICES = re.compile(r'qxl|virtio|drm|vda|8250|ttyS0|i8042|psmouse|atkbd|rtc|hwrng|piix', re.I)
@@ -21,21 +19,6 @@ def bright_rows(picture):
     width, height, data = picture
     return [y for y in range(0, height - MENU_LINE + 1, MENU_LINE)
             if max(data[y * width * 3:(y + MENU_LINE) * width * 3]) > 100]
-
-
-def same_pictures(folder, port, seconds=ANSWER):
-    """Both clients' picture once it stands still."""
-    last = []
-
-    def equal():
-        spicy, ours = spicy_picture(folder, port), client_picture(folder, port)
-        last[:] = [difference(spicy, ours)]
-        return None if last[0] else spicy
-
-    try:
-        return wait_for('equal pictures', equal, seconds)
-    except Exception as e:
-        raise type(e)('%s; %s' % (e, last[0] if last else 'no picture'))
 
 
 def check_menu(m, folder, port):
@@ -54,14 +37,6 @@ def typed(m, path, text):
 def check_our_typing(m, folder, port):
     client_picture(folder, port, '--type', r'echo "Ours: <a> | {b} ~3" > ours.txt\n')
     typed(m, '/home/demo/ours.txt', 'Ours: <a> | {b} ~3')
-
-
-def machine_picture(folder, control):
-    shot = os.path.join(folder, 'machine.png')
-    qmp = Qmp(control)
-    qmp('screendump', filename=shot, format='png')
-    qmp.close()
-    return read_png(shot)
 
 
 def check_stock_typing(m, folder, port, control):

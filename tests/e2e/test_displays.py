@@ -2,7 +2,7 @@
 """Several QXL devices in one machine, as a stock kernel and stock viewers see them; saved and restored. TAP on stdout."""
 import os, sys, tempfile
 
-from machine import ANSWER, BOOT, Machine, Tap, read_png
+from machine import ANSWER, BOOT, Machine, Tap, machine_picture
 from test_guest import APPEND, DIRECT
 from test_heads import COMPLAINTS, Heads
 from viewer import Viewer, require, wait_for
@@ -24,16 +24,8 @@ def check_kernel(m):
     require(not bad, 'the kernel complains: ' + '\n'.join(bad))
 
 
-def picture(folder, control, n):
-    shot = os.path.join(folder, 'video%d.png' % n)
-    qmp = Qmp(control)
-    qmp('screendump', filename=shot, format='png', device='video%d' % n)
-    qmp.close()
-    return read_png(shot)
-
-
 def shows_colour(folder, control, n):
-    width, height, data = picture(folder, control, n)
+    width, height, data = machine_picture(folder, control, n)
     return width >= 640 and data == bytes([COLOURS[n]]) * (3 * width * height)
 
 
@@ -58,7 +50,7 @@ def check_viewers(folder, port, control):
         for i, window in enumerate(v.windows()):
             v.xdotool('windowmove', window, str(i % 2 * 2000), str(i // 2 * 1500))
         for n in range(COUNT):
-            wait_for('display %d in a window' % n, lambda: v.place_of(picture(folder, control, n)), ANSWER)
+            wait_for('display %d in a window' % n, lambda: v.place_of(machine_picture(folder, control, n)), ANSWER)
 
 
 def main():

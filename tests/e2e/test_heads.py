@@ -8,11 +8,8 @@ monitors new modes when the kernel says that they changed; here a loop around xr
 """
 import argparse, os, random, re, shutil, subprocess, sys, tempfile, threading, time
 
-from machine import ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, read_png
+from machine import ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, machine_picture
 from viewer import Failed, Viewer, require, wait_for
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
-from qmp import Qmp
 
 HEADS = 'build/tests/display/heads'
 MOST = 4
@@ -112,14 +109,6 @@ def write_ppm(name, picture):
         f.write(b'P6\n%d %d\n255\n' % picture[:2] + picture[2])
 
 
-def machine_picture(folder, control, name):
-    shot = os.path.join(folder, name)
-    qmp = Qmp(control)
-    qmp('screendump', filename=shot, format='png')
-    qmp.close()
-    return read_png(shot)
-
-
 def check_windows(folder, port, control, shown, keep):
     """A stock viewer shows each monitor in a window, pixel for pixel what the machine shows there."""
     with Viewer(folder, '--auto-resize=never', 'spice://127.0.0.1:%d' % port, screen='4000x3000') as v:
@@ -128,7 +117,7 @@ def check_windows(folder, port, control, shown, keep):
             v.xdotool('windowmove', window, str(i % 2 * 2000), str(i // 2 * 1500))
         for number, width, height, x, y in shown:
             wait_for('monitor %d' % number, lambda: v.place_of(
-                crop(machine_picture(folder, control, 'screen.png'), x, y, width, height)), ANSWER)
+                crop(machine_picture(folder, control), x, y, width, height)), ANSWER)
         if keep:
             write_ppm(keep, v.screen())
 
