@@ -145,6 +145,8 @@ def test_drivers(tap, folder):
             m.output('systemctl stop desktop', BOOT)
         with tap('a Wayland compositor'):
             check_wayland(*there)
+        with tap('no complaints of TTM and DRM in the kernel\'s log'):
+            check_log(m)
         with tap('Xorg, its qxl driver alone, with surfaces and caches'):
             without_kernel(m)
             start_x_alone(m, ('EnableSurfaces', 'True'), ('EnableImageCache', 'True'), ('EnableFallbackCache', 'True'))
@@ -153,8 +155,6 @@ def test_drivers(tap, folder):
             stop_x_alone(m)
             start_x_alone(m)
             check_x(*there, ['Offscreen Surfaces: Disabled', 'Image Cache: Disabled', 'Fallback Cache: Disabled'])
-        with tap('no complaints of TTM and DRM in the kernel\'s log'):
-            check_log(m)
         with tap('SIGTERM powers the desktop down, with status 0'):
             m.terminate()
             require(m.end(BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
