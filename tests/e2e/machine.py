@@ -177,10 +177,15 @@ def same_pictures(folder, port, seconds=ANSWER):
         raise type(e)('%s; %s' % (e, last[0] if last else 'no picture'))
 
 
+def colours(picture):
+    """How many."""
+    data = picture[2]
+    return len({data[i:i + 3] for i in range(0, len(data), 3)})
+
+
 def is_photograph(picture):
     """As a desktop's background: no text screen has so many colours."""
-    data = picture[2]
-    return len({data[i:i + 3] for i in range(0, len(data), 3)}) > 4096
+    return colours(picture) > 4096
 
 
 def read_png(name):

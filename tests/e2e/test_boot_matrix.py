@@ -11,7 +11,7 @@ import argparse, os, re, shutil, subprocess, sys, tempfile, time
 
 sys.path.insert(0, 'tests/lib')
 import media, qmp, screen
-from machine import BOOT, CLIENT, DEMO, Machine, Tap
+from machine import BOOT, CLIENT, DEMO, Machine, Tap, colours, is_photograph
 from viewer import Failed, read_ppm, require
 
 POLL = 1  # seconds between two looks at the screen
@@ -97,11 +97,9 @@ def sees(*words, colors={}, reader=None, unknown=0, size=None, seconds=PATIENCE)
 
 
 def shows_photograph(guest):
-    """As a desktop's background: no text screen has so many colours."""
     def look():
-        width, height, rgb = guest.picture()
-        colors = {rgb[i:i + 3] for i in range(0, len(rgb), 3)}
-        return None if len(colors) > 4096 else 'a picture of %dx%d with %d colours' % (width, height, len(colors))
+        seen = guest.picture()
+        return None if is_photograph(seen) else 'a picture of %dx%d with %d colours' % (*seen[:2], colours(seen))
     guest.wait('a photograph', look, PATIENCE)
     guest.keep()
 
