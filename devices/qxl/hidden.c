@@ -48,9 +48,17 @@ void hidden_remove(struct hidden *h, const struct rect *r)
     grid_remove(&h->tiles, &t);
 }
 
-bool hidden_whole(const struct hidden *h, const struct rect *r)
+struct rect hidden_rest(const struct hidden *h, const struct rect *r)
 {
-    const struct rect t = touched(r);
+    struct rect t = touched(r);
 
-    return grid_has_all(&h->tiles, &t);
+    while (t.top < t.bottom && grid_has_all(&h->tiles, &(struct rect){t.left, t.top, t.right, t.top + 1}))
+        t.top++;
+    while (t.top < t.bottom && grid_has_all(&h->tiles, &(struct rect){t.left, t.bottom - 1, t.right, t.bottom}))
+        t.bottom--;
+    while (t.left < t.right && grid_has_all(&h->tiles, &(struct rect){t.left, t.top, t.left + 1, t.bottom}))
+        t.left++;
+    while (t.left < t.right && grid_has_all(&h->tiles, &(struct rect){t.right - 1, t.top, t.right, t.bottom}))
+        t.right--;
+    return rect_intersect(r, &(struct rect){t.left * TILE, t.top * TILE, t.right * TILE, t.bottom * TILE});
 }

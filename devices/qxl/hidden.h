@@ -22,7 +22,7 @@ void hidden_clear(struct hidden *h);
 void hidden_add(struct hidden *h, const struct rect *r);
 /* The rectangle is needed: the tiles that it touches. */
 void hidden_remove(struct hidden *h, const struct rect *r);
-/* Whether nothing of the rectangle can be seen. */
-bool hidden_whole(const struct hidden *h, const struct rect *r);
+/* What of the rectangle can be seen, and what is hidden between that: empty if it is hidden as a whole. */
+struct rect hidden_rest(const struct hidden *h, const struct rect *r);
 
 #endif

@@ -233,6 +233,12 @@ struct rect qxl_draw_box(const struct draw *w)
     return (struct rect){b->x1, b->y1, b->x2, b->y2};
 }
 
+void qxl_draw_narrow(struct draw *w, const struct rect *r)
+{
+    pixman_region32_intersect_rect(&w->place, &w->place, r->left, r->top, r->right - r->left, r->bottom - r->top);
+    w->target.clip = &w->place;
+}
+
 struct canvas_point qxl_draw_source(const struct draw *w)
 {
     const QXLPoint *from = &w->d.u.copy_bits.src_pos;

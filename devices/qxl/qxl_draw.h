@@ -43,6 +43,8 @@ void qxl_draw_close(struct draw *w);
 void qxl_draw_end(struct draw *w, int err);
 /* Where it draws. */
 struct rect qxl_draw_box(const struct draw *w);
+/* With DRAW_BLENDS and DRAW_COVERS: let it draw only there. */
+void qxl_draw_narrow(struct draw *w, const struct rect *r);
 /* With DRAW_MOVES: from where, relative to that. */
 struct canvas_point qxl_draw_source(const struct draw *w);
 /* Do a move, or a part of it: `region` comes from its pixels' places plus `from`. `tell`: watchers hear that it moved. */

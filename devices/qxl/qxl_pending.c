@@ -2,8 +2,8 @@
  * qxl_pending.c - drawing commands that wait until somebody wants to see what they draw.
  *
  * Most of what a guest draws is drawn over, or has moved on, before the next look at the screen. So commands are taken from
- * the ring and kept. When they are drawn, those that later ones hide are left out, and a rectangle that is moved again and
- * again, as by scrolling, is moved once by the whole distance.
+ * the ring and kept. When they are drawn, what later ones hide is left out, and a rectangle that is moved again and again,
+ * as by scrolling, is moved once by the whole distance.
  *
  * Everything that looks at the pixels or changes what commands refer to draws first: the IO commands, surfaces' ends, the
  * display's watchers. And a timer does, so that the guest has its memory back soon.
@@ -55,7 +55,19 @@ static void look_behind(struct hidden *h, struct draw *w)
     }
 }
 
-/* Those that can be left out have nothing to draw on afterwards. */
+/* Leave out what later ones hide of it: all of it, then it has nothing to draw on, or what lies around the rest. */
+static void leave_out(const struct hidden *h, struct draw *w)
+{
+    const struct rect box = qxl_draw_box(w), rest = hidden_rest(h, &box);
+
+    if (rect_empty(&box))
+        return;
+    if (rect_empty(&rest))
+        w->canvas = NULL;
+    else if (w->kind == DRAW_COVERS || w->kind == DRAW_BLENDS)
+        qxl_draw_narrow(w, &rest);
+}
+
 static void find_hidden(struct qxl *q, struct qxl_pending *p)
 {
     const struct canvas *primary = q->surfaces[0].canvas;
@@ -64,11 +76,10 @@ static void find_hidden(struct qxl *q, struct qxl_pending *p)
         return;
     for (uint32_t i = p->count; i-- > 0;) {
         struct draw *w = &p->commands[i];
-        struct rect box = qxl_draw_box(w);
 
-        if (w->d.surface_id == 0 && !rect_empty(&box) && hidden_whole(&p->hidden, &box))
-            w->canvas = NULL;
-        else if (w->d.surface_id == 0 || w->kind == DRAW_ANY)
+        if (w->d.surface_id == 0)
+            leave_out(&p->hidden, w);
+        if (w->canvas && (w->d.surface_id == 0 || w->kind == DRAW_ANY))
             look_behind(&p->hidden, w);
     }
     hidden_fini(&p->hidden);

@@ -6,6 +6,7 @@
 
 #define STRIP       16 /* pixels sampled side by side */
 #define MAX_STRIPS  64
+#define FEW_STRIPS  16 /* enough where the answer is not close */
 #define SEEN_COLORS 64
 
 /* What pixels cost, in bits times 256; measured on screens and photographs. */
@@ -13,6 +14,7 @@
 #define COST_SEEN    (8 * 256) /* a colour that was there before: likely part of some match */
 #define COST_LITERAL (25 * 256)
 #define WORTH_IT     75 /* per cent of LZ's size below which QUIC is taken */
+#define IS_CLOSE     2  /* less than so many times more or less than that */
 
 struct sampler {
     const struct image *image;
@@ -77,11 +79,11 @@ static void sample_strip(struct sampler *s, uint32_t x, uint32_t y)
     }
 }
 
-struct content_guess content_guess(const struct image *image)
+static struct content_guess guess(const struct image *image, uint64_t max_strips)
 {
     struct sampler s = {.image = image};
     uint32_t across = DIV_ROUND_UP(image->width, STRIP);
-    uint64_t strips = (uint64_t)across * image->height, count = MIN(strips, (uint64_t)MAX_STRIPS);
+    uint64_t strips = (uint64_t)across * image->height, count = MIN(strips, max_strips);
 
     if (image->format < SPICE_BITMAP_FMT_16BIT || image->format > SPICE_BITMAP_FMT_RGBA)
         return s.sum;
@@ -98,9 +100,16 @@ struct content_guess content_guess(const struct image *image)
     return s.sum;
 }
 
+struct content_guess content_guess(const struct image *image)
+{
+    return guess(image, MAX_STRIPS);
+}
+
 bool content_is_gradual(const struct image *image)
 {
-    struct content_guess guess = content_guess(image);
+    struct content_guess g = guess(image, FEW_STRIPS);
 
-    return guess.quic * 100 < guess.lz * WORTH_IT;
+    if (g.quic * 100 < g.lz * WORTH_IT * IS_CLOSE && g.quic * 100 * IS_CLOSE > g.lz * WORTH_IT)
+        g = guess(image, MAX_STRIPS);
+    return g.quic * 100 < g.lz * WORTH_IT;
 }
