@@ -29,6 +29,13 @@ bool video_can_decode(uint8_t codec)
     return find(codec) != NULL;
 }
 
+bool video_any_size(uint8_t codec)
+{
+    const struct video_codec *c = find(codec);
+
+    return c && c->any_size;
+}
+
 struct video_encoder *video_encoder_create(uint8_t codec, uint32_t width, uint32_t height)
 {
     struct video_encoder *e;
@@ -40,6 +47,7 @@ struct video_encoder *video_encoder_create(uint8_t codec, uint32_t width, uint32
     if (e) {
         e->width = width;
         e->height = height;
+        e->any_size = codecs[codec]->any_size;
     }
     return e;
 }
@@ -50,11 +58,15 @@ void video_encoder_destroy(struct video_encoder *e)
         e->destroy(e);
 }
 
+static bool takes_size(const struct video_encoder *e, uint32_t width, uint32_t height)
+{
+    return e->any_size ? width <= e->width && height <= e->height : width == e->width && height == e->height;
+}
+
 int video_encode(struct video_encoder *e, struct writer *w, const struct image *from,
                  const struct video_wish *wish)
 {
-    if (image_check(from) || from->format != SPICE_BITMAP_FMT_32BIT || from->width != e->width ||
-        from->height != e->height)
+    if (image_check(from) || from->format != SPICE_BITMAP_FMT_32BIT || !takes_size(e, from->width, from->height))
         return -EINVAL;
     return e->encode(e, w, from, wish);
 }

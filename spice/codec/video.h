@@ -19,6 +19,9 @@ struct video_decoder;
 bool video_can_encode(uint8_t codec);
 bool video_can_decode(uint8_t codec);
 
+/* Whether its frames may be smaller than the encoder's size. */
+bool video_any_size(uint8_t codec);
+
 struct video_wish {
     uint32_t
         bits_per_s; /* at most about that many in the long run; more is not taken than the quality needs */
@@ -26,7 +29,7 @@ struct video_wish {
     bool key;    /* it needs no frame before it */
 };
 
-/* For frames of that size. NULL: no memory, no such codec, a size that it has no form for. */
+/* For frames of that size, or at most that. NULL: no memory, no such codec, a size that it has no form for. */
 struct video_encoder *video_encoder_create(uint8_t codec, uint32_t width, uint32_t height);
 void video_encoder_destroy(struct video_encoder *e);
 /* Append a frame, of 32BIT. -ENOMEM, -ENOSPC, -EINVAL */

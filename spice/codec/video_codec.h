@@ -9,6 +9,7 @@ struct video_codec {
     /* NULL: it cannot. */
     struct video_encoder *(*create_encoder)(uint32_t width, uint32_t height);
     struct video_decoder *(*create_decoder)(void);
+    bool any_size; /* each frame stands alone, and may be smaller than the first */
 };
 
 struct video_encoder {
@@ -16,6 +17,7 @@ struct video_encoder {
                   const struct video_wish *wish);
     void (*destroy)(struct video_encoder *e);
     uint32_t width, height;
+    bool any_size;
 };
 
 struct video_decoder {

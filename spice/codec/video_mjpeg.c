@@ -96,4 +96,4 @@ static struct video_decoder *create_decoder(void)
     return NULL;
 }
 
-const struct video_codec video_mjpeg = {NULL, create_encoder, create_decoder};
+const struct video_codec video_mjpeg = {NULL, create_encoder, create_decoder, .any_size = true};

@@ -1,6 +1,9 @@
 /* video_frames.c - frames of streams: which of what changed they take, what is copied for them, what the client shows then. */
 #include "spice/server/video_private.h"
 
+/* A frame is of what changed alone if that is at most one part in so many of the stream. */
+#define PART_PAYS 2
+
 /* The column of strips that the left (0) or right (1) edge cuts, or -1; and the pixels of such a strip that are inside. */
 static int32_t cut_column(const struct video_stream *s, int side, uint32_t *from, uint32_t *to)
 {
@@ -45,12 +48,25 @@ static void take_edge(struct change *c, struct video_stream *s, int side, int32_
 
     if (column < 0 || !(mine[column / 64] >> column % 64 & 1))
         return;
-    s->news = true;
     p = parts_of(c, column, y, from, to);
     if (outside_is_shown(c, s, side, column, y, &p))
         return;
     mine[column / 64] &= ~(1ull << column % 64);
     s->outside_changed[side] |= s->inside[side][y - s->pixels.top] != STRIP_UNKNOWN;
+}
+
+/* Of a row, what changed. */
+static void add_news(struct video_stream *s, int32_t y, const uint64_t *bits, uint32_t words)
+{
+    for (uint32_t w = 0; w < words; w++) {
+        struct rect r = {w * 64, y, w * 64 + 64, y + 1};
+
+        if (!bits[w])
+            continue;
+        r.left += __builtin_ctzll(bits[w]);
+        r.right -= __builtin_clzll(bits[w]);
+        s->news = rect_union(&s->news, &r);
+    }
 }
 
 static void take_stream(struct change *c, struct video *v, struct video_stream *s)
@@ -62,10 +78,10 @@ static void take_stream(struct change *c, struct video *v, struct video_stream *
 
         for (uint32_t w = 0; w < c->changed->words; w++)
             mine[w] = changed[w] & clip[w];
+        add_news(s, y, mine, c->changed->words);
         take_edge(c, s, 0, y, mine);
         take_edge(c, s, 1, y, mine);
         for (uint32_t w = 0; w < c->changed->words; w++) {
-            s->news |= mine[w] != 0;
             changed[w] &= ~mine[w];
             c->count -= __builtin_popcountll(mine[w]);
             grid_row(&v->find.sample, y / TILE_ROWS)[w] |= mine[w];
@@ -103,14 +119,14 @@ void video_take(struct display_channel *d, struct change *c)
     for (int i = 0; i < VIDEO_MAX_STREAMS && v->on; i++) {
         struct video_stream *s = &v->streams[i];
 
-        s->news = false;
+        s->news = (struct rect){0};
         if (!s->live)
             continue;
         if (!d->refining && grow_clip(c, v, s)) /* what is made exact has not changed */
             video_send_clip(d, s);
         take_stream(c, v, s);
-        s->idle = s->news ? 0 : s->idle + 1;
-        if (s->news)
+        s->idle = rect_empty(&s->news) ? s->idle + 1 : 0;
+        if (s->idle == 0)
             s->changed_at = d->update_start;
     }
 }
@@ -133,7 +149,7 @@ static void capture_hashes(const struct change *c, struct video_stream *s, int32
         int32_t column = cut_column(s, side, &from, &to);
         struct parts p;
 
-        if (column < 0)
+        if (column < strips->left || column >= strips->right)
             continue;
         p = parts_of(c, column, y, from, to);
         if (!outside_is_shown(c, s, side, column, y, &p))
@@ -142,12 +158,26 @@ static void capture_hashes(const struct change *c, struct video_stream *s, int32
     }
 }
 
+/* What a frame shows: all of the stream, or, if client and codec can do with less and it pays, the tiles that changed. */
+static struct rect frame_of(const struct display_channel *d, const struct video_stream *s)
+{
+    const struct rect changed = {s->news.left * STRIP, ALIGN_DOWN(s->news.top, TILE_ROWS), s->news.right * STRIP,
+                                 ALIGN_UP(s->news.bottom, TILE_ROWS)};
+    const struct rect part = rect_intersect(&changed, &s->pixels);
+
+    if (s->key || !video_any_size(s->codec) || !channel_has_cap(&d->base, SPICE_DISPLAY_CAP_SIZED_STREAM) ||
+        rect_area(&part) > rect_area(&s->pixels) / PART_PAYS)
+        return s->pixels;
+    return part;
+}
+
 static void capture(struct display_channel *d, const struct change *c, struct batch *batch,
                     struct video_stream *s)
 {
     const struct video_wish wish = {video_bit_rate(d, s), (uint32_t)(d->update_start / 1000000),
                                     s->key};
-    struct batch_piece *p = batch_add_frame(batch, c->surface, c->now, &s->pixels);
+    const struct rect frame = frame_of(d, s);
+    struct batch_piece *p = batch_add_frame(batch, c->surface, c->now, &frame);
 
     if (!p) {
         view_damage(&d->view, &s->pixels);
@@ -166,7 +196,7 @@ static void capture(struct display_channel *d, const struct change *c, struct ba
 void video_capture(struct display_channel *d, const struct change *c, struct batch *batch)
 {
     for (int i = 0; i < VIDEO_MAX_STREAMS; i++)
-        if (d->video.streams[i].live && d->video.streams[i].news)
+        if (d->video.streams[i].live && !rect_empty(&d->video.streams[i].news))
             capture(d, c, batch, &d->video.streams[i]);
 }
 
@@ -188,14 +218,18 @@ void video_send(struct display_channel *d, const struct batch *batch, const stru
         .multi_media_time = video_show_time(d),
         .data_size = p->picture.size,
         .data = batch->out.data + p->picture.at,
+        .width = (uint32_t)rect_width(&p->rect),
+        .height = (uint32_t)(p->rect.bottom - p->rect.top),
+        .dest = p->rect,
     };
+    bool sized = rect_area(&p->rect) != rect_area(&d->video.streams[p->stream].pixels);
 
     if (p->err) { /* the next one needs none before it */
         d->video.streams[p->stream].key = true;
         view_damage(&d->view, &p->rect);
         return;
     }
-    channel_send(&d->base, SPICE_MSG_DISPLAY_STREAM_DATA, &msg);
+    channel_send(&d->base, sized ? SPICE_MSG_DISPLAY_STREAM_DATA_SIZED : SPICE_MSG_DISPLAY_STREAM_DATA, &msg);
     d->video_link.sent += msg.data_size;
     mark_shown(batch, p, &d->view.shown);
 }

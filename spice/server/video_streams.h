@@ -29,10 +29,10 @@ struct display_channel;
 struct spice_msgc_display_stream_report;
 
 struct video_stream {
-    bool live, news,
-        key; /* news: something changed since the last frame; key: that needs a frame without others */
+    bool live, key; /* key: the next frame needs none before it, and is of all */
     uint8_t codec;
     struct rect tiles, pixels;
+    struct rect news; /* strips: what changed since the last frame; empty: nothing */
     struct grid clip; /* tiles of the surface that its frames show */
     uint64_t *inside
         [2]; /* of the strips that the left and the right edge cut, by row: the hash of what is inside */

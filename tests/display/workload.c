@@ -245,15 +245,38 @@ unsigned video_frame_shown(const uint8_t *screen, uint32_t stride)
     return number;
 }
 
+static void add_frame(struct script *s, uint32_t *pixels, int i, int fps)
+{
+    draw_number(pixels, i + 1);
+    copy(s, (uint64_t)i * 1000000 / fps, VIDEO_X, VIDEO_Y, new_image(s, VIDEO_WIDTH, VIDEO_HEIGHT, pixels, false));
+}
+
 static void make_video(struct script *s, int count, int fps)
 {
     for (int i = 0; i < count; i++) {
         uint32_t *pixels = new_pixels(s, VIDEO_WIDTH, VIDEO_HEIGHT);
 
         draw_frame(pixels, VIDEO_WIDTH, VIDEO_HEIGHT, i);
-        draw_number(pixels, i + 1);
-        copy(s, (uint64_t)i * 1000000 / fps, VIDEO_X, VIDEO_Y,
-             new_image(s, VIDEO_WIDTH, VIDEO_HEIGHT, pixels, false));
+        add_frame(s, pixels, i, fps);
+    }
+}
+
+#define PART_HEIGHT 120 /* that changes in each frame */
+#define REST_FRAMES 3   /* the rest, in one of so many: often enough for video */
+
+static void make_part_video(struct script *s, int count, int fps)
+{
+    const uint32_t *last = NULL;
+
+    for (int i = 0; i < count; i++) {
+        uint32_t *pixels = new_pixels(s, VIDEO_WIDTH, VIDEO_HEIGHT);
+
+        draw_frame(pixels, VIDEO_WIDTH, VIDEO_HEIGHT, i);
+        if (i % REST_FRAMES)
+            memcpy(pixels + PART_HEIGHT * VIDEO_WIDTH, last + PART_HEIGHT * VIDEO_WIDTH,
+                   (VIDEO_HEIGHT - PART_HEIGHT) * VIDEO_WIDTH * sizeof(*pixels));
+        add_frame(s, pixels, i, fps);
+        last = pixels;
     }
 }
 
@@ -267,6 +290,7 @@ static const struct workload {
     {"fill", make_fill, 300000, 0},     {"text", make_text, 30000, 0},      {"photo", make_photo, 300, 0},
     {"scroll", make_scroll, 4500, 0},   {"ui", make_ui, 3000, 0},           {"desktop", make_nothing, 0, 0},
     {"video30", make_video, 300, 30},   {"video60", make_video, 300, 60},   {"video120", make_video, 600, 120},
+    {"part30", make_part_video, 300, 30},
 };
 
 static const struct workload *find(const char *name)

@@ -456,22 +456,19 @@ static void end_stream(struct peer_stream *stream)
     *stream = (struct peer_stream){0};
 }
 
-static void show_part(struct peer_screen *s, const struct peer_stream *stream,
-                      const struct image *frame, const struct rect *part)
+static void show_part(struct peer_screen *s, const struct rect *dest, const struct image *frame, const struct rect *part)
 {
-    struct rect r = rect_intersect(part, &stream->dest);
+    struct rect r = rect_intersect(part, dest);
 
     for (int32_t y = r.top; y < r.bottom && r.left < r.right; y++)
         memcpy(s->pixels + ((size_t)y * s->width + r.left) * 4,
-               image_row(frame, y - stream->dest.top) + (r.left - stream->dest.left) * 4,
-               (r.right - r.left) * 4);
+               image_row(frame, y - dest->top) + (r.left - dest->left) * 4, (r.right - r.left) * 4);
 }
 
-static void show_frame(struct peer_screen *s, const struct spice_msg_display_stream_data *m)
+static void show_frame(struct peer_screen *s, const struct spice_msg_display_stream_data *m, const struct rect *dest)
 {
     struct peer_stream *stream = stream_of(s, m->id);
-    struct image frame = picture_new(SPICE_BITMAP_FMT_32BIT, stream->dest.right - stream->dest.left,
-                                     stream->dest.bottom - stream->dest.top, 0);
+    struct image frame = picture_new(SPICE_BITMAP_FMT_32BIT, dest->right - dest->left, dest->bottom - dest->top, 0);
 
     assert_int_equal(video_decode(stream->decoder, m->data, m->data_size, &frame), 0);
     assert_true(!stream->frames || (int32_t)(m->multi_media_time - stream->last_time) > 0);
@@ -479,10 +476,19 @@ static void show_frame(struct peer_screen *s, const struct spice_msg_display_str
     stream->frames++;
     s->frames++;
     if (!stream->clipped)
-        show_part(s, stream, &frame, &stream->dest);
+        show_part(s, dest, &frame, dest);
     for (uint32_t i = 0; i < stream->clip_count; i++)
-        show_part(s, stream, &frame, &stream->clip[i]);
+        show_part(s, dest, &frame, &stream->clip[i]);
     picture_free(&frame);
+}
+
+static void show_sized_frame(struct peer_screen *s, const struct spice_msg_display_stream_data *m)
+{
+    assert_int_equal(m->width, m->dest.right - m->dest.left);
+    assert_int_equal(m->height, m->dest.bottom - m->dest.top);
+    show_frame(s, m, &m->dest);
+    s->sized = rect_union(&s->sized, &m->dest);
+    s->sized_frames++;
 }
 
 const struct peer_stream *peer_only_stream(const struct peer_screen *s)
@@ -554,7 +560,10 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
         begin_stream(s, msg);
         break;
     case SPICE_MSG_DISPLAY_STREAM_DATA:
-        show_frame(s, msg);
+        show_frame(s, msg, &stream_of(s, ((const struct spice_msg_display_stream_data *)msg)->id)->dest);
+        break;
+    case SPICE_MSG_DISPLAY_STREAM_DATA_SIZED:
+        show_sized_frame(s, msg);
         break;
     case SPICE_MSG_DISPLAY_STREAM_CLIP:
         set_clip(stream_of(s, ((const struct spice_msg_display_stream_clip *)msg)->id),

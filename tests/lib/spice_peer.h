@@ -78,7 +78,8 @@ struct peer_screen {
         unsigned frames;
         uint32_t last_time;
     } streams[PEER_STREAMS];
-    unsigned streams_begun, frames;
+    unsigned streams_begun, frames, sized_frames;
+    struct rect sized; /* what frames of their own size have shown, in all */
 };
 
 /* The only stream; NULL: there is none, or there are several. */

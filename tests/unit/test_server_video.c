@@ -271,6 +271,40 @@ static void test_two(void **state UNUSED)
     leave();
 }
 
+/* When only a part of the film goes on, frames are of that part, if the client and the codec can have that. */
+static void check_part(uint32_t caps, const char *codecs, uint8_t codec, bool sized)
+{
+    const struct rect part = {200, 150, 290, 220}, tiles = {192, 144, 304, 224};
+    const struct rect *in = &s.sized;
+
+    join(caps, STREAMING_FILTER, codecs);
+    play_until_streamed(film, codec, false);
+    for (int i = 0; i < PATIENCE && sized && s.sized_frames < 5; i++) {
+        play(film, i % 20 == 0, false); /* else the stream becomes smaller */
+        play(part, 1, false);
+    }
+    if (!sized)
+        play(part, 15, false);
+    assert_int_equal(s.sized_frames > 0, sized);
+    assert_true(in->left >= tiles.left * sized && in->top >= tiles.top * sized && in->right <= tiles.right &&
+                in->bottom <= tiles.bottom);
+    assert_true(exact(all, film));
+    for (int i = 0; i < 20 && error_of(film, nothing) >= 25; i++) /* the last frame is on its way */
+        look(10);
+    assert_true(error_of(film, nothing) < 25);
+    expect_rest();
+    leave();
+}
+
+static void test_part(void **state UNUSED)
+{
+    const uint32_t can = VIDEO_CAPS | 1u << SPICE_DISPLAY_CAP_SIZED_STREAM;
+
+    check_part(can, "mjpeg", SPICE_VIDEO_CODEC_TYPE_MJPEG, true);
+    check_part(VIDEO_CAPS, "mjpeg", SPICE_VIDEO_CODEC_TYPE_MJPEG, false);
+    check_part(can, "vp8", SPICE_VIDEO_CODEC_TYPE_VP8, false);
+}
+
 /* --- what is no video --- */
 
 static void scroll_text(uint32_t i UNUSED)
@@ -425,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_film, clean_up),
+        cmocka_unit_test_teardown(test_part, clean_up),
         cmocka_unit_test_teardown(test_off, clean_up),
         cmocka_unit_test_teardown(test_text_beside, clean_up),
         cmocka_unit_test_teardown(test_two, clean_up),
