@@ -3,51 +3,13 @@
 
 usage: test_server_stock.py [PATH OF fake_server]
 """
-import os, shutil, subprocess, sys, tempfile, threading, time
+import os, shutil, signal, subprocess, sys, tempfile, time
 
+import fake
+from fake import Server
 from viewer import PATIENCE, Failed, Viewer, read_ppm, require, wait_for
 
-SERVER = sys.argv[1] if len(sys.argv) > 1 else 'build/tests/e2e/fake_server'
-
-
-class Server:
-    """fake_server: commands go to its stdin; what it prints is collected."""
-
-    def __init__(self, *args):
-        self.p = subprocess.Popen([SERVER, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.DEVNULL, text=True, bufsize=1)
-        self.port = int(self.p.stdout.readline().split()[1])
-        self.lines = []
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        for line in self.p.stdout:
-            self.lines.append(line.rstrip())
-
-    def command(self, text):
-        before = self.lines.count('done')
-        self.p.stdin.write(text + '\n')
-        self.p.stdin.flush()
-        wait_for(text, lambda: self.lines.count('done') > before)
-
-    def events(self, kind):
-        return [l.split()[1:] for l in self.lines if l.startswith(kind + ' ')]
-
-    def resources(self):
-        self.command('fds')
-        last = [l for l in self.lines if l.startswith('fds ')][-1].split()
-        return int(last[1]), int(last[3])
-
-    def picture(self):
-        self.command('dump ' + path('source.ppm'))
-        return read_ppm(path('source.ppm'))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.p.stdin.close()
-        require(self.p.wait(10) == 0, 'the server ended with status %s' % self.p.returncode)
+fake.PROGRAM = sys.argv[1] if len(sys.argv) > 1 else fake.PROGRAM
 
 
 def path(name):
@@ -70,21 +32,21 @@ def test_pictures():
         with Server('--compression', compression) as server:
             for pattern in 'mixed', 'text':
                 server.command('draw ' + pattern)
-                require(screenshot(server) == server.picture(), '%s, %s: the pictures differ' % (compression, pattern))
+                require(screenshot(server) == server.picture(work), '%s, %s: the pictures differ' % (compression, pattern))
 
 
 def test_large_picture():
     """a 4K picture arrives whole"""
     with Server('--size', '3840x2160') as server:
         server.command('draw mixed')
-        require(screenshot(server) == server.picture(), 'the pictures differ')
+        require(screenshot(server) == server.picture(work), 'the pictures differ')
 
 
 def test_password():
     """the password opens, another does not"""
     with Server('--password', 'sesame') as server:
         server.command('draw text')
-        require(screenshot(server, '-w', 'sesame') == server.picture(), 'the right password: no picture')
+        require(screenshot(server, '-w', 'sesame') == server.picture(work), 'the right password: no picture')
         require(screenshot(server, '-w', 'simsim') is None, 'the wrong password shows a picture')
 
 
@@ -94,10 +56,10 @@ def test_viewer():
         server.command('draw mixed')
         server.command('cursor 24')
         with Viewer(work, 'spice://127.0.0.1:%d' % server.port) as v:
-            x, y = wait_for('first picture', lambda: v.place_of(server.picture()))
+            x, y = wait_for('first picture', lambda: v.place_of(server.picture(work)))
             server.command('draw text')
             server.command('scroll 7')
-            wait_for('scrolled text', lambda: v.place_of(server.picture()))
+            wait_for('scrolled text', lambda: v.place_of(server.picture(work)))
             v.xdotool('mousemove', str(x + 300), str(y + 200), 'click', '1')
             wait_for('grab', lambda: server.events('motion'))
             # The first motion after a grab may be the viewer's own.
@@ -122,7 +84,7 @@ def test_viewer():
             v.xdotool('mousemove', '1390', '1090')  # Xvfb draws the pointer into its frame buffer
             server.command('resize 640 480')
             server.command('draw gradient')
-            wait_for('resized picture', lambda: v.place_of(server.picture()))
+            wait_for('resized picture', lambda: v.place_of(server.picture(work)))
 
 
 def test_window_size():
@@ -131,13 +93,13 @@ def test_window_size():
         server.command('heads 1')
         server.command('draw mixed')
         with Viewer(work, 'spice://127.0.0.1:%d' % server.port) as v:
-            wait_for('first picture', lambda: v.place_of(server.picture()))
+            wait_for('first picture', lambda: v.place_of(server.picture(work)))
             for width, height in (900, 700), (700, 500), (1100, 800):
-                before = server.picture()[:2]
+                before = server.picture(work)[:2]
                 v.resize_window(width, height)
-                wait_for('another size', lambda: server.picture()[:2] != before)
-                wait_for('picture of that size', lambda: abs(server.picture()[0] - width) < 40 and
-                         v.place_of(server.picture()))
+                wait_for('another size', lambda: server.picture(work)[:2] != before)
+                wait_for('picture of that size', lambda: abs(server.picture(work)[0] - width) < 40 and
+                         v.place_of(server.picture(work)))
 
 
 def part(picture, x, width):
@@ -156,7 +118,7 @@ def test_monitors():
         with Viewer(work, '--auto-resize=never', 'spice://127.0.0.1:%d' % server.port) as v:
             wait_for('two windows', lambda: len(v.windows()) == 2)
             v.xdotool('windowmove', v.windows()[1], '0', '550')
-            picture = server.picture()
+            picture = server.picture(work)
             for i in range(2):
                 wait_for('monitor %d' % i, lambda: v.place_of(part(picture, i * 500, 500)))
 
@@ -167,9 +129,9 @@ def test_spicy():
         server.command('draw mixed')
         server.command('tablet 1')
         with Viewer(work, '--uri=spice://127.0.0.1:%d' % server.port, program='spicy') as v:
-            x, y = wait_for('first picture', lambda: v.place_of(server.picture()))
+            x, y = wait_for('first picture', lambda: v.place_of(server.picture(work)))
             server.command('draw text')
-            wait_for('text', lambda: v.place_of(server.picture()))
+            wait_for('text', lambda: v.place_of(server.picture(work)))
             v.xdotool('mousemove', str(x + 300), str(y + 200), 'click', '1')
             v.xdotool('key', 'b', 'Left')
             keys = '30 b0 e0 4b e0 cb'.split()
@@ -185,7 +147,7 @@ def test_viewer_file():
         with open(path('test.vv'), 'w') as f:
             f.write('[virt-viewer]\ntype=spice\nhost=127.0.0.1\nport=%d\npassword=from the file\n' % server.port)
         with Viewer(work, path('test.vv')) as v:
-            wait_for('picture', lambda: v.place_of(server.picture()))
+            wait_for('picture', lambda: v.place_of(server.picture(work)))
 
 
 def test_two_viewers():
@@ -193,11 +155,31 @@ def test_two_viewers():
     with Server('--size', '640x480') as server:
         server.command('draw text')
         with Viewer(work, 'spice://127.0.0.1:%d' % server.port) as v:
-            wait_for('first picture', lambda: v.place_of(server.picture()))
+            wait_for('first picture', lambda: v.place_of(server.picture(work)))
             for _ in range(3):
                 server.command('scroll 2')
-                require(screenshot(server) == server.picture(), 'the second client: another picture')
-            wait_for('picture after all', lambda: v.place_of(server.picture()))
+                require(screenshot(server) == server.picture(work), 'the second client: another picture')
+            wait_for('picture after all', lambda: v.place_of(server.picture(work)))
+
+
+def test_stopped():
+    """a viewer that has stopped costs no memory and harms nobody, and shows what is there when it goes on"""
+    with Server('--size', '1024x768') as server:
+        server.command('draw mixed')
+        with Viewer(work, 'spice://127.0.0.1:%d' % server.port) as v:
+            wait_for('first picture', lambda: v.place_of(server.picture(work)))
+            v.p.send_signal(signal.SIGSTOP)
+            try:
+                for i in range(60):
+                    server.command(('draw text', 'scroll 30', 'draw mixed')[i % 3])
+                    if i == 19:
+                        rss = server.resources()[1]
+                grown = server.resources()[1] - rss
+                require(grown < 2048, 'memory grew by %d KiB in 40 pictures' % grown)
+                require(screenshot(server) == server.picture(work), 'another client: another picture')
+            finally:
+                v.p.send_signal(signal.SIGCONT)
+            wait_for('the last picture', lambda: v.place_of(server.picture(work)))
 
 
 def test_reconnects():
@@ -214,7 +196,7 @@ def test_reconnects():
 
 
 TESTS = [test_pictures, test_large_picture, test_password, test_viewer, test_window_size, test_monitors, test_spicy,
-         test_viewer_file, test_two_viewers, test_reconnects]
+         test_viewer_file, test_two_viewers, test_stopped, test_reconnects]
 
 missing = [t for t in ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool') if not shutil.which(t)]
 print('1..%d' % len(TESTS))
