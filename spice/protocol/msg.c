@@ -264,6 +264,10 @@ static int encode_scalars(struct encoder *e, const struct msg_field *f, const ui
 
     if (!wire)
         return -EMSGSIZE;
+    if (n && f->wire == f->mem) { /* a picture's bytes are many */
+        memcpy(wire, member, n * f->wire);
+        return 0;
+    }
     for (size_t i = 0; i < n; i++)
         memcpy(wire + i * f->wire, member + i * f->mem, MIN(f->wire, f->mem));
     return 0;
