@@ -60,14 +60,20 @@ static void adapt(struct video_link *l, const struct spice_msgc_display_stream_r
         l->limit = l->limit < ANY_RATE ? l->limit * 17 / 16 : 0;
 }
 
+/* The client cannot show it. spice-gtk does not say which one of that number it was. */
+static bool is_refusal(const struct spice_msgc_display_stream_report *r)
+{
+    return r->num_frames == 0 && r->num_drops == UINT32_MAX;
+}
+
 void video_take_report(struct display_channel *d, const struct spice_msgc_display_stream_report *r)
 {
     struct video_stream *s =
         r->stream_id < VIDEO_MAX_STREAMS ? &d->video.streams[r->stream_id] : NULL;
 
-    if (!s || !s->live || s->unique_id != r->unique_id)
-        return;                       /* it has ended meanwhile */
-    if (r->num_drops == UINT32_MAX) { /* the client cannot show it */
+    if (!s || !s->live || (s->unique_id != r->unique_id && !is_refusal(r)))
+        return; /* it has ended meanwhile */
+    if (is_refusal(r)) {
         d->video_link.refused |= 1u << s->codec;
         d->video_link.restart = true;
     } else {

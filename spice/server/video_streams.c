@@ -192,16 +192,25 @@ static bool allocate(const struct video *v, struct video_stream *s)
     return true;
 }
 
+static struct video_stream *find_free(struct video *v)
+{
+    for (int i = 0; i < VIDEO_MAX_STREAMS; i++) {
+        struct video_stream *s = &v->streams[v->next++ % VIDEO_MAX_STREAMS];
+
+        if (!s->live)
+            return s;
+    }
+    return NULL;
+}
+
 static void start_stream(struct display_channel *d, const struct rect *pixels,
                          const struct rect *tiles)
 {
     struct video *v = &d->video;
     struct video_encoder *encoder;
-    struct video_stream *s = v->streams;
+    struct video_stream *s = pixels->right - pixels->left < 2 * STRIP ? NULL : find_free(v);
 
-    while (s < v->streams + VIDEO_MAX_STREAMS && s->live)
-        s++;
-    if (s == v->streams + VIDEO_MAX_STREAMS || pixels->right - pixels->left < 2 * STRIP)
+    if (!s)
         return;
     *s = (struct video_stream){.pixels = *pixels,
                                .tiles = *tiles,

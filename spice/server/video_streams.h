@@ -50,6 +50,7 @@ struct video {
     struct video_find find;
     struct video_measure measures[VIDEO_MAX_STREAMS];
     struct video_stream streams[VIDEO_MAX_STREAMS];
+    uint32_t next; /* of them, in turn: what a client says late of one that has ended is not taken for another's */
 };
 
 /* What is chosen and learned of a client's videos, whatever its surface. */

@@ -380,11 +380,11 @@ static void send_report(uint32_t drops, bool other)
     const struct peer_stream *stream = peer_only_stream(&s);
     const struct spice_msgc_display_stream_report report = {
         .stream_id = other ? 1000 : (uint32_t)(stream - s.streams),
-        .unique_id = stream->unique_id,
-        .num_frames = 10,
+        .unique_id = drops == UINT32_MAX ? 0 : stream->unique_id, /* as spice-gtk has it */
+        .num_frames = drops == UINT32_MAX ? 0 : 10,
         .num_drops = drops};
 
-    assert_int_not_equal(report.unique_id, 0);
+    assert_int_not_equal(stream->unique_id, 0);
     peer_send(&p, SPICE_MSGC_DISPLAY_STREAM_REPORT, &report);
 }
 
