@@ -244,6 +244,37 @@ static void test_text_beside(void **state UNUSED)
     leave();
 }
 
+/* Rows of letters, each time others. */
+static void write_over(uint32_t turn)
+{
+    fake_display_fill(&rig.display, over, 0x202020);
+    for (int32_t y = over.top + 2; y + 12 <= over.bottom; y += 16)
+        for (int32_t x = over.left + 1; x + 6 <= over.right; x += 8, turn = turn * 5 + 3) {
+            const struct rect letter = {x, y + (int32_t)(turn >> 4 & 3), x + 2 + (int32_t)(turn & 3), y + 12};
+
+            fake_display_fill(&rig.display, letter, 0xe0e0e0);
+        }
+}
+
+/* Text that changes as often as the film around it is no film: it is exact as soon as it is shown. */
+static void test_busy_text(void **state UNUSED)
+{
+    unsigned shown = 0;
+
+    join(VIDEO_CAPS, STREAMING_FILTER, NULL);
+    for (int i = 0; i < PATIENCE && shown < 40; i++) {
+        write_over((uint32_t)i);
+        play_around(1);
+        for (int k = 0; k < 20 && !exact(over, nothing); k++)
+            look(5);
+        shown = s.frames >= 20 && exact(over, nothing) ? shown + 1 : 0;
+    }
+    assert_int_equal(shown, 40);
+    assert_non_null(peer_only_stream(&s));
+    expect_rest();
+    leave();
+}
+
 static unsigned live_streams(void)
 {
     unsigned live = 0;
@@ -462,6 +493,7 @@ int main(void)
         cmocka_unit_test_teardown(test_part, clean_up),
         cmocka_unit_test_teardown(test_off, clean_up),
         cmocka_unit_test_teardown(test_text_beside, clean_up),
+        cmocka_unit_test_teardown(test_busy_text, clean_up),
         cmocka_unit_test_teardown(test_two, clean_up),
         cmocka_unit_test_teardown(test_no_video, clean_up),
         cmocka_unit_test_teardown(test_wishes, clean_up),
