@@ -152,7 +152,7 @@ tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FAKE_SERVER) $(FUZZ_NEED
 check-all: check
 	$(Q)$(MAKE) --no-print-directory fuzz TIME=60
 	$(Q)$(MAKE) --no-print-directory media
-	$(Q)tests/run --timeout 7200 $(MATRIX)
+	$(Q)tests/run --timeout 7200 "$(MATRIX) --pictures $(BUILD)/matrix"
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
 		"tests/payload/save 100" "tests/e2e/test_save.py 10" "tests/payload/draw --first 1000 --seeds 1000" \
 		"$(BUILD)/tests/device/test_qxl_random 1000 20000"

@@ -5,7 +5,7 @@ is on the screen is read character by character, with its colours (tests/lib/scr
     tests/e2e/test_boot_matrix.py [--small] [--pictures FOLDER] [WORDS...]
 
 WORDS: only rows whose names contain one of them; --small: not with 4 CPUs and 6 GiB. FOLDER gets each picture that a
-step was content with, or failed on. Needs `make media`.
+step was content with, or failed on, and the state of a machine that failed. Needs `make media`.
 """
 import argparse, os, re, shutil, subprocess, sys, tempfile, time
 
@@ -49,6 +49,13 @@ class Guest(Machine):
             self.qmp('screendump', filename=self.folder + '/kept.png', format='png')
             shutil.move(self.folder + '/kept.png', os.path.join(self.pictures, name))
 
+    def keep_machine(self):
+        """For who looks for what went wrong: minivm run --restore goes on where it stands still."""
+        if self.pictures:
+            self.qmp('stop')
+            self.qmp('save', filename=self.folder + '/kept.state')
+            shutil.move(self.folder + '/kept.state', os.path.join(self.pictures, self.name + '.state'))
+
     def type(self, text):
         """-> what kept the client from staying to its end, or nothing"""
         done = subprocess.run([CLIENT, '--headless', '--type', text, 'spice://127.0.0.1:%d' % self.port], timeout=BOOT,
@@ -63,6 +70,7 @@ class Guest(Machine):
                 return
             if time.monotonic() > end:
                 self.keep()
+                self.keep_machine()
                 raise Failed('%s: not within %d s: %s' % (what, seconds, missing))
             time.sleep(POLL)
 
