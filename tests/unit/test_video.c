@@ -222,12 +222,35 @@ static void test_other_size(void **state UNUSED)
     }
 }
 
+/* Frames of a part: where each stands alone, and no larger than was said at first. */
+static void test_part(void **state UNUSED)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(codecs); i++) {
+        struct image part = picture_new(SPICE_BITMAP_FMT_32BIT, 40, 48, 0);
+        struct play p;
+        int err;
+
+        if (!video_can_encode(codecs[i]))
+            continue;
+        assert_int_equal(video_any_size(codecs[i]), codecs[i] == SPICE_VIDEO_CODEC_TYPE_MJPEG);
+        play_start(&p, codecs[i], 64, 48);
+        play_frame(&p, RICH, true);
+        writer_reset(&p.w);
+        err = video_encode(p.encoder, &p.w, &part, &(struct video_wish){RICH});
+        assert_int_equal(err, video_any_size(codecs[i]) ? 0 : -EINVAL);
+        if (!err)
+            assert_int_equal(video_decode(p.decoder, p.w.data, p.w.size, &part), 0);
+        picture_free(&part);
+        play_end(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),      cmocka_unit_test(test_colours),
         cmocka_unit_test(test_rate),       cmocka_unit_test(test_spoilt),
-        cmocka_unit_test(test_other_size),
+        cmocka_unit_test(test_other_size), cmocka_unit_test(test_part),
     };
 
     return cmocka_run_group_tests_name("video", tests, NULL, NULL);
