@@ -63,6 +63,13 @@ void play_start(void);
 void play_look(void);
 bool play_shows_what_it_should(void);
 
+/* --- client_film.c: with --film --- */
+
+/* Something was drawn. */
+void film_look(void);
+/* What was shown of the film, in dB. */
+double film_psnr(void);
+
 /* --- client_measure.c --- */
 
 void measure_begin(void);

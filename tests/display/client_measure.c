@@ -144,6 +144,8 @@ void measure_report(void)
            (unsigned long long)m->differing);
     if (workload_is_video(client.scene.work))
         report_video(m);
+    if (!rect_empty(&client.scene.film))
+        printf(", \"psnr\": %.2f", film_psnr());
     if (m->pings)
         report_pings(m);
     printf("}\n");

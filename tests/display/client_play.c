@@ -82,6 +82,7 @@ static void wait_for_rest(void)
 
 static void check_slice(void)
 {
+    film_look();
     if (workload_is_video(client.scene.work))
         measure_frame();
     if (pixel_at(client.screen.width - 1, client.screen.height - 1) != script_marker(client.slice))

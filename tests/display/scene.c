@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "tests/display/workload.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,16 @@ static bool set_pace(struct scene *s, const char *name)
     return false;
 }
 
+static bool set_film(struct scene *s, const char *place)
+{
+    int x, y, width, height;
+
+    if (sscanf(place, "%d,%d,%dx%d", &x, &y, &width, &height) != 4)
+        return false;
+    s->film = (struct rect){x, y, x + width, y + height};
+    return !rect_empty(&s->film);
+}
+
 bool scene_option(struct scene *s, int c, const char *value)
 {
     switch (c) {
@@ -45,6 +56,8 @@ bool scene_option(struct scene *s, int c, const char *value)
     case 'g':
         s->guest_stride = true;
         return true;
+    case 'm':
+        return set_film(s, value);
     case 'S':
         s->stay = true;
         return true;

@@ -4,6 +4,7 @@
 #ifndef TESTS_DISPLAY_SCENE_H
 #define TESTS_DISPLAY_SCENE_H
 
+#include "base/rect.h"
 #include "tests/lib/trace.h"
 
 enum pace {
@@ -19,17 +20,19 @@ struct scene {
     bool guest_stride;
     bool stay; /* a server outlives the scene, for other viewers */
     double scale;     /* of a workload's length */
+    struct rect film; /* where one is in a recording, for the viewer to judge; empty: nowhere */
     unsigned seconds; /* the program ends after these, whatever happens */
     struct trace loaded;
     struct script *script;
 };
 
 #define SCENE_USAGE                                                                       \
-    "[--trace FILE | --work NAME [--scale X]] [--pace step|time|free] [--guest-stride] [--stay] [--seconds N]"
+    "[--trace FILE | --work NAME [--scale X]] [--pace step|time|free] [--guest-stride] [--film X,Y,WxH] " \
+    "[--stay] [--seconds N]"
 
 #define SCENE_OPTIONS                                                                               \
     {"trace", 1, NULL, 't'}, {"work", 1, NULL, 'w'}, {"scale", 1, NULL, 'x'}, {"pace", 1, NULL, 'p'}, \
-        {"guest-stride", 0, NULL, 'g'}, {"stay", 0, NULL, 'S'}, {"seconds", 1, NULL, 'e'}
+        {"guest-stride", 0, NULL, 'g'}, {"film", 1, NULL, 'm'}, {"stay", 0, NULL, 'S'}, {"seconds", 1, NULL, 'e'}
 
 void scene_init(struct scene *s);
 /* Takes an option of SCENE_OPTIONS; false if it is none of them, or wrong. */
