@@ -1,7 +1,7 @@
 /*
  * content.h - which codec suits a picture, guessed from a sample of its pixels.
  *
- * The guess is of bytes, not of a class: what QUIC and what LZ would need. It looks at 1,024 pixels at most and takes
+ * The guess is of bytes, not of a class: what QUIC and what LZ would need. It looks at 1,280 pixels at most and takes
  * some microseconds whatever the picture's size.
  */
 #ifndef SPICE_CODEC_CONTENT_H
