@@ -132,6 +132,17 @@ struct canvas_line {
     uint32_t dash_offset; /* where in the dashes the line begins */
 };
 
+/*
+ * SPICE's style of a line: lengths in 28.4 fixed point, at most CANVAS_MAX_DASHES; gap: the first is left out. `dashes` is room,
+ * for as long as the line.
+ */
+void canvas_line_style(struct canvas_line *line, uint8_t dashes[CANVAS_MAX_DASHES], const int32_t *lengths, size_t count,
+                       bool gap);
+/*
+ * For what is drawn in several steps with one brush: a pattern that is the canvas itself becomes a copy of it as it is now,
+ * which is *held; unref that afterwards. NULL: there is no need. -ENOMEM
+ */
+int canvas_hold_pattern(const struct canvas *c, struct canvas_brush *brush, pixman_image_t **held);
 /* A line of one pixel's width. The mask of the target is not looked at. */
 int canvas_stroke(struct canvas *c, const struct canvas_target *t, const struct canvas_line *line,
                   const struct canvas_brush *brush, uint16_t rop);

@@ -323,10 +323,27 @@ static int draw_region(struct canvas *c, const pixman_region32_t *region, void *
     return 0;
 }
 
+static bool is_canvas(const struct canvas *c, pixman_image_t *image)
+{
+    return pixman_image_get_data(image) == (uint32_t *)c->pixels;
+}
+
+static pixman_image_t *copy_whole(pixman_image_t *image)
+{
+    return copy_of(image, &(struct rect){0, 0, pixman_image_get_width(image), pixman_image_get_height(image)});
+}
+
+int canvas_hold_pattern(const struct canvas *c, struct canvas_brush *brush, pixman_image_t **held)
+{
+    *held = NULL;
+    if (brush->type != SPICE_BRUSH_TYPE_PATTERN || !brush->pattern || !is_canvas(c, brush->pattern))
+        return 0;
+    brush->pattern = *held = copy_whole(brush->pattern);
+    return *held ? 0 : -ENOMEM;
+}
+
 static int open_brush(const struct canvas *c, const struct canvas_brush *brush, struct raster *r)
 {
-    struct rect area;
-
     if (!brush)
         return -EINVAL;
     r->brush = brush;
@@ -335,11 +352,7 @@ static int open_brush(const struct canvas *c, const struct canvas_brush *brush, 
     if (brush->type != SPICE_BRUSH_TYPE_PATTERN || !brush->pattern ||
         abs(brush->x / 2) >= CANVAS_MAX_SIZE || abs(brush->y / 2) >= CANVAS_MAX_SIZE)
         return -EINVAL;
-    area = (struct rect){0, 0, pixman_image_get_width(brush->pattern),
-                         pixman_image_get_height(brush->pattern)};
-    r->pattern = pixman_image_get_data(brush->pattern) == (uint32_t *)c->pixels
-                     ? copy_of(brush->pattern, &area)
-                     : view_of(brush->pattern);
+    r->pattern = is_canvas(c, brush->pattern) ? copy_whole(brush->pattern) : view_of(brush->pattern);
     if (!r->pattern)
         return -ENOMEM;
     pixman_image_set_repeat(r->pattern, PIXMAN_REPEAT_NORMAL);

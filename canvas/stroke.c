@@ -42,6 +42,24 @@ static int add_pixel(struct run *r, int32_t x, int32_t y)
     return err;
 }
 
+/*
+ * To begin with a gap is the pattern moved by one, begun at its end; or, if the lengths are odd in number, so that strokes and
+ * gaps change places after each round, the same pattern one round later.
+ */
+void canvas_line_style(struct canvas_line *line, uint8_t dashes[CANVAS_MAX_DASHES], const int32_t *lengths, size_t count,
+                       bool gap)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        dashes[i] = (uint8_t)CLAMP(lengths[(i + (gap && count % 2 == 0)) % count] >> 4, 0, 255);
+        sum += dashes[i];
+    }
+    line->dashes = dashes;
+    line->dash_count = count;
+    line->dash_offset = !gap || !count ? 0 : count % 2 ? sum : sum - dashes[count - 1];
+}
+
 /* Is this step of the line drawn? */
 static bool dash_is_on(const struct canvas_line *line, uint32_t period, uint64_t step)
 {

@@ -75,25 +75,6 @@ struct stroke {
     struct path path;
 };
 
-/* START_WITH_GAP: the first length is a gap. That is the pattern moved by one, begun at its end. */
-static void read_dashes(struct stroke *s, const struct spice_line_attr *attr)
-{
-    bool gap = attr->flags & SPICE_LINE_FLAGS_START_WITH_GAP;
-    size_t n = attr->style_count;
-    uint32_t sum = 0;
-
-    if (!(attr->flags & SPICE_LINE_FLAGS_STYLED) || !attr->style)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        s->dashes[i] = (uint8_t)CLAMP(attr->style[(i + gap) % n] >> 4, 0, 255);
-        sum += s->dashes[i];
-    }
-    s->line.dashes = s->dashes;
-    s->line.dash_count = n;
-    if (gap && n)
-        s->line.dash_offset = sum - s->dashes[n - 1];
-}
-
 static int stroke_path(struct stroke *s)
 {
     int err;
@@ -147,6 +128,7 @@ int display_draw_stroke(struct channel *c, const void *msg)
 {
     const struct spice_msg_display_draw_stroke *m = msg;
     struct stroke s = {.rop = m->fore_mode};
+    pixman_image_t *held = NULL;
     int err = draw_open(&s.w, c, &m->base, NULL);
 
     if (!err)
@@ -155,14 +137,19 @@ int display_draw_stroke(struct channel *c, const void *msg)
         /* Lines without a brush are black. */
         if (s.brush.type == SPICE_BRUSH_TYPE_NONE)
             s.brush = (struct canvas_brush){.type = SPICE_BRUSH_TYPE_SOLID};
-        read_dashes(&s, &m->attr);
+        if ((m->attr.flags & SPICE_LINE_FLAGS_STYLED) && m->attr.style)
+            canvas_line_style(&s.line, s.dashes, m->attr.style, m->attr.style_count,
+                              m->attr.flags & SPICE_LINE_FLAGS_START_WITH_GAP);
         display_begin(s.w.d, s.w.c);
+        err = canvas_hold_pattern(s.w.c, &s.brush, &held);
         for (uint32_t i = 0; i < m->path->count && !err; i++)
             err = stroke_segment(&s, &m->path->segments[i]);
         if (!err)
             err = stroke_path(&s);
         display_end(s.w.d, s.w.c, &s.w.t);
     }
+    if (held)
+        pixman_image_unref(held);
     path_fini(&s.path);
     return draw_close(&s.w, err);
 }

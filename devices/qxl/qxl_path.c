@@ -102,29 +102,16 @@ struct stroke {
     struct path path;
 };
 
-/*
- * START_WITH_GAP: the first length is a gap. That is the pattern moved by one, begun at its end; or, if the lengths are odd in
- * number, so that strokes and gaps change places after each round, the same pattern one round later.
- */
 static int read_dashes(struct stroke *s, const QXLLineAttr *attr)
 {
-    bool gap = attr->flags & SPICE_LINE_FLAGS_START_WITH_GAP;
     QXLFIXED lengths[UINT8_MAX];
     unsigned n = attr->style_nseg;
-    uint32_t sum = 0;
 
     if (!(attr->flags & SPICE_LINE_FLAGS_STYLED) || n == 0)
         return 0;
     if (qxl_read(s->w->q, attr->style, lengths, n * sizeof(*lengths)))
         return -EFAULT;
-    for (unsigned i = 0; i < n; i++) {
-        s->dashes[i] = CLAMP(lengths[(i + (gap && n % 2 == 0)) % n] >> 4, 0, 255);
-        sum += s->dashes[i];
-    }
-    s->line.dashes = s->dashes;
-    s->line.dash_count = n;
-    if (gap)
-        s->line.dash_offset = n % 2 ? sum : sum - s->dashes[n - 1];
+    canvas_line_style(&s->line, s->dashes, lengths, n, attr->flags & SPICE_LINE_FLAGS_START_WITH_GAP);
     return 0;
 }
 
@@ -216,6 +203,7 @@ int qxl_draw_stroke(struct draw *w)
 {
     const QXLStroke *k = &w->d.u.stroke;
     struct stroke s = {.w = w};
+    pixman_image_t *held = NULL;
     int err = qxl_open_brush(w, &k->brush);
 
     /* Lines without a brush are black. */
@@ -224,7 +212,11 @@ int qxl_draw_stroke(struct draw *w)
     if (!err)
         err = read_dashes(&s, &k->attr);
     if (!err)
+        err = canvas_hold_pattern(w->canvas, &w->brush, &held);
+    if (!err)
         err = stroke_segments(&s, k->path);
+    if (held)
+        pixman_image_unref(held);
     path_fini(&s.path);
     return err;
 }

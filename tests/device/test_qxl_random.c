@@ -141,9 +141,20 @@ static void random_commands(void **state UNUSED)
     assert_int_equal(bad, 0);
 }
 
+/* Seeds that found something: strokes of many runs and of several lines, with the surface itself for a pattern. */
+static void found_before(void **state UNUSED)
+{
+    static const unsigned found[] = {3996, 8357, 19237};
+    struct driver *d = driver_create_with(&(struct qxl_config){.ram = MIB(64)});
+
+    for (size_t i = 0; i < ARRAY_SIZE(found); i++)
+        assert_true(run_seed(d, found[i], false));
+    driver_destroy(d);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_commands)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(found_before), cmocka_unit_test(random_commands)};
     int failed;
 
     if (argc > 1)

@@ -290,6 +290,32 @@ static void test_stroke(void **state UNUSED)
     }
 }
 
+/* Lengths in turn, drawn and left out, or left out and drawn. */
+static void test_style(void **state UNUSED)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        int32_t lengths[6];
+        uint8_t dashes[CANVAS_MAX_DASHES];
+        struct fixture f;
+        struct canvas_line line = {(const struct canvas_point[]){{0, 5}, {WIDTH, 5}}, 2};
+        struct canvas_brush brush = {SPICE_BRUSH_TYPE_SOLID, .color = color()};
+        struct canvas_target t = {.box = {0, 0, WIDTH, HEIGHT}};
+        size_t count = (size_t)between(1, ARRAY_SIZE(lengths)), at = 0;
+        bool gap = round % 2, on = !gap;
+
+        for (size_t i = 0; i < count; i++)
+            lengths[i] = between(1, 9) << 4;
+        fixture_open(&f);
+        canvas_line_style(&line, dashes, lengths, count, gap);
+        assert_int_equal(canvas_stroke(f.c, &t, &line, &brush, SPICE_ROPD_OP_PUT), 0);
+        for (int x = 0; x < WIDTH; at++, on = !on)
+            for (int i = 0; i < lengths[at % count] >> 4 && x < WIDTH; i++, x++)
+                if (on)
+                    f.want[5][x] = brush.color;
+        fixture_close(&f, 0);
+    }
+}
+
 /* A line from one end of the world to the other costs no more than the canvas is wide. */
 static void test_long_lines(void **state UNUSED)
 {
@@ -394,7 +420,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),        cmocka_unit_test(test_alpha_blend),
         cmocka_unit_test(test_transparent), cmocka_unit_test(test_composite),
-        cmocka_unit_test(test_stroke),      cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_stroke),      cmocka_unit_test(test_style),
+        cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_path),        cmocka_unit_test(test_bitmaps),
         cmocka_unit_test(test_masks),
     };
