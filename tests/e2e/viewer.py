@@ -39,8 +39,9 @@ class Viewer:
 
     def __init__(self, folder, *args, program='remote-viewer', screen='1400x1100'):
         self.frame_buffer = os.path.join(folder, 'Xvfb_screen0')
-        self.x = subprocess.Popen(['Xvfb', XDISPLAY, '-screen', '0', screen + 'x24', '-nolisten', 'tcp', '-fbdir', folder],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # -noreset: else it begins anew when xdotool has gone, and a viewer that comes in that moment is turned away.
+        self.x = subprocess.Popen(['Xvfb', XDISPLAY, '-screen', '0', screen + 'x24', '-nolisten', 'tcp', '-noreset',
+                                   '-fbdir', folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.env = dict(os.environ, DISPLAY=XDISPLAY, HOME=folder, XDG_RUNTIME_DIR=folder, GSETTINGS_BACKEND='memory')
         wait_for('X server', lambda: self.xdotool('getmouselocation') == 0)
         self.messages = os.path.join(folder, 'viewer.messages')
