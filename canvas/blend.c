@@ -118,7 +118,7 @@ static pixman_image_t *open_layer(const struct canvas *c, const struct canvas_la
 {
     int width = pixman_image_get_width(layer->image),
         height = pixman_image_get_height(layer->image);
-    bool own = pixman_image_get_data(layer->image) == (uint32_t *)c->pixels;
+    bool own = raster_is_canvas(c, layer->image);
     pixman_image_t *view = pixman_image_create_bits_no_clear(
         layer_format(layer), width, height, own ? NULL : pixman_image_get_data(layer->image),
         own ? 0 : pixman_image_get_stride(layer->image));

@@ -101,6 +101,11 @@ static pixman_image_t *view_of(pixman_image_t *image)
         pixman_image_get_stride(image));
 }
 
+bool raster_is_canvas(const struct canvas *c, pixman_image_t *image)
+{
+    return pixman_image_get_data(image) == (uint32_t *)c->pixels;
+}
+
 static pixman_image_t *copy_of(pixman_image_t *image, const struct rect *area)
 {
     int width = area->right - area->left, height = area->bottom - area->top;
@@ -146,7 +151,7 @@ int raster_open_source(const struct canvas *c, const struct canvas_target *t,
 
     if (abs(t->box.left / 2) > MAX_ORIGIN / 2 || abs(t->box.top / 2) > MAX_ORIGIN / 2)
         return -EINVAL;
-    if (pixman_image_get_data(src->image) == (uint32_t *)c->pixels) {
+    if (raster_is_canvas(c, src->image)) {
         *image = copy_of(src->image, &area);
         area = (struct rect){0, 0, area.right - area.left, area.bottom - area.top};
     } else {
@@ -323,11 +328,6 @@ static int draw_region(struct canvas *c, const pixman_region32_t *region, void *
     return 0;
 }
 
-static bool is_canvas(const struct canvas *c, pixman_image_t *image)
-{
-    return pixman_image_get_data(image) == (uint32_t *)c->pixels;
-}
-
 static pixman_image_t *copy_whole(pixman_image_t *image)
 {
     return copy_of(image, &(struct rect){0, 0, pixman_image_get_width(image), pixman_image_get_height(image)});
@@ -336,7 +336,7 @@ static pixman_image_t *copy_whole(pixman_image_t *image)
 int canvas_hold_pattern(const struct canvas *c, struct canvas_brush *brush, pixman_image_t **held)
 {
     *held = NULL;
-    if (brush->type != SPICE_BRUSH_TYPE_PATTERN || !brush->pattern || !is_canvas(c, brush->pattern))
+    if (brush->type != SPICE_BRUSH_TYPE_PATTERN || !brush->pattern || !raster_is_canvas(c, brush->pattern))
         return 0;
     brush->pattern = *held = copy_whole(brush->pattern);
     return *held ? 0 : -ENOMEM;
@@ -352,7 +352,7 @@ static int open_brush(const struct canvas *c, const struct canvas_brush *brush, 
     if (brush->type != SPICE_BRUSH_TYPE_PATTERN || !brush->pattern ||
         abs(brush->x / 2) >= CANVAS_MAX_SIZE || abs(brush->y / 2) >= CANVAS_MAX_SIZE)
         return -EINVAL;
-    r->pattern = is_canvas(c, brush->pattern) ? copy_whole(brush->pattern) : view_of(brush->pattern);
+    r->pattern = raster_is_canvas(c, brush->pattern) ? copy_whole(brush->pattern) : view_of(brush->pattern);
     if (!r->pattern)
         return -ENOMEM;
     pixman_image_set_repeat(r->pattern, PIXMAN_REPEAT_NORMAL);

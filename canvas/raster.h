@@ -23,6 +23,8 @@ typedef int raster_draw_fn(struct canvas *c, const pixman_region32_t *region, vo
 int raster_for_region(struct canvas *c, const struct canvas_target *t, raster_draw_fn *draw,
                       void *arg);
 
+/* Whether the picture is the canvas itself: then drawing changes it. */
+bool raster_is_canvas(const struct canvas *c, pixman_image_t *image);
 /* -EINVAL unless the area is not empty and lies inside its picture. */
 int raster_check_source(const struct canvas_source *src);
 /*
