@@ -52,13 +52,16 @@ struct rect hidden_rest(const struct hidden *h, const struct rect *r)
 {
     struct rect t = touched(r);
 
-    while (t.top < t.bottom && grid_has_all(&h->tiles, &(struct rect){t.left, t.top, t.right, t.top + 1}))
+    if (grid_has_all(&h->tiles, &t))
+        return (struct rect){0};
+    /* A tile is to be seen, so each of these ends. */
+    while (grid_has_all(&h->tiles, &(struct rect){t.left, t.top, t.right, t.top + 1}))
         t.top++;
-    while (t.top < t.bottom && grid_has_all(&h->tiles, &(struct rect){t.left, t.bottom - 1, t.right, t.bottom}))
+    while (grid_has_all(&h->tiles, &(struct rect){t.left, t.bottom - 1, t.right, t.bottom}))
         t.bottom--;
-    while (t.left < t.right && grid_has_all(&h->tiles, &(struct rect){t.left, t.top, t.left + 1, t.bottom}))
+    while (grid_has_all(&h->tiles, &(struct rect){t.left, t.top, t.left + 1, t.bottom}))
         t.left++;
-    while (t.left < t.right && grid_has_all(&h->tiles, &(struct rect){t.right - 1, t.top, t.right, t.bottom}))
+    while (grid_has_all(&h->tiles, &(struct rect){t.right - 1, t.top, t.right, t.bottom}))
         t.right--;
     return rect_intersect(r, &(struct rect){t.left * TILE, t.top * TILE, t.right * TILE, t.bottom * TILE});
 }
