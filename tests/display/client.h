@@ -67,11 +67,13 @@ bool play_shows_what_it_should(void);
 
 /* Something was drawn. */
 void film_look(void);
-/* What was shown of the film, in dB. */
-double film_psnr(void);
+/* Of what was shown of the film: the mean squared error. */
+double film_error(void);
 
 /* --- client_measure.c --- */
 
+/* Mean squared error of a sample of colour; rows of BGRx, strides in bytes. */
+double measure_error(const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride, int width, int height);
 void measure_begin(void);
 void measure_end(void);
 void measure_frame(void);

@@ -53,17 +53,12 @@ void film_look(void)
 static double error_of(const struct sample *s, pixman_image_t *screen)
 {
     const struct rect *film = &client.scene.film;
-    int32_t width = film->right - film->left, stride = pixman_image_get_stride(screen);
-    const uint8_t *drawn = (const uint8_t *)pixman_image_get_data(screen), *shown = s->pixels;
-    uint64_t sum = 0;
+    int width = film->right - film->left;
+    size_t stride = (size_t)pixman_image_get_stride(screen);
+    const uint8_t *drawn = (const uint8_t *)pixman_image_get_data(screen);
 
-    for (int32_t y = film->top; y < film->bottom; y++)
-        for (int32_t x = 0; x < width * 4; x++, shown++) {
-            int d = *shown - drawn[(size_t)y * stride + film->left * 4 + x];
-
-            sum += x % 4 == 3 ? 0 : (uint64_t)(d * d);
-        }
-    return (double)sum / (width * (film->bottom - film->top) * 3.0);
+    return measure_error(s->pixels, (size_t)width * 4, drawn + (size_t)film->top * stride + film->left * 4, stride, width,
+                         film->bottom - film->top);
 }
 
 static void compare(pixman_image_t *screen, double at)
@@ -81,7 +76,7 @@ static bool is_drawn_on(const struct replay *r)
     return pixman_region32_contains_rectangle((pixman_region32_t *)&r->drawn, &box) != PIXMAN_REGION_OUT;
 }
 
-double film_psnr(void)
+double film_error(void)
 {
     const struct script *s = client.scene.script;
     double sum = 0;
@@ -92,15 +87,14 @@ double film_psnr(void)
     for (size_t i = 0; i < s->count; i++) {
         if (replay_step(&r, &s->steps[i]))
             die("%s", fail_text());
-        if (is_drawn_on(&r)) {
+        if (is_drawn_on(&r))
             compare(r.surfaces[0], (double)s->steps[i].us / 1e6);
-            replay_forget(&r);
-        }
+        replay_forget(&r);
     }
     replay_fini(&r);
     for (unsigned i = 0; i < count; i++) {
         sum += samples[i].error;
         free(samples[i].pixels);
     }
-    return 10 * log10(255 * 255 * count / sum);
+    return count ? sum / count : 0;
 }

@@ -52,21 +52,25 @@ void measure_end(void)
 
 /* --- video --- */
 
-/* Mean squared error of a sample of colour, against the frame that was drawn. */
+double measure_error(const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride, int width, int height)
+{
+    uint64_t sum = 0;
+
+    for (int y = 0; y < height; y++, a += a_stride, b += b_stride)
+        for (int x = 0; x < width * 4; x++)
+            sum += x % 4 == 3 ? 0 : (uint64_t)((a[x] - b[x]) * (a[x] - b[x]));
+    return (double)sum / (width * height * 3.0);
+}
+
+/* Against the frame that was drawn. */
 static double frame_error(unsigned number)
 {
     const struct script *s = client.scene.script;
     const QXLImage *image = script_pointer(s->steps[s->setup + number - 1].draw->u.copy.src_bitmap);
-    const uint8_t *drawn = script_pointer(image->bitmap.data);
-    uint64_t sum = 0;
+    const uint8_t *shown = client.screen.data + (size_t)VIDEO_Y * client.screen.stride + VIDEO_X * 4;
 
-    for (int y = 0; y < VIDEO_HEIGHT; y++) {
-        const uint8_t *shown = client.screen.data + (size_t)(VIDEO_Y + y) * client.screen.stride + VIDEO_X * 4;
-
-        for (int x = 0; x < VIDEO_WIDTH * 4; x++, drawn++)
-            sum += x % 4 == 3 ? 0 : (uint64_t)((shown[x] - *drawn) * (shown[x] - *drawn));
-    }
-    return (double)sum / (VIDEO_WIDTH * VIDEO_HEIGHT * 3);
+    return measure_error(shown, client.screen.stride, script_pointer(image->bitmap.data), VIDEO_WIDTH * 4, VIDEO_WIDTH,
+                         VIDEO_HEIGHT);
 }
 
 static bool is_frame(unsigned number)
@@ -109,11 +113,15 @@ void measure_frame(void)
 
 /* --- the report --- */
 
+static void report_psnr(double error)
+{
+    printf(", \"psnr\": %.2f", error > 0 ? 10 * log10(255 * 255 / error) : 99.0);
+}
+
 static void report_video(const struct measures *m)
 {
-    double error = m->samples ? m->squares / m->samples : 0;
-
-    printf(", \"frames\": %u, \"psnr\": %.2f", m->frames, error > 0 ? 10 * log10(255 * 255 / error) : 99.0);
+    printf(", \"frames\": %u", m->frames);
+    report_psnr(m->samples ? m->squares / m->samples : 0);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -145,7 +153,7 @@ void measure_report(void)
     if (workload_is_video(client.scene.work))
         report_video(m);
     if (!rect_empty(&client.scene.film))
-        printf(", \"psnr\": %.2f", film_psnr());
+        report_psnr(film_error());
     if (m->pings)
         report_pings(m);
     printf("}\n");

@@ -44,17 +44,19 @@ class Guest(Machine):
     def keep(self):
         """A picture for people."""
         self.count += 1
+        self.keep_file('%d.png' % self.count, 'screendump', format='png')
+
+    def keep_file(self, ending, command, **arguments):
         if self.pictures:
-            name = '%s.%d.png' % (re.sub(r'\W+', '-', self.name).strip('-'), self.count)
-            self.qmp('screendump', filename=self.folder + '/kept.png', format='png')
-            shutil.move(self.folder + '/kept.png', os.path.join(self.pictures, name))
+            self.qmp(command, filename=self.folder + '/kept', **arguments)
+            name = re.sub(r'\W+', '-', self.name).strip('-')
+            shutil.move(self.folder + '/kept', os.path.join(self.pictures, '%s.%s' % (name, ending)))
 
     def keep_machine(self):
         """For who looks for what went wrong: minivm run --restore goes on where it stands still."""
         if self.pictures:
             self.qmp('stop')
-            self.qmp('save', filename=self.folder + '/kept.state')
-            shutil.move(self.folder + '/kept.state', os.path.join(self.pictures, self.name + '.state'))
+        self.keep_file('state', 'save')
 
     def type(self, text):
         """-> what kept the client from staying to its end, or nothing"""
