@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "devices/platform/pflash.h"
+#include "vmm/user_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,22 +16,15 @@
 /* As Debian's package ovmf installs them; the larger has room for the certificates of today. */
 static const char *const known[] = {"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"};
 
-static int put_path(char *to, const char *format, const char *a, const char *b)
-{
-    int n = snprintf(to, PATH_MAX, format, a, b);
-
-    return n < PATH_MAX ? 0 : fail(-ENAMETOOLONG, "'%s': the name is too long", to);
-}
-
 static int find_code(struct uefi_files *files, const char *firmware)
 {
     size_t i;
 
     if (strcmp(firmware, "uefi") != 0)
-        return put_path(files->code, "%s%s", firmware, "");
+        return path_join(files->code, firmware, "");
     for (i = 0; i < ARRAY_SIZE(known); i++)
         if (access(known[i], R_OK) == 0)
-            return put_path(files->code, "%s%s", known[i], "");
+            return path_join(files->code, known[i], "");
     return fail(-ENOENT, "UEFI firmware '%s' is missing; install the package 'ovmf'", known[0]);
 }
 
@@ -58,24 +52,16 @@ static void find_blank(struct uefi_files *files)
         files->blank[0] = 0;
 }
 
-/* The XDG base directory specification. A name may have slashes; a file's name may not. */
+/* A machine's name may have slashes; a file's name may not. */
 static int default_store(struct uefi_files *files, const char *name)
 {
-    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    char folder[PATH_MAX], *p;
-    int err;
+    char file[PATH_MAX], *p;
+    int err = path_join(file, name, ".vars.fd");
 
-    if (data && data[0] == '/')
-        err = put_path(folder, "%s%s", data, "/minivm");
-    else
-        err = put_path(folder, "%s%s", home ? home : "", "/.local/share/minivm");
-    if (err)
-        return err;
-    files->own_folder = true;
-    err = put_path(files->variables, "%s/%s.vars.fd", folder, name);
-    for (p = files->variables + strlen(folder) + 1; (p = strchr(p, '/'));)
+    for (p = file; !err && (p = strchr(p, '/'));)
         *p = '_';
-    return err;
+    files->own_folder = true;
+    return err ? err : user_file(files->variables, file);
 }
 
 int uefi_find(struct uefi_files *files, const char *firmware, const char *variables, const char *name)
@@ -90,21 +76,10 @@ int uefi_find(struct uefi_files *files, const char *firmware, const char *variab
     files->present = files->blank[0] || variables || strcmp(firmware, "uefi") == 0;
     if (!files->present)
         return 0;
-    return variables ? put_path(files->variables, "%s%s", variables, "") : default_store(files, name);
+    return variables ? path_join(files->variables, variables, "") : default_store(files, name);
 }
 
 /* --- the store --- */
-
-static void make_folders(const char *file)
-{
-    char part[PATH_MAX];
-    const char *slash = file;
-
-    while ((slash = strchr(slash + 1, '/'))) {
-        snprintf(part, sizeof(part), "%.*s", (int)(slash - file), file);
-        mkdir(part, 0700);
-    }
-}
 
 static int write_copy(int fd, const struct file *blank)
 {
@@ -123,7 +98,7 @@ static int write_copy(int fd, const struct file *blank)
 static int make_copy(const char *path, const struct file *blank)
 {
     char new[PATH_MAX];
-    int err = put_path(new, "%s%s", path, ".XXXXXX"), fd;
+    int err = path_join(new, path, ".XXXXXX"), fd;
 
     if (err)
         return err;
@@ -150,7 +125,7 @@ int uefi_make_store(const struct uefi_files *files)
                              "begin with",
                     files->variables, files->code);
     if (files->own_folder)
-        make_folders(files->variables);
+        user_folders_make(files->variables);
     err = file_open(&blank, "UEFI variables", files->blank);
     if (err)
         return err;
