@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "devices/qxl/qxl.h"
+#include "spice/protocol/messages.h"
 
 #include <errno.h>
 #include <regex.h>
@@ -464,20 +465,30 @@ static int add_forward(void *opaque, const char *value)
     return net_parse_forward(&config->forwards[config->forward_count++], value);
 }
 
-static int set_spice_port(void *opaque, const char *value)
+static int parse_port(const char *value, int *port)
 {
-    uint64_t port;
-    int err = parse_unsigned(value, 0, 65535, &port);
+    uint64_t number;
+    int err = parse_unsigned(value, 0, 65535, &number);
 
     if (!err)
-        ((struct vm_config *)opaque)->spice_port = (int)port;
+        *port = (int)number;
     return err;
+}
+
+static int set_spice_port(void *opaque, const char *value)
+{
+    return parse_port(value, &((struct vm_config *)opaque)->spice_port);
+}
+
+static int set_spice_tls(void *opaque, const char *value)
+{
+    return parse_port(value, &((struct vm_config *)opaque)->spice_tls_port);
 }
 
 #define SPICE_OPTIONS                                                                              \
     "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, jpeg-wan-compression=auto|always|never, "      \
     "zlib-glz-wan-compression=auto|always|never, streaming-video=auto|off|filter|all, "                     \
-    "video-codecs=vp8;h264;mjpeg, record=FILE"
+    "video-codecs=vp8;h264;mjpeg, record=FILE, x509-dir=FOLDER, plaintext-channel=NAME, disable-ticketing=on|off"
 
 static int set_wan(enum wan *wan, const char *value)
 {
@@ -497,6 +508,16 @@ static int set_streaming(enum streaming *streaming, const char *value)
     return err;
 }
 
+static int add_plain_channel(uint32_t *channels, const char *name)
+{
+    unsigned type = spice_channel_type(name);
+
+    if (!type)
+        return fail(-EINVAL, "there is no SPICE channel '%s'; there are main, display, inputs and cursor", name);
+    *channels |= 1u << type;
+    return 0;
+}
+
 static int spice_suboption(void *opaque, const char *key, const char *value)
 {
     static const char *const compressions[] = {"auto_glz", "auto_lz", "glz", "lz",
@@ -512,6 +533,14 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
         set_copy(&config->spice_codecs, value);
         return 0;
     }
+    if (strcmp(key, "x509-dir") == 0 && value && *value) {
+        set_copy(&config->tls_folder, value);
+        return 0;
+    }
+    if (strcmp(key, "plaintext-channel") == 0 && value)
+        return add_plain_channel(&config->plain_channels, value);
+    if (strcmp(key, "disable-ticketing") == 0 && value)
+        return set_switch(&config->spice_open, key, value, true);
     if (strcmp(key, "streaming-video") == 0 && value)
         return set_streaming(&config->spice_streaming, value);
     if (strcmp(key, "jpeg-wan-compression") == 0 && value)
@@ -603,6 +632,7 @@ static const struct option_def run_options[] = {
     {"serial", "stdio|pty|unix:PATH|file:PATH|none", "where the first serial port goes", set_serial},
     {"debug-port", "stdio|file:PATH|none", "where the firmware's messages go", set_debug_port},
     {"spice", "PORT", "SPICE on this port of 127.0.0.1 (0: any free one)", set_spice_port},
+    {"spice-tls", "PORT", "SPICE with TLS on this port; viewers without it are turned away", set_spice_tls},
     {"spice-listen", "ADDRESS", "listen here instead of 127.0.0.1", set_spice_listen},
     {"spice-unix", "PATH", "SPICE on a unix socket", set_spice_unix},
     {"spice-password-file", "FILE", "its first line is the password that viewers need", set_spice_password_file},
@@ -632,7 +662,7 @@ static const struct option_table run_table = {
 void config_init(struct vm_config *config)
 {
     *config = (struct vm_config){
-        .memory = GIB(2), .spice_port = -1, .on_reboot = ACTION_RESTART};
+        .memory = GIB(2), .spice_port = -1, .spice_tls_port = -1, .on_reboot = ACTION_RESTART};
 }
 
 bool config_boots_from(const struct vm_config *config, enum config_boot what)
@@ -731,12 +761,12 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--net: restrict=, ipv6=, hostname=, tftp= and bootfile= are the user network's");
     if (config->forward_count && config->net != NET_USER)
         return fail(-EINVAL, "--forward needs --net user; with a tap the guest has an address of its own");
-    if ((config->spice_listen || config->spice_password_file) && config->spice_port < 0 && !config->spice_unix)
-        return fail(-EINVAL, "SPICE is not on: add --spice PORT or --spice-unix PATH");
-    if (config->spice_listen && strcmp(config->spice_listen, "127.0.0.1") != 0 &&
-        strcmp(config->spice_listen, "::1") != 0 && !config->spice_password_file)
-        return fail(-EINVAL, "--spice-listen %s lets others in; protect it with --spice-password-file",
-                    config->spice_listen);
+    if ((config->spice_listen || config->spice_password_file) && !config_has_spice(config))
+        return fail(-EINVAL, "SPICE is not on: add --spice PORT, --spice-tls PORT or --spice-unix PATH");
+    if ((config->tls_folder || config->plain_channels) && config->spice_tls_port < 0)
+        return fail(-EINVAL, "--spice-option x509-dir= and plaintext-channel= need --spice-tls PORT");
+    if (config->spice_open && config->spice_password_file)
+        return fail(-EINVAL, "--spice-option disable-ticketing=on and --spice-password-file exclude each other");
     return 0;
 }
 
@@ -795,7 +825,21 @@ int config_parse(struct vm_config *config, int argc, char **argv)
         fill_defaults(config);
     if (!err && config->firmware)
         err = uefi_find(&config->uefi, config->firmware, config->uefi_variables, config->name);
+    if (!err && config->spice_tls_port >= 0)
+        err = certificate_find(&config->certificate, config->tls_folder);
     return err;
+}
+
+bool config_has_spice(const struct vm_config *config)
+{
+    return config->spice_port >= 0 || config->spice_tls_port >= 0 || config->spice_unix;
+}
+
+bool config_lets_strangers_in(const struct vm_config *config)
+{
+    const char *address = config->spice_listen;
+
+    return address && strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0;
 }
 
 void config_fini(struct vm_config *config)

@@ -10,6 +10,7 @@
 #include "backend/disk.h"
 #include "backend/net.h"
 #include "spice/server/server.h"
+#include "vmm/certificate.h"
 #include "vmm/uefi.h"
 #include "vmm/uuid.h"
 
@@ -101,7 +102,12 @@ struct vm_config {
     const char *debug_port;  /* chardev spec for port 0x402; NULL: none */
 
     int spice_port; /* -1: no SPICE over TCP, 0: any free port */
+    int spice_tls_port; /* the same; TLS is on unless it is -1 */
     const char *spice_listen, *spice_unix, *spice_password_file, *spice_compression, *spice_record, *spice_codecs;
+    const char *tls_folder;        /* as asked for, or NULL */
+    struct certificate certificate; /* found there, when TLS is on */
+    uint32_t plain_channels;       /* 1 << SPICE_CHANNEL_*: these need no TLS */
+    bool spice_open; /* no password is asked for, wherever clients come from */
     enum wan spice_jpeg, spice_zlib;
     enum streaming spice_streaming;
 
@@ -119,6 +125,9 @@ void config_init(struct vm_config *config);
 /* argv[0] is "run". 0; OPTIONS_HELP after help was printed; -EINVAL with fail_text(). */
 int config_parse(struct vm_config *config, int argc, char **argv);
 void config_fini(struct vm_config *config);
+bool config_has_spice(const struct vm_config *config);
+/* SPICE listens on more than loopback. */
+bool config_lets_strangers_in(const struct vm_config *config);
 bool config_boots_from(const struct vm_config *config, enum config_boot what);
 
 #endif

@@ -25,7 +25,7 @@
 #define START_TIMEOUT 180 /* seconds until the machine inside must have been started */
 #define DRAIN_TICK_MS 10
 #define DRAIN_TICKS   500 /* for output that nobody takes, at the end */
-#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 3)
+#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 4)
 
 struct nested;
 
@@ -45,7 +45,7 @@ struct nested {
     struct ear ears[LISTENERS_MAX];
     unsigned ear_count;
     struct datagram_port *udp[CONFIG_MAX_FORWARDS];
-    int spice_port;
+    int spice_port, spice_tls_port; /* that are listened on */
     struct nested_host host;
     struct mux *mux;
     struct nested_bridge *bridge;
@@ -215,15 +215,19 @@ static int hear_unix(struct nested *n, struct ear *ear, const char *what, const 
     return listener_create_unix(&ear->listener, &n->loop, what, path, on_connection, ear);
 }
 
+/* By its first bytes the server tells what a connection is: it need not know the port. */
 static int listen_spice(struct nested *n)
 {
     const struct vm_config *c = n->config;
+    const char *address = c->spice_listen ? c->spice_listen : "127.0.0.1";
     int err = 0;
 
     n->spice_port = c->spice_port;
+    n->spice_tls_port = c->spice_tls_port;
     if (c->spice_port >= 0)
-        err = hear_tcp(n, new_ear(n, "spice "), "SPICE", c->spice_listen ? c->spice_listen : "127.0.0.1",
-                       &n->spice_port);
+        err = hear_tcp(n, new_ear(n, "spice "), "SPICE", address, &n->spice_port);
+    if (!err && c->spice_tls_port >= 0)
+        err = hear_tcp(n, new_ear(n, "spice "), "SPICE", address, &n->spice_tls_port);
     if (!err && c->spice_unix)
         err = hear_unix(n, new_ear(n, "spice "), "SPICE", c->spice_unix);
     return err;
@@ -304,6 +308,12 @@ static void say_arguments(struct nested *n, struct words *w, int argc, char **ar
     if (n->spice_port != n->config->spice_port) {
         say(w, "r--spice");
         say(w, "r%d", n->spice_port);
+    }
+    if (n->spice_tls_port >= 0) {
+        say(w, "r--spice-tls");
+        say(w, "r%d", n->spice_tls_port);
+        say(w, "r--spice-option");
+        say(w, "rx509-dir=/" NESTED_TLS);
     }
     if (n->config->uefi.present) { /* the home inside is another */
         say(w, "r--uefi-vars");

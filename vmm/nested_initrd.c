@@ -105,6 +105,18 @@ static int add_cloud_init(struct cpio *cpio, const char *source)
     return err;
 }
 
+static int add_certificate(struct cpio *cpio, const struct vm_config *config)
+{
+    int err;
+
+    if (config->spice_tls_port < 0)
+        return 0;
+    err = cpio_add_file(cpio, NESTED_TLS "/server-cert.pem", config->certificate.server, 0600);
+    if (!err)
+        err = cpio_add_file(cpio, NESTED_TLS "/server-key.pem", config->certificate.key, 0600);
+    return err ? fail_prefix(err, "TLS certificate") : 0;
+}
+
 static int add_files(struct cpio *cpio, const struct vm_config *config)
 {
     int err = cpio_add_file(cpio, ".minivm/minivm", "/proc/self/exe", 0755);
@@ -125,6 +137,8 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
         err = add_cloud_init(cpio, config->cloud_init);
     if (!err)
         err = add_copy(cpio, "password file", config->spice_password_file, 0600);
+    if (!err)
+        err = add_certificate(cpio, config);
     return err ? err : cpio_end(cpio);
 }
 

@@ -16,6 +16,8 @@
 #define TELLINGS      6   /* times that a guest is told of a pause, ... */
 #define TELL_INTERVAL 100 /* ... and ms between them */
 
+#define GENERATED_PASSWORD 16 /* letters */
+
 /* The first end counts. */
 static void end(struct run *run, enum run_status status)
 {
@@ -253,12 +255,44 @@ static int start_timers_and_signals(struct run *run)
 
 /* --- SPICE --- */
 
+/* Nobody asked for a password, and strangers can come: make one. 80 bits in letters that are not mistaken for others. */
+static int make_password(char *password)
+{
+    static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+    uint8_t random[GENERATED_PASSWORD];
+
+    static_assert(sizeof(letters) == 32 + 1, "5 bits each");
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return -errno;
+    for (size_t i = 0; i < sizeof(random); i++)
+        *password++ = letters[random[i] % 32];
+    *password = 0;
+    return 0;
+}
+
+static int choose_password(struct run *run)
+{
+    const struct vm_config *c = run->config;
+
+    if (c->spice_password_file)
+        return file_first_line("password file", c->spice_password_file, run->password, sizeof(run->password));
+    if (c->spice_open && config_lets_strangers_in(c))
+        log_warn("SPICE on %s asks nobody for a password, as you wished: whoever reaches it has the machine",
+                 c->spice_listen);
+    if (c->spice_open || !config_lets_strangers_in(c))
+        return 0;
+    run->password_made = true;
+    return make_password(run->password);
+}
+
 static int start_spice(struct run *run)
 {
     const struct vm_config *c = run->config;
     struct spice_config spice = {.listen = c->spice_listen,
                                  .port = c->relayed ? -1 : c->spice_port,
+                                 .tls_port = c->relayed ? -1 : c->spice_tls_port,
                                  .unix_path = c->relayed ? NULL : c->spice_unix,
+                                 .plain_channels = c->plain_channels,
                                  .name = c->name,
                                  .image_compression = c->spice_compression,
                                  .jpeg = c->spice_jpeg,
@@ -267,14 +301,17 @@ static int start_spice(struct run *run)
                                  .video_codecs = c->spice_codecs};
     int err;
 
-    if (c->spice_port < 0 && !c->spice_unix)
+    if (!config_has_spice(c))
         return 0;
-    if (c->spice_password_file) {
-        err = file_first_line("password file", c->spice_password_file, run->password, sizeof(run->password));
-        if (err)
-            return err;
-        spice.password = run->password;
+    if (c->spice_tls_port >= 0) {
+        spice.tls_certificate = c->certificate.server;
+        spice.tls_key = c->certificate.key;
     }
+    err = choose_password(run);
+    if (err)
+        return err;
+    if (*run->password)
+        spice.password = run->password;
     if (getrandom(spice.uuid, sizeof(spice.uuid), 0) != sizeof(spice.uuid))
         return -errno;
     err = spice_server_create(&run->spice, &run->loop, &spice, board_input(run->board));
@@ -296,6 +333,32 @@ static void on_relayed(void *opaque, int fd, const char *peer)
         close(fd);
 }
 
+static void say_tcp(const struct run *run, const char *scheme, int port)
+{
+    const char *address = run->config->spice_listen ? run->config->spice_listen : "127.0.0.1";
+
+    printf(strchr(address, ':') ? "READY %s://[%s]:%d" : "READY %s://%s:%d", scheme, address, port);
+}
+
+/* Where to come, by the safest way there is; what to say there, and what to know it by. */
+static void say_address(const struct run *run)
+{
+    const struct vm_config *c = run->config;
+    char print[CERTIFICATE_PRINT];
+
+    if (c->spice_tls_port >= 0)
+        say_tcp(run, "spice+tls", c->relayed ? c->spice_tls_port : spice_server_tls_port(run->spice));
+    else if (c->spice_unix)
+        printf("READY spice+unix://%s", c->spice_unix);
+    else
+        say_tcp(run, "spice", c->relayed ? c->spice_port : spice_server_port(run->spice));
+    if (run->password_made)
+        printf(" password %s", run->password);
+    if (c->spice_tls_port >= 0 && certificate_print(&c->certificate, print) == 0)
+        printf(" certificate %s", print);
+    printf("\n");
+}
+
 static void say_ready(struct run *run)
 {
     const struct vm_config *c = run->config;
@@ -304,13 +367,8 @@ static void say_ready(struct run *run)
         printf("SERIAL %s\n", chardev_name(board_serial(run->board)));
         fflush(stdout);
     }
-    if (!run->spice)
-        return;
-    if (c->spice_unix)
-        printf("READY spice+unix://%s\n", c->spice_unix);
-    else
-        printf("READY spice://%s:%d\n", c->spice_listen ? c->spice_listen : "127.0.0.1",
-               c->relayed ? c->spice_port : spice_server_port(run->spice));
+    if (run->spice)
+        say_address(run);
     fflush(stdout);
 }
 

@@ -30,7 +30,8 @@ struct run {
     struct spice_server *spice;
     struct qmp *qmp; /* NULL: no --control */
     struct relay *relay;
-    char password[PASSWORD_MAX + 1];
+    char password[PASSWORD_MAX + 1]; /* "": none is asked for */
+    bool password_made;              /* nobody but us knows it yet */
     struct expect expect;
     bool expecting;
     uv_timer_t timeout, grace, retry, tell;

@@ -31,6 +31,8 @@ void spice_msg_for_each(void (*fn)(unsigned channel, enum spice_direction direct
                         void *arg);
 /* "main", "display"...; "unknown" */
 const char *spice_channel_name(unsigned channel);
+/* SPICE_CHANNEL_*, or 0: there is none of that name. */
+unsigned spice_channel_type(const char *name);
 
 /* --- link stage: headers and structs before the first message (spice-protocol's protocol.h) --- */
 

@@ -1,6 +1,8 @@
 /* The main channel. */
 #include "spice/protocol/tables.h"
 
+#include <string.h>
+
 #define MAX_HOST     1024
 #define MAX_SUBJECT  4096
 #define MAX_CHANNELS 1024
@@ -49,6 +51,14 @@ const char *spice_channel_name(unsigned channel)
         if (n->value == channel)
             return n->name;
     return "unknown";
+}
+
+unsigned spice_channel_type(const char *name)
+{
+    for (const struct msg_name *n = channel_names; n->name; n++)
+        if (strcmp(n->name, name) == 0)
+            return n->value;
+    return 0;
 }
 
 #define T struct spice_channel_id

@@ -113,7 +113,7 @@ static bool enqueue(struct channel *ch)
     struct channel_buffer *b = TAILQ_LAST(&ch->queue, channel_queue);
     size_t size = ch->out.size;
 
-    if (size >= SMALL_MESSAGE) {
+    if (size >= SMALL_MESSAGE || ch->params.stream->records) {
         b = buffer_create(ch, ch->out.data, ch->out.capacity);
         writer_init(&ch->out, MSG_MAX_SIZE);
         if (!b)
@@ -213,7 +213,7 @@ void channel_flush(struct channel *ch)
     if (ch->closed || TAILQ_EMPTY(&ch->queue))
         return;
     while (n >= 0 && !TAILQ_EMPTY(&ch->queue)) {
-        n = ch->params.stream->ops->writev(ch->params.stream, iov, gather(ch, iov));
+        n = stream_writev(ch->params.stream, iov, gather(ch, iov));
         if (n > 0)
             consume(ch, n);
     }
@@ -230,10 +230,8 @@ static void tell_ready(struct channel *ch)
 }
 
 /* Before the loop sleeps: everything that this round queued goes out in one call. */
-static void send_round(uv_prepare_t *prepare)
+static void send_round(struct channel *ch)
 {
-    struct channel *ch = prepare->data;
-
     if (TAILQ_EMPTY(&ch->queue))
         return;
     channel_flush(ch);
@@ -340,20 +338,27 @@ static int take_messages(struct channel *ch)
     return 0;
 }
 
-static void receive(struct channel *ch)
+/* Whether there may be more to take. */
+static bool receive_some(struct channel *ch)
 {
-    ssize_t n = ch->params.stream->ops->read(ch->params.stream, ch->in + ch->in_size,
-                                             ch->in_capacity - ch->in_size);
+    ssize_t n = stream_read(ch->params.stream, ch->in + ch->in_size, ch->in_capacity - ch->in_size);
 
     if (n == -EAGAIN)
-        return;
+        return false;
     if (n <= 0) {
         channel_close(ch);
-        return;
+        return false;
     }
     ch->in_size += n;
     if (take_messages(ch) < 0)
         fail_channel(ch, "message too large, the connection ends");
+    return !ch->closed;
+}
+
+static void receive(struct channel *ch)
+{
+    while (receive_some(ch) && stream_pending(ch->params.stream))
+        ;
 }
 
 static void poll_event(uv_poll_t *poll, int status, int events)
@@ -370,6 +375,16 @@ static void poll_event(uv_poll_t *poll, int status, int events)
     }
     if ((events & UV_READABLE) && !ch->closed)
         receive(ch);
+}
+
+static void before_sleep(uv_prepare_t *prepare)
+{
+    struct channel *ch = prepare->data;
+
+    if (stream_pending(ch->params.stream)) /* what the link stage left there */
+        receive(ch);
+    if (!ch->closed)
+        send_round(ch);
 }
 
 int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop *loop,
@@ -397,7 +412,7 @@ int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop 
     ch->poll.data = ch;
     ch->prepare.data = ch;
     ch->handles = 2;
-    uv_prepare_start(&ch->prepare, send_round);
+    uv_prepare_start(&ch->prepare, before_sleep);
     update_poll(ch);
     return 0;
 }

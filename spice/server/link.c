@@ -1,9 +1,9 @@
 /*
  * The link stage: who connects, to which channel, and whether they know the password.
  *
- *   HEADER -> MESSAGE -> KEY -> AUTH -> TICKET -> (PENALTY) -> END
+ *   FIRST -> HEADER -> MESSAGE -> KEY -> AUTH -> TICKET -> (PENALTY) -> END
  *
- * In KEY the link waits for a key to be made, in PENALTY a wrong password waits for its refusal. A link is read exactly
+ * In FIRST the first bytes tell what is spoken: SPICE, or TLS; then what comes inside of that begins with FIRST again. In KEY the link waits for a key to be made, in PENALTY a wrong password waits for its refusal. A link is read exactly
  * as far as it is understood, so that the channel finds its first byte untouched. Every link ends after LINK_TIMEOUT_MS.
  *
  * Without a password every ticket is right. Then KEY leads to END: the result goes with the reply, which spares each channel
@@ -11,6 +11,7 @@
  */
 #include "base/log.h"
 #include "spice/server/private.h"
+#include "spice/server/tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,10 +19,12 @@
 #define LINK_TIMEOUT_MS 10000
 #define PENALTY_MS      100 /* doubled with each wrong password in a row */
 #define MAX_PENALTY_MS  5000
+#define FIRST_BYTES     4
 #define MAX_REPLY       1024
 #define TICKET_SIZE     (SPICE_TICKET_KEY_PAIR_LENGTH / 8)
 
 enum link_state {
+    LINK_FIRST,
     LINK_HEADER,
     LINK_MESSAGE,
     LINK_KEY,
@@ -115,7 +118,7 @@ static void flush(struct link *link)
     while (link->sent < link->out.size && n >= 0) {
         const struct iovec iov = {link->out.data + link->sent, link->out.size - link->sent};
 
-        n = link->stream->ops->writev(link->stream, &iov, 1);
+        n = stream_writev(link->stream, &iov, 1);
         link->sent += MAX(n, 0);
     }
     if (n < 0 && n != -EAGAIN)
@@ -204,6 +207,31 @@ static bool decode(struct link *link, const struct msg_type *type, struct msg_ar
     return true;
 }
 
+/* The connection's bytes so far belong to a layer, which becomes the stream. */
+static void put_layer(struct link *link, struct stream *(*layer)(struct link *link, struct stream *below))
+{
+    stream_unread(link->stream, link->in, link->have);
+    link->stream = layer(link, link->stream);
+    expect(link, LINK_FIRST, FIRST_BYTES);
+    if (!link->stream)
+        link_close(link);
+}
+
+static struct stream *tls_layer(struct link *link, struct stream *below)
+{
+    return tls_accept(link->server->tls, below);
+}
+
+static void take_first(struct link *link)
+{
+    if (link->in[0] == TLS_FIRST_BYTE && link->server->tls && !link->stream->secure) {
+        put_layer(link, tls_layer);
+    } else {
+        link->state = LINK_HEADER;
+        link->need = sizeof(SpiceLinkHeader);
+    }
+}
+
 static void take_header(struct link *link, struct msg_arena *arena)
 {
     struct spice_link_header h;
@@ -216,6 +244,14 @@ static void take_header(struct link *link, struct msg_arena *arena)
         refuse(link, SPICE_LINK_ERR_INVALID_DATA, "its link message has an impossible size");
     else
         expect(link, LINK_MESSAGE, h.size);
+}
+
+static bool is_private_enough(const struct link *link)
+{
+    const struct spice_server *server = link->server;
+
+    return !server->tls || link->stream->secure ||
+           (link->params.type < 32 && server->plain_channels & 1u << link->params.type);
 }
 
 static void take_message(struct link *link, struct msg_arena *arena)
@@ -235,6 +271,10 @@ static void take_message(struct link *link, struct msg_arena *arena)
         p->common_caps[i] = m.caps[i];
     for (unsigned i = 0; i < MIN(m.num_channel_caps, CHANNEL_MAX_CAPS); i++)
         p->caps[i] = m.caps[m.num_common_caps + i];
+    if (!is_private_enough(link)) {
+        refuse(link, SPICE_LINK_ERR_NEED_SECURED, "it asks for a channel without TLS");
+        return;
+    }
     expect(link, LINK_KEY, 0);
     step(link);
 }
@@ -326,6 +366,9 @@ static void step(struct link *link)
     struct msg_arena arena = {0};
 
     switch (link->state) {
+    case LINK_FIRST:
+        take_first(link);
+        break;
     case LINK_HEADER:
         take_header(link, &arena);
         break;
@@ -353,7 +396,7 @@ static void receive(struct link *link)
     ssize_t n;
 
     while (!link->closed && link->need) {
-        n = link->stream->ops->read(link->stream, link->in + link->have, link->need - link->have);
+        n = stream_read(link->stream, link->in + link->have, link->need - link->have);
         if (n == -EAGAIN)
             return;
         if (n <= 0) {
@@ -404,7 +447,7 @@ void link_start(struct spice_server *server, struct stream *stream)
     writer_init(&link->out, MAX_REPLY);
     TAILQ_INSERT_TAIL(&server->links, link, entry);
     server->link_count++;
-    expect(link, LINK_HEADER, sizeof(SpiceLinkHeader));
+    expect(link, LINK_FIRST, FIRST_BYTES);
     uv_timer_start(&link->timer, link_expired, LINK_TIMEOUT_MS, 0);
     uv_poll_start(&link->poll, UV_READABLE, poll_event);
 }
@@ -419,6 +462,8 @@ void link_keys_ready(void *opaque)
         next = TAILQ_NEXT(link, entry);
         if (link->state == LINK_KEY)
             step(link);
+        if (!link->closed && stream_pending(link->stream))
+            receive(link);
     }
 }
 

@@ -43,8 +43,10 @@ struct spice_server {
     enum wan jpeg, zlib;
     enum streaming streaming;
     uint8_t video_codecs[SERVER_MAX_CODECS]; /* the best first; 0: no more */
-    int port;
-    struct listener *listeners[2]; /* TCP, unix */
+    struct tls *tls;         /* NULL: none */
+    uint32_t plain_channels; /* 1 << SPICE_CHANNEL_* */
+    int port, tls_port;
+    struct listener *listeners[3]; /* the two TCP ports, unix */
     struct ticket_keys *keys;
     TAILQ_HEAD(link_list, link) links; /* the oldest first */
     unsigned link_count;

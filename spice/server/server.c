@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/listener.h"
 #include "spice/server/private.h"
+#include "spice/server/tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -205,8 +206,13 @@ static int configure(struct spice_server *server, const struct spice_config *con
         return fail(-EINVAL, "the SPICE password must have 1 to %d bytes",
                     SPICE_MAX_PASSWORD_LENGTH);
     memcpy(server->uuid, config->uuid, sizeof(server->uuid));
+    server->plain_channels = config->plain_channels;
     err = copy_text(&server->password, config->password);
-    return err ? err : copy_text(&server->name, config->name);
+    if (!err)
+        err = copy_text(&server->name, config->name);
+    if (!err && config->tls_certificate)
+        err = tls_create(&server->tls, config->tls_certificate, config->tls_key);
+    return err;
 }
 
 static void on_connection(void *opaque, int fd, const char *peer)
@@ -214,18 +220,30 @@ static void on_connection(void *opaque, int fd, const char *peer)
     spice_server_accept(opaque, fd, peer);
 }
 
-static int listen_all(struct spice_server *server, const struct spice_config *config)
+/* port: as in struct spice_config; becomes the one that is listened on. */
+static int listen_tcp(struct spice_server *server, const struct spice_config *config, unsigned number, int *port)
 {
     const char *address = config->listen ? config->listen : "127.0.0.1";
-    int port = config->port, err = 0;
+    int err;
 
-    server->port = -1;
-    if (port >= 0) {
-        err = listener_create_tcp(&server->listeners[0], server->loop, "SPICE", address, &port, on_connection, server);
-        server->port = err ? -1 : port;
-    }
+    if (*port < 0)
+        return 0;
+    err = listener_create_tcp(&server->listeners[number], server->loop, "SPICE", address, port, on_connection, server);
+    *port = err ? -1 : *port;
+    return err;
+}
+
+static int listen_all(struct spice_server *server, const struct spice_config *config)
+{
+    int err;
+
+    server->port = config->port;
+    server->tls_port = server->tls ? config->tls_port : -1;
+    err = listen_tcp(server, config, 0, &server->port);
+    if (!err)
+        err = listen_tcp(server, config, 1, &server->tls_port);
     if (!err && config->unix_path)
-        err = listener_create_unix(&server->listeners[1], server->loop, "SPICE", config->unix_path, on_connection,
+        err = listener_create_unix(&server->listeners[2], server->loop, "SPICE", config->unix_path, on_connection,
                                    server);
     return err;
 }
@@ -275,6 +293,11 @@ int spice_server_port(const struct spice_server *server)
     return server->port;
 }
 
+int spice_server_tls_port(const struct spice_server *server)
+{
+    return server->tls_port;
+}
+
 void spice_server_destroy(struct spice_server *server)
 {
     if (!server)
@@ -286,6 +309,7 @@ void spice_server_destroy(struct spice_server *server)
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         display_port_destroy(server->ports[i]);
     ticket_keys_destroy(server->keys);
+    tls_destroy(server->tls);
     input_remove_listener(server->input, &server->input_listener);
     if (server->password)
         explicit_bzero(server->password, strlen(server->password));

@@ -20,9 +20,13 @@ enum streaming { STREAMING_AUTO, STREAMING_OFF, STREAMING_FILTER, STREAMING_ALL 
 
 struct spice_config {
     const char *listen;    /* address; NULL: 127.0.0.1 */
-    int port;              /* 0: any free one, -1: no TCP */
+    int port;              /* 0: any free one, -1: none */
+    int tls_port;          /* the same; another port than `port`, for clients that are told of one */
     const char *unix_path; /* or NULL */
     const char *password;  /* the ticket; NULL: none is asked */
+    /* Files in PEM; NULL: no TLS. With TLS, who comes without it over TCP is told to come with it. Each port takes both. */
+    const char *tls_certificate, *tls_key;
+    uint32_t plain_channels; /* 1 << SPICE_CHANNEL_*: they need no TLS all the same */
     const char *name;      /* the machine's, told to clients */
     uint8_t uuid[16];
     const char *image_compression; /* "auto", "off", "lz", "quic", "lz4"; NULL: auto */
@@ -39,8 +43,9 @@ int spice_server_create(struct spice_server **server, struct loop *loop,
                         const struct spice_config *config, struct input *input);
 /* Before clients are served; at most one display per id. */
 int spice_server_add_display(struct spice_server *server, struct display *display);
-/* The TCP port listened on, or -1. */
+/* The TCP ports listened on, or -1. */
 int spice_server_port(const struct spice_server *server);
+int spice_server_tls_port(const struct spice_server *server);
 /*
  * Take over a connected socket (fd is the server's from here on). `peer` is the client's "address:port", or "unix": for the
  * log, the penalty for wrong passwords, and whether bytes or time are dear on the way.

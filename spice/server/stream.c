@@ -42,7 +42,7 @@ static void socket_close(struct stream *s)
     free(s);
 }
 
-static const struct stream_ops socket_ops = {socket_read, socket_writev, socket_close};
+static const struct stream_ops socket_ops = {.read = socket_read, .writev = socket_writev, .close = socket_close};
 
 static void set_option(int fd, int level, int option, int value)
 {
@@ -65,11 +65,41 @@ struct stream *stream_create_socket(int fd, const char *peer)
         close(fd);
         return NULL;
     }
-    *s = (struct stream){.ops = &socket_ops, .fd = fd, .local = peer_is_local(peer)};
+    *s = (struct stream){
+        .ops = &socket_ops, .fd = fd, .local = peer_is_local(peer), .secure = strcmp(peer, "unix") == 0};
     snprintf(s->peer, sizeof(s->peer), "%s", peer);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT);
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     return s;
+}
+
+ssize_t stream_read(struct stream *s, void *buf, size_t size)
+{
+    size_t n = MIN(size, s->head_size);
+
+    if (n == 0)
+        return s->ops->read(s, buf, size);
+    memcpy(buf, s->head, n);
+    s->head_size -= n;
+    memmove(s->head, s->head + n, s->head_size);
+    return (ssize_t)n;
+}
+
+ssize_t stream_writev(struct stream *s, const struct iovec *iov, int count)
+{
+    return s->ops->writev(s, iov, count);
+}
+
+bool stream_pending(const struct stream *s)
+{
+    return s->head_size || (s->ops->pending && s->ops->pending(s));
+}
+
+void stream_unread(struct stream *s, const void *bytes, size_t size)
+{
+    memmove(s->head + size, s->head, s->head_size);
+    memcpy(s->head, bytes, size);
+    s->head_size += size;
 }

@@ -9,10 +9,10 @@ PROGRAM = 'build/tests/e2e/fake_server'
 class Server:
     """fake_server: commands go to its stdin; what it prints is collected."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, env=None):
         self.p = subprocess.Popen([PROGRAM, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.DEVNULL, text=True, bufsize=1)
-        self.port = int(self.p.stdout.readline().split()[1])
+                                  stderr=subprocess.DEVNULL, text=True, bufsize=1, env=dict(os.environ, **(env or {})))
+        self.port, self.tls_port = (int(port) for port in self.p.stdout.readline().split()[1:3])
         self.lines = []
         threading.Thread(target=self.read, daemon=True).start()
 

@@ -1,15 +1,18 @@
 /*
- * A SPICE server with a fake display, for stock clients to connect to. Prints "PORT n", then takes commands on stdin, one
- * a line, and answers each with "done"; what clients type and move is printed as it comes.
+ * A SPICE server with a fake display, for stock clients to connect to. Prints "PORT n m", the second for TLS or -1, then takes
+ * commands on stdin, one a line, and answers each with "done"; what clients type and move is printed as it comes.
  *
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
  *
- * usage: fake_server [--port N] [--password P] [--compression C] [--size WxH]
+ * usage: fake_server [--port N] [--tls] [--password P] [--compression C] [--size WxH]
+ *
+ * The certificate of --tls is where minivm keeps its own: in $XDG_DATA_HOME/minivm/tls.
  */
 #include "base/error.h"
 #include "base/log.h"
 #include "spice/server/server.h"
 #include "tests/lib/fake_display.h"
+#include "vmm/certificate.h"
 
 #include <dirent.h>
 #include <getopt.h>
@@ -154,12 +157,23 @@ static void commands_ready(uv_poll_t *poll UNUSED, int status UNUSED, int events
     }
 }
 
+static void show_certificate(struct spice_config *config)
+{
+    static struct certificate certificate;
+
+    if (certificate_find(&certificate, NULL))
+        die("%s", fail_text());
+    config->tls_certificate = certificate.server;
+    config->tls_key = certificate.key;
+}
+
 static struct spice_config parse(int argc, char **argv, int size[2])
 {
     static const struct option options[] = {{"port", 1, NULL, 'p'},
                                             {"password", 1, NULL, 'w'},
                                             {"compression", 1, NULL, 'c'},
                                             {"size", 1, NULL, 's'},
+                                            {"tls", 0, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
     int c;
@@ -171,8 +185,10 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.password = optarg;
         else if (c == 'c')
             config.image_compression = optarg;
+        else if (c == 't')
+            show_certificate(&config);
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
-            die("usage: fake_server [--port N] [--password P] [--compression C] [--size WxH]");
+            die("usage: fake_server [--port N] [--tls] [--password P] [--compression C] [--size WxH]");
     }
     return config;
 }
@@ -193,7 +209,7 @@ int main(int argc, char **argv)
     if (spice_server_create(&server.spice, &server.loop, &config, &server.input))
         die("%s", fail_text());
     spice_server_add_display(server.spice, &server.display.display);
-    printf("PORT %d\n", spice_server_port(server.spice));
+    printf("PORT %d %d\n", spice_server_port(server.spice), spice_server_tls_port(server.spice));
     uv_poll_init(&server.loop.uv, &server.commands, 0);
     uv_poll_start(&server.commands, UV_READABLE, commands_ready);
     loop_run(&server.loop);

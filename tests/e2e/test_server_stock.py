@@ -3,54 +3,45 @@
 
 usage: test_server_stock.py [PATH OF fake_server]
 """
-import os, shutil, signal, subprocess, sys, tempfile, time
+import os, signal, sys, time
 
 import fake
 from fake import Server
-from viewer import PATIENCE, Failed, Viewer, read_ppm, require, wait_for
+from viewer import Viewer, require, run_tests, spicy_screenshot, wait_for
 
 fake.PROGRAM = sys.argv[1] if len(sys.argv) > 1 else fake.PROGRAM
 
 
-def path(name):
-    return os.path.join(work, name)
-
-
-def screenshot(server, *args):
+def screenshot(work, server, *args):
     """-> the picture that spicy-screenshot takes, or None"""
-    out = path('shot.ppm')
-    if os.path.exists(out):
-        os.unlink(out)
-    subprocess.run(['spicy-screenshot', '-h', '127.0.0.1', '-p', str(server.port), '-o', out, *args], timeout=PATIENCE,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return read_ppm(out) if os.path.exists(out) else None
+    return spicy_screenshot(work, '-h', '127.0.0.1', '-p', str(server.port), *args)
 
 
-def test_pictures():
+def test_pictures(work):
     """spicy-screenshot's picture is the source's, by every compression"""
     for compression in 'auto', 'off', 'glz', 'lz', 'quic', 'lz4':
         with Server('--compression', compression) as server:
             for pattern in 'mixed', 'text':
                 server.command('draw ' + pattern)
-                require(screenshot(server) == server.picture(work), '%s, %s: the pictures differ' % (compression, pattern))
+                require(screenshot(work, server) == server.picture(work), '%s, %s: the pictures differ' % (compression, pattern))
 
 
-def test_large_picture():
+def test_large_picture(work):
     """a 4K picture arrives whole"""
     with Server('--size', '3840x2160') as server:
         server.command('draw mixed')
-        require(screenshot(server) == server.picture(work), 'the pictures differ')
+        require(screenshot(work, server) == server.picture(work), 'the pictures differ')
 
 
-def test_password():
+def test_password(work):
     """the password opens, another does not"""
     with Server('--password', 'sesame') as server:
         server.command('draw text')
-        require(screenshot(server, '-w', 'sesame') == server.picture(work), 'the right password: no picture')
-        require(screenshot(server, '-w', 'simsim') is None, 'the wrong password shows a picture')
+        require(screenshot(work, server, '-w', 'sesame') == server.picture(work), 'the right password: no picture')
+        require(screenshot(work, server, '-w', 'simsim') is None, 'the wrong password shows a picture')
 
 
-def test_viewer():
+def test_viewer(work):
     """remote-viewer shows what is drawn, scrolled and resized, and its keys and mouse arrive"""
     with Server('--size', '800x600') as server:
         server.command('draw mixed')
@@ -87,7 +78,7 @@ def test_viewer():
             wait_for('resized picture', lambda: v.place_of(server.picture(work)))
 
 
-def test_window_size():
+def test_window_size(work):
     """the guest's screen follows remote-viewer's window"""
     with Server('--size', '640x480') as server:
         server.command('heads 1')
@@ -109,7 +100,7 @@ def part(picture, x, width):
     return width, height, b''.join(rows)
 
 
-def test_monitors():
+def test_monitors(work):
     """remote-viewer shows each of two monitors in a window of its own"""
     with Server('--size', '1000x400') as server:
         server.command('heads 2')
@@ -123,7 +114,7 @@ def test_monitors():
                 wait_for('monitor %d' % i, lambda: v.place_of(part(picture, i * 500, 500)))
 
 
-def test_spicy():
+def test_spicy(work):
     """spicy shows the display and sends keys and the pointer"""
     with Server('--size', '640x480') as server:
         server.command('draw mixed')
@@ -140,17 +131,17 @@ def test_spicy():
             wait_for('position', lambda: want in [e[1:3] for e in server.events('position')])
 
 
-def test_viewer_file():
+def test_viewer_file(work):
     """remote-viewer takes host, port and password from a .vv file"""
     with Server('--size', '640x480', '--password', 'from the file') as server:
         server.command('draw mixed')
-        with open(path('test.vv'), 'w') as f:
+        with open(os.path.join(work, 'test.vv'), 'w') as f:
             f.write('[virt-viewer]\ntype=spice\nhost=127.0.0.1\nport=%d\npassword=from the file\n' % server.port)
-        with Viewer(work, path('test.vv')) as v:
+        with Viewer(work, os.path.join(work, 'test.vv')) as v:
             wait_for('picture', lambda: v.place_of(server.picture(work)))
 
 
-def test_two_viewers():
+def test_two_viewers(work):
     """a second client changes nothing for the first"""
     with Server('--size', '640x480') as server:
         server.command('draw text')
@@ -158,11 +149,11 @@ def test_two_viewers():
             wait_for('first picture', lambda: v.place_of(server.picture(work)))
             for _ in range(3):
                 server.command('scroll 2')
-                require(screenshot(server) == server.picture(work), 'the second client: another picture')
+                require(screenshot(work, server) == server.picture(work), 'the second client: another picture')
             wait_for('picture after all', lambda: v.place_of(server.picture(work)))
 
 
-def test_stopped():
+def test_stopped(work):
     """a viewer that has stopped costs no memory and harms nobody, and shows what is there when it goes on"""
     with Server('--size', '1024x768') as server:
         server.command('draw mixed')
@@ -176,18 +167,18 @@ def test_stopped():
                         rss = server.resources()[1]
                 grown = server.resources()[1] - rss
                 require(grown < 2048, 'memory grew by %d KiB in 40 pictures' % grown)
-                require(screenshot(server) == server.picture(work), 'another client: another picture')
+                require(screenshot(work, server) == server.picture(work), 'another client: another picture')
             finally:
                 v.p.send_signal(signal.SIGCONT)
             wait_for('the last picture', lambda: v.place_of(server.picture(work)))
 
 
-def test_reconnects():
+def test_reconnects(work):
     """a hundred clients leave no descriptors and no memory"""
     with Server() as server:
         server.command('draw mixed')
         for i in range(100):
-            require(screenshot(server), 'client %d: no picture' % i)
+            require(screenshot(work, server), 'client %d: no picture' % i)
             if i == 19:
                 fds, rss = wait_for('resources', server.resources)
         wait_for('descriptors', lambda: server.resources()[0] <= fds, 10)
@@ -198,19 +189,4 @@ def test_reconnects():
 TESTS = [test_pictures, test_large_picture, test_password, test_viewer, test_window_size, test_monitors, test_spicy,
          test_viewer_file, test_two_viewers, test_stopped, test_reconnects]
 
-missing = [t for t in ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool') if not shutil.which(t)]
-print('1..%d' % len(TESTS))
-bad = 0
-for number, test in enumerate(TESTS, 1):
-    if missing:
-        print('ok %d - %s # SKIP not installed: %s' % (number, test.__doc__, ', '.join(missing)), flush=True)
-        continue
-    work = tempfile.mkdtemp(prefix='server-stock-')
-    try:
-        test()
-        print('ok %d - %s' % (number, test.__doc__), flush=True)
-    except (Failed, subprocess.SubprocessError, OSError) as e:
-        bad += 1
-        print('not ok %d - %s\n# %s' % (number, test.__doc__, e), flush=True)
-    shutil.rmtree(work, ignore_errors=True)
-sys.exit(1 if bad else 0)
+run_tests(TESTS, ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool'))

@@ -1,5 +1,5 @@
 """What tests with stock viewers share: waiting, pictures, a viewer on an X server of its own."""
-import os, struct, subprocess, time
+import os, shutil, struct, subprocess, sys, tempfile, time
 
 XDISPLAY = ':%d' % (200 + os.getpid() % 700)
 PATIENCE = 40  # seconds that a client may take on a busy machine
@@ -32,6 +32,16 @@ def read_ppm(name):
     require(magic == b'P6' and depth == b'255', 'picture is not a plain PPM')
     width, height = int(width), int(height)
     return width, height, data[-width * height * 3:]
+
+
+def spicy_screenshot(folder, *args):
+    """-> the picture that it takes, or None"""
+    out = os.path.join(folder, 'shot.ppm')
+    if os.path.exists(out):
+        os.unlink(out)
+    subprocess.run(['spicy-screenshot', '-o', out, *args], timeout=PATIENCE, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    return read_ppm(out) if os.path.exists(out) else None
 
 
 class Viewer:
@@ -105,3 +115,23 @@ class Viewer:
         self.p.wait()
         self.x.terminate()
         self.x.wait()
+
+
+def run_tests(tests, programs):
+    """Each test in a folder of its own, which it is given, if all the programs are there; TAP on stdout. Ends the program."""
+    missing = [program for program in programs if not shutil.which(program)]
+    print('1..%d' % len(tests))
+    bad = 0
+    for number, test in enumerate(tests, 1):
+        if missing:
+            print('ok %d - %s # SKIP not installed: %s' % (number, test.__doc__, ', '.join(missing)), flush=True)
+            continue
+        work = tempfile.mkdtemp(prefix=test.__name__)
+        try:
+            test(work)
+            print('ok %d - %s' % (number, test.__doc__), flush=True)
+        except (Failed, subprocess.SubprocessError, OSError) as e:
+            bad += 1
+            print('not ok %d - %s\n# %s' % (number, test.__doc__, e), flush=True)
+        shutil.rmtree(work, ignore_errors=True)
+    sys.exit(1 if bad else 0)

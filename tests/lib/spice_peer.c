@@ -138,7 +138,7 @@ unsigned peer_link(struct peer *p, int port, unsigned channel, unsigned id, uint
     struct writer w;
 
     p->channel = channel;
-    p->fd = peer_connect(port);
+    p->fd = (p->connect ? p->connect : peer_connect)(port);
     writer_init(&w, 1000);
     peer_link_message(p, id, connection, &w);
     assert_true(peer_write(p->fd, w.data, w.size));

@@ -12,6 +12,7 @@
 
 struct peer {
     int fd;
+    int (*connect)(int port); /* NULL: peer_connect */
     unsigned channel;
     bool full_header;  /* do not offer mini headers */
     bool no_selection; /* do not offer to select the authentication */
