@@ -204,6 +204,8 @@ static const struct qmp_command commands[] = {
     {"device_del", "id:s", control_device_del},
     {"balloon", "value:i", balloon},
     {"query-balloon", "", query_balloon},
+    {"set_password", "protocol:s password:s connected:s?", control_set_password},
+    {"expire_password", "protocol:s time:s", control_expire_password},
     {"screendump", "filename:s format:s? device:s?", screendump},
 };
 

@@ -70,6 +70,11 @@ void run_retry_disks(struct run *run);
 int control_query_block(void *opaque, const json_t *arguments, json_t **result);
 int control_query_blockstats(void *opaque, const json_t *arguments, json_t **result);
 
+/* --- control_spice.c --- */
+
+int control_set_password(void *opaque, const json_t *arguments, json_t **result);
+int control_expire_password(void *opaque, const json_t *arguments, json_t **result);
+
 /* --- control.c --- */
 
 /* --control's socket and the connections that a relay hands over. */

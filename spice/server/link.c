@@ -15,10 +15,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define LINK_TIMEOUT_MS 10000
-#define PENALTY_MS      100 /* doubled with each wrong password in a row */
-#define MAX_PENALTY_MS  5000
+#define PENALTY_MS      1000 /* after a wrong password */
 #define FIRST_BYTES     4
 #define MAX_REPLY       1024
 #define TICKET_SIZE     (SPICE_TICKET_KEY_PAIR_LENGTH / 8)
@@ -289,7 +289,7 @@ static void take_key(struct link *link)
     bool selects = spice_has_cap(link->params.common_caps, CHANNEL_MAX_CAPS,
                                  SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION);
 
-    link->key = ticket_keys_take(link->server->keys);
+    link->key = ticket_keys_take(link->server->keys, link->server->asks);
     if (!link->key)
         return; /* link_keys_ready() comes back */
     if (selects)
@@ -298,7 +298,7 @@ static void take_key(struct link *link)
         expect(link, LINK_TICKET, TICKET_SIZE);
     add_reply(link, SPICE_LINK_ERR_OK);
     /* A refusal waits for the ticket: who hangs up on bytes under way may take back what was said before. */
-    if (!link->server->password && !check_channel(link)) {
+    if (!link->server->asks && !check_channel(link)) {
         link->params.skip = TICKET_SIZE + (selects ? sizeof(SpiceLinkAuthMechanism) : 0);
         add_result(link, SPICE_LINK_ERR_OK);
     }
@@ -316,43 +316,55 @@ static void take_auth(struct link *link)
     expect(link, LINK_TICKET, TICKET_SIZE);
 }
 
-static uint8_t *failure_count(const struct link *link)
-{
-    const char *peer = link->stream->peer, *end = strrchr(peer, ':');
-    uint32_t hash = 2166136261;
-
-    for (const char *p = peer; *p && p != end; p++)
-        hash = (hash ^ (uint8_t)*p) * 16777619;
-    return &link->server->failures[hash % ARRAY_SIZE(link->server->failures)];
-}
-
 static void refuse_password(uv_timer_t *timer)
 {
     uv_timer_start(timer, link_expired, LINK_TIMEOUT_MS, 0);
     send_result(timer->data, SPICE_LINK_ERR_PERMISSION_DENIED);
 }
 
-static void wrong_password(struct link *link)
+/* One line when it begins and one when it has become too much: who guesses shall not fill the log. */
+static void wrong_password(struct link *link, bool looked_at)
 {
-    uint8_t *count = failure_count(link);
-    unsigned delay = MIN(PENALTY_MS << MIN(*count, 6), MAX_PENALTY_MS);
+    const char *peer = link->stream->peer;
+    unsigned count = 0;
 
-    log_warn("spice: %s gave a wrong password", link->stream->peer);
-    *count += *count < UINT8_MAX;
+    if (looked_at)
+        count = guesses_wrong(&link->server->guesses, peer, uv_hrtime());
+    if (count == 1)
+        log_warn("spice: %s gave a wrong password", peer);
+    else if (count == GUESSES_MAX)
+        log_warn("spice: %s gave %u wrong passwords within a minute; for the next minute none from there is right", peer,
+                 count);
     expect(link, LINK_PENALTY, 0);
-    uv_timer_start(&link->timer, refuse_password, delay, 0);
+    uv_timer_start(&link->timer, refuse_password, PENALTY_MS, 0);
+}
+
+/* When the password has expired, or an address has guessed too often, nobody is told whether this one was right. */
+static bool knows_password(struct link *link, bool *looked_at)
+{
+    const struct spice_server *server = link->server;
+
+    *looked_at = false;
+    if (!server->asks)
+        return true;
+    if (time(NULL) >= server->expires) {
+        log_once(LOG_INFO, "spice: %s is refused: the password has expired", link->stream->peer);
+        return false;
+    }
+    *looked_at = guesses_allowed(&server->guesses, link->stream->peer, uv_hrtime());
+    return *looked_at && ticket_key_check(link->key, link->in, server->password);
 }
 
 static void take_ticket(struct link *link)
 {
     const struct channel_params *p = &link->params;
+    bool looked_at;
     unsigned error;
 
-    if (link->server->password && !ticket_key_check(link->key, link->in, link->server->password)) {
-        wrong_password(link);
+    if (!knows_password(link, &looked_at)) {
+        wrong_password(link, looked_at);
         return;
     }
-    *failure_count(link) = 0;
     error = check_channel(link);
     if (error)
         log_info("spice: %s asks for %s channel %u, which is not here", link->stream->peer,

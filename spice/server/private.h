@@ -13,6 +13,7 @@
 #define SPICE_SERVER_PRIVATE_H
 
 #include "spice/server/channel.h"
+#include "spice/server/guesses.h"
 #include "spice/server/server.h"
 #include "spice/server/ticket.h"
 
@@ -28,6 +29,8 @@ struct session {
     struct spice_server *server;
     uint32_t id;                   /* connection_id; random, not 0 */
     struct channel *main, *inputs; /* NULL: not there */
+    char peer[64];       /* where it came from */
+    uint64_t since;      /* when; nanoseconds */
     uint64_t round_trip; /* nanoseconds; 0: not known */
     bool has_display; /* had one: the client's dictionary is that one's */
     LIST_ENTRY(session) entry;
@@ -37,7 +40,10 @@ struct spice_server {
     struct loop *loop;
     struct input *input;
     struct input_listener input_listener;
-    char *password, *name; /* NULL: none */
+    bool asks; /* for a password */
+    char password[SPICE_MAX_PASSWORD_LENGTH + 1];
+    int64_t expires; /* seconds since 1970; INT64_MAX: never */
+    char *name; /* NULL: none */
     uint8_t uuid[16];
     uint8_t compression; /* SPICE_IMAGE_COMPRESSION_*, the default for clients without a wish */
     enum wan jpeg, zlib;
@@ -50,7 +56,7 @@ struct spice_server {
     struct ticket_keys *keys;
     TAILQ_HEAD(link_list, link) links; /* the oldest first */
     unsigned link_count;
-    uint8_t failures[256]; /* wrong passwords in a row, by a hash of the address */
+    struct guesses guesses;
     LIST_HEAD(, session) sessions;
     unsigned session_count;
     struct display_port *ports[SERVER_MAX_DISPLAYS]; /* by display id */

@@ -190,6 +190,17 @@ static int copy_text(char **to, const char *from)
     return from && !*to ? -ENOMEM : 0;
 }
 
+static int set_password(struct spice_server *server, const char *password)
+{
+    if (strlen(password) > SPICE_MAX_PASSWORD_LENGTH || !*password)
+        return fail(-EINVAL, "the SPICE password must have 1 to %d bytes", SPICE_MAX_PASSWORD_LENGTH);
+    explicit_bzero(server->password, sizeof(server->password));
+    strcpy(server->password, password);
+    server->asks = true;
+    server->expires = INT64_MAX;
+    return 0;
+}
+
 static int configure(struct spice_server *server, const struct spice_config *config)
 {
     int err = parse_compression(config->image_compression, &server->compression);
@@ -201,13 +212,10 @@ static int configure(struct spice_server *server, const struct spice_config *con
         err = parse_codecs(config->video_codecs, server->video_codecs);
     if (err)
         return err;
-    if (config->password &&
-        (!*config->password || strlen(config->password) > SPICE_MAX_PASSWORD_LENGTH))
-        return fail(-EINVAL, "the SPICE password must have 1 to %d bytes",
-                    SPICE_MAX_PASSWORD_LENGTH);
     memcpy(server->uuid, config->uuid, sizeof(server->uuid));
     server->plain_channels = config->plain_channels;
-    err = copy_text(&server->password, config->password);
+    server->expires = INT64_MAX;
+    err = config->password ? set_password(server, config->password) : 0;
     if (!err)
         err = copy_text(&server->name, config->name);
     if (!err && config->tls_certificate)
@@ -264,7 +272,7 @@ int spice_server_create(struct spice_server **out, struct loop *loop,
     input_add_listener(input, &server->input_listener);
     err = configure(server, config);
     if (!err)
-        server->keys = ticket_keys_create(loop, !server->password, link_keys_ready, server);
+        server->keys = ticket_keys_create(loop, link_keys_ready, server);
     if (!err)
         err = server->keys ? listen_all(server, config) : -ENOMEM;
     if (err) {
@@ -285,6 +293,26 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
     if (!server->ports[display->id])
         return -ENOMEM;
     server->client_mouse = server_can_point(server);
+    return 0;
+}
+
+int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected)
+{
+    int err;
+
+    if (connected == TICKET_FAIL && server->session_count)
+        return fail(-EBUSY, "a viewer is connected");
+    err = set_password(server, password);
+    if (!err && connected == TICKET_DISCONNECT)
+        session_close_all(server);
+    return err;
+}
+
+int spice_server_expire_password(struct spice_server *server, int64_t when)
+{
+    if (!server->asks)
+        return fail(-EINVAL, "there is no password that could expire");
+    server->expires = when;
     return 0;
 }
 
@@ -311,9 +339,7 @@ void spice_server_destroy(struct spice_server *server)
     ticket_keys_destroy(server->keys);
     tls_destroy(server->tls);
     input_remove_listener(server->input, &server->input_listener);
-    if (server->password)
-        explicit_bzero(server->password, strlen(server->password));
-    free(server->password);
+    explicit_bzero(server->password, sizeof(server->password));
     free(server->name);
     free(server);
 }

@@ -23,7 +23,7 @@ struct spice_config {
     int port;              /* 0: any free one, -1: none */
     int tls_port;          /* the same; another port than `port`, for clients that are told of one */
     const char *unix_path; /* or NULL */
-    const char *password;  /* the ticket; NULL: none is asked */
+    const char *password;  /* the ticket; NULL: none is asked, until spice_server_set_password() */
     /* Files in PEM; NULL: no TLS. With TLS, who comes without it over TCP is told to come with it. Each port takes both. */
     const char *tls_certificate, *tls_key;
     uint32_t plain_channels; /* 1 << SPICE_CHANNEL_*: they need no TLS all the same */
@@ -43,6 +43,13 @@ int spice_server_create(struct spice_server **server, struct loop *loop,
                         const struct spice_config *config, struct input *input);
 /* Before clients are served; at most one display per id. */
 int spice_server_add_display(struct spice_server *server, struct display *display);
+/* What a new password means for those who are connected: nothing; that it is refused; their end. */
+enum ticket_connected { TICKET_KEEP, TICKET_FAIL, TICKET_DISCONNECT };
+
+/* From here on this is the password, and does not expire. -EBUSY by TICKET_FAIL, -EINVAL for its size; with fail_text(). */
+int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected);
+/* When the password expires, in seconds since 1970; INT64_MAX: never. Who is connected stays. -EINVAL: there is none. */
+int spice_server_expire_password(struct spice_server *server, int64_t when);
 /* The TCP ports listened on, or -1. */
 int spice_server_port(const struct spice_server *server);
 int spice_server_tls_port(const struct spice_server *server);

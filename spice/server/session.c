@@ -1,6 +1,8 @@
 /* Clients: a main channel, and the channels that joined it by its connection id. */
+#include "base/log.h"
 #include "spice/server/private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -35,8 +37,12 @@ void session_start(struct spice_server *server, const struct channel_params *par
     }
     session->server = server;
     session->id = new_id(server);
+    snprintf(session->peer, sizeof(session->peer), "%s", params->stream->peer);
+    session->since = uv_hrtime();
     LIST_INSERT_HEAD(&server->sessions, session, entry);
     server->session_count++;
+    log_info("spice: %s is connected%s", params->stream->peer,
+             params->stream->secure ? "" : ", without encryption");
     if (!main_channel_create(session, params))
         session_end(session);
 }
@@ -45,6 +51,7 @@ void session_end(struct session *session)
 {
     struct spice_server *server = session->server;
 
+    log_info("spice: %s is gone after %llu s", session->peer, (uv_hrtime() - session->since) / 1000000000ull);
     LIST_REMOVE(session, entry);
     server->session_count--;
     if (session->inputs)

@@ -1,4 +1,5 @@
 #include "spice/server/ticket.h"
+#include "base/bytes.h"
 #include "base/log.h"
 
 #include <openssl/crypto.h>
@@ -8,26 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEYS_READY 4
+#define LIFE_NS  (60 * 1000000000ull) /* of a key, from its first use */
+#define MAX_USED 512                  /* tickets that it takes */
 
 struct ticket_key {
     EVP_PKEY *pair;
     unsigned refs;
     uint8_t public_key[SPICE_TICKET_PUBKEY_BYTES];
+    uint64_t used[MAX_USED]; /* the beginnings of the tickets that were right: they look random */
+    unsigned used_count;
 };
 
 struct ticket_keys {
     struct loop *loop;
-    bool one_for_all, making, dead;
+    bool making, dead;
     void (*ready)(void *opaque);
     void *opaque;
-    struct ticket_key *keys[KEYS_READY];
-    unsigned count;
+    struct ticket_key *current, *next; /* next: nobody has seen it; NULL: not there */
+    uint64_t shown;                    /* when the current one was first used; nanoseconds */
     uv_work_t work;
     struct ticket_key *made; /* by the worker */
 };
-
-static void make_more(struct ticket_keys *keys);
 
 static struct ticket_key *key_create(void)
 {
@@ -72,6 +74,20 @@ static bool decrypt(EVP_PKEY *pair, const uint8_t *in, size_t in_size, uint8_t *
     return ok;
 }
 
+/* False when it was used before. */
+static bool use_up(struct ticket_key *key, const uint8_t *ticket)
+{
+    uint64_t beginning = load_le64(ticket);
+
+    for (unsigned i = 0; i < key->used_count; i++)
+        if (key->used[i] == beginning)
+            return false;
+    if (key->used_count == MAX_USED)
+        return false;
+    key->used[key->used_count++] = beginning;
+    return true;
+}
+
 bool ticket_key_check(struct ticket_key *key,
                       const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8], const char *password)
 {
@@ -87,12 +103,14 @@ bool ticket_key_check(struct ticket_key *key,
         given[i] = seen ? 0 : given[i];
     }
     memcpy(wanted, password, strnlen(password, SPICE_MAX_PASSWORD_LENGTH));
-    ok = CRYPTO_memcmp(given, wanted, sizeof(given)) == 0 && ok;
+    ok = CRYPTO_memcmp(given, wanted, sizeof(given)) == 0 && ok && use_up(key, ticket);
     OPENSSL_cleanse(plain, sizeof(plain));
     OPENSSL_cleanse(given, sizeof(given));
     OPENSSL_cleanse(wanted, sizeof(wanted));
     return ok;
 }
+
+/* --- keys to come --- */
 
 static void make_key(uv_work_t *work)
 {
@@ -103,8 +121,8 @@ static void make_key(uv_work_t *work)
 
 static void free_keys(struct ticket_keys *keys)
 {
-    while (keys->count)
-        ticket_key_put(keys->keys[--keys->count]);
+    ticket_key_put(keys->current);
+    ticket_key_put(keys->next);
     free(keys);
 }
 
@@ -113,43 +131,35 @@ static void key_made(uv_work_t *work, int status UNUSED)
     struct ticket_keys *keys = work->data;
 
     keys->making = false;
-    if (keys->made)
-        keys->keys[keys->count++] = keys->made;
-    else
+    keys->next = keys->made;
+    keys->made = NULL;
+    if (!keys->next)
         log_once(LOG_ERROR, "spice: OpenSSL cannot make a %d-bit RSA key; no client can connect",
                  SPICE_TICKET_KEY_PAIR_LENGTH);
-    if (keys->dead) {
+    if (keys->dead)
         free_keys(keys);
-        return;
-    }
-    if (keys->made) {
-        make_more(keys);
+    else if (keys->next)
         keys->ready(keys->opaque);
-    }
 }
 
-static void make_more(struct ticket_keys *keys)
+static void make_next(struct ticket_keys *keys)
 {
-    unsigned wanted = keys->one_for_all ? 1 : KEYS_READY;
-
-    if (keys->making || keys->count >= wanted)
+    if (keys->making || keys->next)
         return;
     keys->work.data = keys;
     keys->making = uv_queue_work(&keys->loop->uv, &keys->work, make_key, key_made) == 0;
 }
 
-struct ticket_keys *ticket_keys_create(struct loop *loop, bool one_for_all,
-                                       void (*ready)(void *opaque), void *opaque)
+struct ticket_keys *ticket_keys_create(struct loop *loop, void (*ready)(void *opaque), void *opaque)
 {
     struct ticket_keys *keys = calloc(1, sizeof(*keys));
 
     if (!keys)
         return NULL;
     keys->loop = loop;
-    keys->one_for_all = one_for_all;
     keys->ready = ready;
     keys->opaque = opaque;
-    make_more(keys);
+    make_next(keys);
     return keys;
 }
 
@@ -162,19 +172,28 @@ void ticket_keys_destroy(struct ticket_keys *keys)
         free_keys(keys);
 }
 
-struct ticket_key *ticket_keys_take(struct ticket_keys *keys)
+/* It is shown to somebody for the first time. */
+static void change_key(struct ticket_keys *keys)
 {
-    struct ticket_key *key;
+    ticket_key_put(keys->current);
+    keys->current = keys->next;
+    keys->next = NULL;
+    keys->shown = uv_hrtime();
+}
 
-    if (!keys->count) {
-        make_more(keys);
+static bool is_worn(const struct ticket_keys *keys)
+{
+    return uv_hrtime() - keys->shown >= LIFE_NS || keys->current->used_count == MAX_USED;
+}
+
+struct ticket_key *ticket_keys_take(struct ticket_keys *keys, bool fresh)
+{
+    if ((!keys->current || (fresh && is_worn(keys))) && keys->next)
+        change_key(keys);
+    if (!keys->current || fresh)
+        make_next(keys);
+    if (!keys->current || (fresh && is_worn(keys)))
         return NULL;
-    }
-    if (keys->one_for_all) {
-        keys->keys[0]->refs++;
-        return keys->keys[0];
-    }
-    key = keys->keys[--keys->count];
-    make_more(keys);
-    return key;
+    keys->current->refs++;
+    return keys->current;
 }

@@ -3,6 +3,7 @@
  * commands on stdin, one a line, and answers each with "done"; what clients type and move is printed as it comes.
  *
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
+ *   password P | expire SECONDS (from now)
  *
  * usage: fake_server [--port N] [--tls] [--password P] [--compression C] [--size WxH]
  *
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct fake_server {
@@ -131,6 +133,10 @@ static void command(const char *line)
         input_set_leds(&server.input, a);
     else if (sscanf(line, "tablet %d", &a) == 1)
         set_tablet(a);
+    else if (sscanf(line, "password %199s", text) == 1)
+        spice_server_set_password(server.spice, text, TICKET_KEEP);
+    else if (sscanf(line, "expire %d", &a) == 1)
+        spice_server_expire_password(server.spice, time(NULL) + a);
     else if (!strcmp(line, "fds"))
         print_resources();
     else

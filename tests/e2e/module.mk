@@ -5,4 +5,4 @@ E2E_NEEDS += demo $(TINY) $(EFI) $(XEN) $(BUILD)/payload/ports.img
 BOOT_MEDIA := $(XEN) $(addprefix $(MEDIA_DIR)/,debian-installer-12-netboot-amd64 gnumach-image-1.8-486 grub-invaders \
 	grub-legacy grub-rescue-pc ipxe isolinux syslinux syslinux-common)
 .PHONY: media
-media: $(BOOT_MEDIA)
+media: $(BOOT_MEDIA) demo

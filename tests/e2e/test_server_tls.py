@@ -45,11 +45,16 @@ def test_clear(work):
 
 
 def test_password(work):
-    """TLS and a password: the right one opens, another does not"""
+    """TLS and a password: the right one opens until it expires or there is another, a wrong one does not"""
     with tls_server(work, '--password', 'sesame') as server:
         server.command('draw text')
         require(screenshot(work, server, '-w', 'sesame') == server.picture(work), 'the right password: no picture')
         require(screenshot(work, server, '-w', 'simsim') is None, 'the wrong password shows a picture')
+        server.command('expire 0')
+        require(screenshot(work, server, '-w', 'sesame') is None, 'the password has expired, and shows a picture')
+        server.command('password open')
+        require(screenshot(work, server, '-w', 'sesame') is None, 'the password before shows a picture')
+        require(screenshot(work, server, '-w', 'open') == server.picture(work), 'the new password: no picture')
 
 
 def viewer_file(work, server, **more):

@@ -29,7 +29,7 @@ static void set_up(void)
     if (spice_server_create(&server, &loop, &config, &input) ||
         spice_server_add_display(server, &display))
         abort();
-    while (!ticket_keys_take(server->keys)) /* keeps a reference: there is only one key */
+    while (!ticket_keys_take(server->keys, false)) /* keeps a reference: there is only one key */
         uv_run(&loop.uv, UV_RUN_ONCE);
 }
 

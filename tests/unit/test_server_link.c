@@ -1,7 +1,10 @@
 /* The link stage: what a stranger may say, and how long. */
+#include "spice/server/guesses.h"
 #include "tests/lib/spice_rig.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -149,13 +152,66 @@ static void test_password(void **state UNUSED)
     assert_int_equal(try_password("s3crets", true), SPICE_LINK_ERR_PERMISSION_DENIED);
     start = now();
     assert_int_equal(try_password("s3creT", false), SPICE_LINK_ERR_PERMISSION_DENIED);
-    assert_true(now() - start >= 0.7); /* the fourth in a row waits 100 ms << 3 */
+    assert_true(now() - start >= 0.9); /* a guess costs a second */
     assert_int_equal(try_password("s3cret", false), SPICE_LINK_ERR_OK);
 }
 
-static void link_until_reply(struct peer *p)
+static int connect_from(int port, in_addr_t address)
 {
-    struct spice_link_reply reply;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {htonl(address)}},
+                       to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+static int from_elsewhere(int port)
+{
+    return connect_from(port, INADDR_LOOPBACK + 1);
+}
+
+struct guess {
+    const char *password;
+    unsigned result;
+};
+
+static void *make_guess(void *arg)
+{
+    struct guess *g = arg;
+
+    g->result = try_password(g->password, false);
+    return NULL;
+}
+
+/* Ten wrong ones, all at once; then the right one from there does not pass, and from elsewhere it does at once. */
+static void test_guessing(void **state UNUSED)
+{
+    struct guess guesses[GUESSES_MAX], right = {"s3cret", 0};
+    struct peer friend = {.connect = from_elsewhere};
+    pthread_t threads[GUESSES_MAX];
+    double start = now();
+
+    for (size_t i = 0; i < GUESSES_MAX; i++) {
+        guesses[i] = (struct guess){"wrong", 0};
+        pthread_create(&threads[i], NULL, make_guess, &guesses[i]);
+    }
+    for (size_t i = 0; i < GUESSES_MAX; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(guesses[i].result, SPICE_LINK_ERR_PERMISSION_DENIED);
+    }
+    assert_true(now() - start < 10);
+    make_guess(&right);
+    assert_int_equal(right.result, SPICE_LINK_ERR_PERMISSION_DENIED);
+    start = now();
+    assert_int_equal(peer_link(&friend, rig.port, SPICE_CHANNEL_MAIN, 0, 0, "s3cret"), SPICE_LINK_ERR_OK);
+    assert_true(now() - start < 1);
+    peer_close(&friend);
+}
+
+static void link_until_reply(struct peer *p, struct spice_link_reply *reply)
+{
     struct writer w;
 
     p->channel = SPICE_CHANNEL_MAIN;
@@ -164,7 +220,119 @@ static void link_until_reply(struct peer *p)
     peer_link_message(p, 0, 0, &w);
     assert_true(peer_write(p->fd, w.data, w.size));
     writer_fini(&w);
-    assert_int_equal(peer_read_reply(p->fd, &reply), SPICE_LINK_ERR_OK);
+    assert_int_equal(peer_read_reply(p->fd, reply), SPICE_LINK_ERR_OK);
+}
+
+/* A ticket that was overheard opens nothing, though the key is the same for a minute. */
+static void test_replay(void **state UNUSED)
+{
+    static const uint8_t auth[4] = {SPICE_COMMON_CAP_AUTH_SPICE};
+    static const unsigned wanted[] = {SPICE_LINK_ERR_OK, SPICE_LINK_ERR_PERMISSION_DENIED, SPICE_LINK_ERR_OK};
+    struct spice_link_reply first, reply;
+    uint8_t ticket[128], result[4];
+
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        struct peer p = {0};
+
+        link_until_reply(&p, &reply);
+        if (i == 0)
+            first = reply;
+        assert_memory_equal(reply.pub_key, first.pub_key, sizeof(reply.pub_key));
+        if (i != 1)
+            peer_encrypt(&reply, "s3cret", ticket);
+        peer_write(p.fd, auth, 4);
+        peer_write(p.fd, ticket, sizeof(ticket));
+        assert_true(peer_read_bytes(p.fd, result, 4));
+        assert_int_equal(load_le32(result), wanted[i]);
+        peer_close(&p);
+    }
+}
+
+struct change {
+    const char *password;
+    enum ticket_connected connected;
+    int64_t expires; /* 0: no matter */
+    int err;
+};
+
+static void do_change(void *arg)
+{
+    struct change *c = arg;
+
+    c->err = c->password ? spice_server_set_password(rig.server, c->password, c->connected) : 0;
+    if (!c->err && c->expires)
+        c->err = spice_server_expire_password(rig.server, c->expires);
+}
+
+static int change(struct change c)
+{
+    rig_call(&rig, do_change, &c);
+    return c.err;
+}
+
+static void test_new_password(void **state UNUSED)
+{
+    struct peer p = {0};
+
+    assert_int_equal(peer_link(&p, rig.port, SPICE_CHANNEL_MAIN, 0, 0, "s3cret"), SPICE_LINK_ERR_OK);
+    peer_expect(&p, SPICE_MSG_MAIN_INIT);
+    assert_int_equal(change((struct change){"other", TICKET_FAIL}), -EBUSY);
+    assert_int_equal(change((struct change){"", TICKET_KEEP}), -EINVAL);
+    assert_int_equal(change((struct change){"other", TICKET_KEEP}), 0);
+    assert_int_equal(try_password("s3cret", false), SPICE_LINK_ERR_PERMISSION_DENIED);
+    assert_int_equal(try_password("other", false), SPICE_LINK_ERR_OK);
+    assert_false(peer_closed(p.fd, 100));
+    assert_int_equal(change((struct change){"third", TICKET_DISCONNECT}), 0);
+    assert_true(peer_closed(p.fd, 2000));
+    assert_int_equal(try_password("third", false), SPICE_LINK_ERR_OK);
+    assert_int_equal(change((struct change){.expires = time(NULL)}), 0);
+    assert_int_equal(try_password("third", false), SPICE_LINK_ERR_PERMISSION_DENIED);
+    assert_int_equal(change((struct change){.expires = time(NULL) + 1000}), 0);
+    assert_int_equal(try_password("third", false), SPICE_LINK_ERR_OK);
+    peer_close(&p);
+}
+
+/* A machine that asked for none asks for one from here on. */
+static void test_first_password(void **state UNUSED)
+{
+    assert_int_equal(change((struct change){.expires = INT64_MAX}), -EINVAL);
+    assert_int_equal(try_password("", false), SPICE_LINK_ERR_OK);
+    assert_int_equal(change((struct change){"now", TICKET_KEEP}), 0);
+    assert_int_equal(try_password("", false), SPICE_LINK_ERR_PERMISSION_DENIED);
+    assert_int_equal(try_password("now", false), SPICE_LINK_ERR_OK);
+}
+
+/* How long it is remembered, and of whom. */
+static void test_guesses(void **state UNUSED)
+{
+    static struct guesses g;
+    const uint64_t second = 1000000000;
+    uint64_t now_ns = 1000 * second;
+    char peer[64];
+
+    for (unsigned i = 0; i < GUESSES_MAX; i++) {
+        assert_true(guesses_allowed(&g, "192.0.2.1:1000", now_ns));
+        assert_int_equal(guesses_wrong(&g, "192.0.2.1:2000", now_ns), i + 1);
+        now_ns += second;
+    }
+    assert_false(guesses_allowed(&g, "192.0.2.1:3000", now_ns));
+    assert_false(guesses_allowed(&g, "::ffff:192.0.2.1:3000", now_ns));
+    assert_true(guesses_allowed(&g, "192.0.2.2:1000", now_ns));
+    assert_true(guesses_allowed(&g, "unix", now_ns));
+    assert_false(guesses_allowed(&g, "192.0.2.1:3000", now_ns + 49 * second));
+    assert_true(guesses_allowed(&g, "192.0.2.1:3000", now_ns + 50 * second)); /* the first is forgotten */
+    for (unsigned i = 0; i < GUESSES_MAX; i++) {
+        snprintf(peer, sizeof(peer), "2001:db8:0:1::%x:5000", i + 1);
+        guesses_wrong(&g, peer, now_ns);
+    }
+    assert_false(guesses_allowed(&g, "2001:db8:0:1:a:b:c:d:1", now_ns));
+    assert_true(guesses_allowed(&g, "2001:db8:0:2::1:1", now_ns));
+    for (unsigned i = 0; i < GUESSES_ADDRESSES - 1; i++) { /* more than there is room for, with the two */
+        snprintf(peer, sizeof(peer), "198.51.100.%u:1", i);
+        assert_int_equal(guesses_wrong(&g, peer, now_ns + 1), 1);
+    }
+    assert_true(guesses_allowed(&g, "192.0.2.1:3000", now_ns)); /* the longest ago */
+    assert_false(guesses_allowed(&g, "2001:db8:0:1::1:1", now_ns));
 }
 
 static void test_bad_ticket(void **state UNUSED)
@@ -172,16 +340,17 @@ static void test_bad_ticket(void **state UNUSED)
     static const uint8_t auth[4] = {SPICE_COMMON_CAP_AUTH_SPICE},
                          sasl[4] = {SPICE_COMMON_CAP_AUTH_SASL};
     uint8_t garbage[128], result[4];
+    struct spice_link_reply reply;
     struct peer p = {0};
 
     memset(garbage, 0x5a, sizeof(garbage));
-    link_until_reply(&p);
+    link_until_reply(&p, &reply);
     peer_write(p.fd, auth, 4);
     peer_write(p.fd, garbage, sizeof(garbage));
     assert_true(peer_read_bytes(p.fd, result, 4));
     assert_int_equal(load_le32(result), SPICE_LINK_ERR_PERMISSION_DENIED);
     peer_close(&p);
-    link_until_reply(&p);
+    link_until_reply(&p, &reply);
     peer_write(p.fd, sasl, 4);
     assert_true(peer_read_bytes(p.fd, result, 4));
     assert_int_equal(load_le32(result), SPICE_LINK_ERR_INVALID_DATA);
@@ -196,9 +365,10 @@ static void check_no_password(bool no_selection)
     const size_t size = 128 + (no_selection ? 0 : 4);
     struct peer p = {.no_selection = no_selection};
     uint8_t garbage[132], result[4];
+    struct spice_link_reply reply;
 
     memset(garbage, 0x5a, sizeof(garbage));
-    link_until_reply(&p);
+    link_until_reply(&p, &reply);
     assert_true(peer_read_bytes(p.fd, result, 4));
     assert_int_equal(load_le32(result), SPICE_LINK_ERR_OK);
     peer_expect(&p, SPICE_MSG_MAIN_INIT);
@@ -337,6 +507,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_channels, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_cut, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_password, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_guessing, start_password, stop),
+        cmocka_unit_test(test_guesses),
+        cmocka_unit_test_setup_teardown(test_replay, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_new_password, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_first_password, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_bad_ticket, start_password, stop),
         cmocka_unit_test_setup_teardown(test_no_password, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_half_open, start_plain, stop),
