@@ -24,7 +24,7 @@ VMM_DIRS := vmm
 CLIENT_DIRS := client
 ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)
 
-PKGS := libuv jansson openssl liblz4 zlib libzstd libjpeg vpx pixman-1 libpng slirp liburing spice-protocol
+PKGS := libuv jansson openssl libsasl2 liblz4 zlib libzstd libjpeg vpx pixman-1 libpng slirp liburing spice-protocol
 CLIENT_PKGS := sdl2
 PKG_OF = $(PKGS) $(CLIENT_PKGS)
 
@@ -35,7 +35,7 @@ ALL_CFLAGS = -std=gnu2x -D_GNU_SOURCE -I. -Wall -Wextra -Werror -Wshadow -Wstric
 # With little optimisation, which halves the time to compile them, gcc sees less of what is initialised.
 SAN_CFLAGS = -fsanitize=$(SAN) -fno-sanitize-recover=all -Wno-maybe-uninitialized
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKG_OF) 2>/dev/null)
-LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lwslay
 CLIENT_LIBS := $(shell pkg-config --libs $(CLIENT_PKGS) 2>/dev/null)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 

@@ -508,6 +508,11 @@ static int set_streaming(enum streaming *streaming, const char *value)
     return err;
 }
 
+static int set_web(void *opaque, const char *value)
+{
+    return parse_port(value, &((struct vm_config *)opaque)->web_port);
+}
+
 static int add_plain_channel(uint32_t *channels, const char *name)
 {
     unsigned type = spice_channel_type(name);
@@ -633,6 +638,7 @@ static const struct option_def run_options[] = {
     {"debug-port", "stdio|file:PATH|none", "where the firmware's messages go", set_debug_port},
     {"spice", "PORT", "SPICE on this port of 127.0.0.1 (0: any free one)", set_spice_port},
     {"spice-tls", "PORT", "SPICE with TLS on this port; viewers without it are turned away", set_spice_tls},
+    {"web", "PORT", "a page on this port that shows the machine in a browser (package spice-html5)", set_web},
     {"spice-listen", "ADDRESS", "listen here instead of 127.0.0.1", set_spice_listen},
     {"spice-unix", "PATH", "SPICE on a unix socket", set_spice_unix},
     {"spice-password-file", "FILE", "its first line is the password that viewers need", set_spice_password_file},
@@ -662,7 +668,7 @@ static const struct option_table run_table = {
 void config_init(struct vm_config *config)
 {
     *config = (struct vm_config){
-        .memory = GIB(2), .spice_port = -1, .spice_tls_port = -1, .on_reboot = ACTION_RESTART};
+        .memory = GIB(2), .spice_port = -1, .spice_tls_port = -1, .web_port = -1, .on_reboot = ACTION_RESTART};
 }
 
 bool config_boots_from(const struct vm_config *config, enum config_boot what)
@@ -762,7 +768,7 @@ static int check_combination(const struct vm_config *config)
     if (config->forward_count && config->net != NET_USER)
         return fail(-EINVAL, "--forward needs --net user; with a tap the guest has an address of its own");
     if ((config->spice_listen || config->spice_password_file) && !config_has_spice(config))
-        return fail(-EINVAL, "SPICE is not on: add --spice PORT, --spice-tls PORT or --spice-unix PATH");
+        return fail(-EINVAL, "SPICE is not on: add --spice PORT, --spice-tls PORT, --web PORT or --spice-unix PATH");
     if ((config->tls_folder || config->plain_channels) && config->spice_tls_port < 0)
         return fail(-EINVAL, "--spice-option x509-dir= and plaintext-channel= need --spice-tls PORT");
     if (config->spice_open && config->spice_password_file)
@@ -832,7 +838,7 @@ int config_parse(struct vm_config *config, int argc, char **argv)
 
 bool config_has_spice(const struct vm_config *config)
 {
-    return config->spice_port >= 0 || config->spice_tls_port >= 0 || config->spice_unix;
+    return config->spice_port >= 0 || config->spice_tls_port >= 0 || config->web_port >= 0 || config->spice_unix;
 }
 
 bool config_lets_strangers_in(const struct vm_config *config)

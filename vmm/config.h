@@ -43,6 +43,8 @@ enum config_watchdog {
 };
 enum config_bus { BUS_VIRTIO, BUS_IDE };
 enum config_boot { BOOT_DISK, BOOT_CDROM, BOOT_NETWORK };
+#define CONFIG_WEB_FOLDER "/usr/share/spice-html5" /* as Debian installs it */
+
 enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
 
 /* How a disk is attached. */
@@ -103,6 +105,7 @@ struct vm_config {
 
     int spice_port; /* -1: no SPICE over TCP, 0: any free port */
     int spice_tls_port; /* the same; TLS is on unless it is -1 */
+    int web_port; /* the same, of a page for browsers */
     const char *spice_listen, *spice_unix, *spice_password_file, *spice_compression, *spice_record, *spice_codecs;
     const char *tls_folder;        /* as asked for, or NULL */
     struct certificate certificate; /* found there, when TLS is on */

@@ -18,16 +18,9 @@ static const char *string_of(const json_t *arguments, const char *name)
 
 static int query_status(void *opaque, const json_t *arguments UNUSED, json_t **result)
 {
-    static const char *const names[] = {
-        [RUN_STATE_RUNNING] = "running",
-        [RUN_STATE_PAUSED] = "paused",
-        [RUN_STATE_IO_ERROR] = "io-error",
-        [RUN_STATE_SHUTDOWN] = "shutdown",
-        [RUN_STATE_CRASHED] = "guest-panicked",
-    };
     const struct run *run = opaque;
 
-    *result = json_pack("{s:s, s:b, s:b}", "status", names[run->state], "running", board_running(run->board),
+    *result = json_pack("{s:s, s:b, s:b}", "status", run_state_name(opaque), "running", board_running(run->board),
                         "singlestep", 0);
     return 0;
 }

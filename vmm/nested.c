@@ -25,7 +25,7 @@
 #define START_TIMEOUT 180 /* seconds until the machine inside must have been started */
 #define DRAIN_TICK_MS 10
 #define DRAIN_TICKS   500 /* for output that nobody takes, at the end */
-#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 4)
+#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 5)
 
 struct nested;
 
@@ -45,7 +45,7 @@ struct nested {
     struct ear ears[LISTENERS_MAX];
     unsigned ear_count;
     struct datagram_port *udp[CONFIG_MAX_FORWARDS];
-    int spice_port, spice_tls_port; /* that are listened on */
+    int spice_port, spice_tls_port, web_port; /* that are listened on */
     struct nested_host host;
     struct mux *mux;
     struct nested_bridge *bridge;
@@ -224,10 +224,13 @@ static int listen_spice(struct nested *n)
 
     n->spice_port = c->spice_port;
     n->spice_tls_port = c->spice_tls_port;
+    n->web_port = c->web_port;
     if (c->spice_port >= 0)
         err = hear_tcp(n, new_ear(n, "spice "), "SPICE", address, &n->spice_port);
     if (!err && c->spice_tls_port >= 0)
         err = hear_tcp(n, new_ear(n, "spice "), "SPICE", address, &n->spice_tls_port);
+    if (!err && c->web_port >= 0)
+        err = hear_tcp(n, new_ear(n, "spice "), "--web", address, &n->web_port);
     if (!err && c->spice_unix)
         err = hear_unix(n, new_ear(n, "spice "), "SPICE", c->spice_unix);
     return err;
@@ -308,6 +311,10 @@ static void say_arguments(struct nested *n, struct words *w, int argc, char **ar
     if (n->spice_port != n->config->spice_port) {
         say(w, "r--spice");
         say(w, "r%d", n->spice_port);
+    }
+    if (n->web_port >= 0) {
+        say(w, "r--web");
+        say(w, "r%d", n->web_port);
     }
     if (n->spice_tls_port >= 0) {
         say(w, "r--spice-tls");

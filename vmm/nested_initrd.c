@@ -6,6 +6,7 @@
 #include "vmm/nested.h"
 #include "vmm/nested_private.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -105,6 +106,30 @@ static int add_cloud_init(struct cpio *cpio, const char *source)
     return err;
 }
 
+/* The folder's files and those of its folders. */
+static int add_folder(struct cpio *cpio, const char *folder, int depth)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    char path[PATH_MAX];
+    struct stat st;
+    int err = 0;
+
+    if (!dir)
+        return fail(-errno, "web pages '%s': %s; they are in the package 'spice-html5'", folder, strerror(errno));
+    while (!err && (entry = readdir(dir))) {
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] == '.' || stat(path, &st))
+            continue;
+        if (S_ISREG(st.st_mode) && st.st_size)
+            err = add_copy(cpio, "web page", path, 0644);
+        else if (S_ISDIR(st.st_mode) && depth)
+            err = add_folder(cpio, path, depth - 1);
+    }
+    closedir(dir);
+    return err;
+}
+
 static int add_certificate(struct cpio *cpio, const struct vm_config *config)
 {
     int err;
@@ -139,6 +164,8 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
         err = add_copy(cpio, "password file", config->spice_password_file, 0600);
     if (!err)
         err = add_certificate(cpio, config);
+    if (!err && config->web_port >= 0)
+        err = add_folder(cpio, CONFIG_WEB_FOLDER, 1);
     return err ? err : cpio_end(cpio);
 }
 

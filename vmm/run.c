@@ -34,6 +34,19 @@ static void start_guest(struct run *run)
     board_start(run->board);
 }
 
+const char *run_state_name(void *opaque)
+{
+    static const char *const names[] = {
+        [RUN_STATE_RUNNING] = "running",
+        [RUN_STATE_PAUSED] = "paused",
+        [RUN_STATE_IO_ERROR] = "io-error",
+        [RUN_STATE_SHUTDOWN] = "shutdown",
+        [RUN_STATE_CRASHED] = "guest-panicked",
+    };
+
+    return names[((const struct run *)opaque)->state];
+}
+
 /* --- what somebody at --control does --- */
 
 void run_pause(struct run *run)
@@ -291,6 +304,10 @@ static int start_spice(struct run *run)
     struct spice_config spice = {.listen = c->spice_listen,
                                  .port = c->relayed ? -1 : c->spice_port,
                                  .tls_port = c->relayed ? -1 : c->spice_tls_port,
+                                 .web_port = c->relayed ? -1 : c->web_port,
+                                 .web_folder = c->web_port >= 0 ? CONFIG_WEB_FOLDER : NULL,
+                                 .state = run_state_name,
+                                 .state_opaque = run,
                                  .unix_path = c->relayed ? NULL : c->spice_unix,
                                  .plain_channels = c->plain_channels,
                                  .name = c->name,
@@ -333,11 +350,22 @@ static void on_relayed(void *opaque, int fd, const char *peer)
         close(fd);
 }
 
-static void say_tcp(const struct run *run, const char *scheme, int port)
+static void say_tcp(const struct run *run, const char *word, const char *scheme, int port)
 {
     const char *address = run->config->spice_listen ? run->config->spice_listen : "127.0.0.1";
 
-    printf(strchr(address, ':') ? "READY %s://[%s]:%d" : "READY %s://%s:%d", scheme, address, port);
+    printf(strchr(address, ':') ? "%s %s://[%s]:%d" : "%s %s://%s:%d", word, scheme, address, port);
+}
+
+static void say_web(const struct run *run)
+{
+    const struct vm_config *c = run->config;
+
+    if (c->web_port < 0)
+        return;
+    say_tcp(run, "WEB", c->spice_tls_port >= 0 ? "https" : "http",
+            c->relayed ? c->web_port : spice_server_web_port(run->spice));
+    printf("\n");
 }
 
 /* Where to come, by the safest way there is; what to say there, and what to know it by. */
@@ -346,12 +374,15 @@ static void say_address(const struct run *run)
     const struct vm_config *c = run->config;
     char print[CERTIFICATE_PRINT];
 
+    say_web(run);
     if (c->spice_tls_port >= 0)
-        say_tcp(run, "spice+tls", c->relayed ? c->spice_tls_port : spice_server_tls_port(run->spice));
+        say_tcp(run, "READY", "spice+tls", c->relayed ? c->spice_tls_port : spice_server_tls_port(run->spice));
     else if (c->spice_unix)
         printf("READY spice+unix://%s", c->spice_unix);
+    else if (c->spice_port >= 0)
+        say_tcp(run, "READY", "spice", c->relayed ? c->spice_port : spice_server_port(run->spice));
     else
-        say_tcp(run, "spice", c->relayed ? c->spice_port : spice_server_port(run->spice));
+        say_tcp(run, "READY", "http", c->relayed ? c->web_port : spice_server_web_port(run->spice));
     if (run->password_made)
         printf(" password %s", run->password);
     if (c->spice_tls_port >= 0 && certificate_print(&c->certificate, print) == 0)

@@ -46,6 +46,8 @@ struct run {
 
 /* --- run.c --- */
 
+/* The state of a struct run, by QEMU's names. */
+const char *run_state_name(void *run);
 void run_pause(struct run *run);
 /* -EBUSY with fail_text() for a machine that has ended and is only kept. */
 int run_resume(struct run *run);

@@ -3,28 +3,35 @@
  *
  *   FIRST -> HEADER -> MESSAGE -> KEY -> AUTH -> TICKET -> (PENALTY) -> END
  *
- * In FIRST the first bytes tell what is spoken: SPICE, or TLS; then what comes inside of that begins with FIRST again. In KEY the link waits for a key to be made, in PENALTY a wrong password waits for its refusal. A link is read exactly
+ * In FIRST the first bytes tell what is spoken: SPICE, TLS, or HTTP (REQUEST), which asks for a page or a websocket (UPGRADE).
+ * What comes inside of TLS or a websocket begins with FIRST again. In KEY the link waits for a key to be made, in PENALTY a wrong password waits for its refusal. A link is read exactly
  * as far as it is understood, so that the channel finds its first byte untouched. Every link ends after LINK_TIMEOUT_MS.
  *
  * Without a password every ticket is right. Then KEY leads to END: the result goes with the reply, which spares each channel
  * a round trip, and the channel skips the ticket when it comes.
  */
 #include "base/log.h"
+#include "spice/server/http.h"
 #include "spice/server/private.h"
 #include "spice/server/tls.h"
+#include "spice/server/web.h"
+#include "spice/server/websocket.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #define LINK_TIMEOUT_MS 10000
 #define PENALTY_MS      1000 /* after a wrong password */
 #define FIRST_BYTES     4
-#define MAX_REPLY       1024
+#define MAX_REPLY       MIB(2) /* a page is the largest */
 #define TICKET_SIZE     (SPICE_TICKET_KEY_PAIR_LENGTH / 8)
 
 enum link_state {
     LINK_FIRST,
+    LINK_REQUEST,
+    LINK_UPGRADE,
     LINK_HEADER,
     LINK_MESSAGE,
     LINK_KEY,
@@ -42,6 +49,7 @@ struct link {
     unsigned handles;
     enum link_state state;
     bool closed, granted; /* granted: the channel starts when the reply is out */
+    bool is_web;          /* a websocket has begun: no other begins inside of it */
     struct ticket_key *key;
     uint8_t in[SPICE_LINK_MAX_SIZE];
     size_t have, need;
@@ -111,6 +119,32 @@ static void finish(struct link *link)
     }
 }
 
+/* A layer on the stream, or NULL without memory: what is said in it begins anew. */
+static void set_layer(struct link *link, struct stream *layer)
+{
+    link->stream = layer;
+    writer_reset(&link->out);
+    link->sent = 0;
+    expect(link, LINK_FIRST, FIRST_BYTES);
+    if (layer)
+        uv_poll_start(&link->poll, UV_READABLE, poll_event);
+    else
+        link_close(link);
+}
+
+/* The bytes that have come are TLS's. */
+static void begin_tls(struct link *link)
+{
+    stream_unread(link->stream, link->in, link->have);
+    set_layer(link, tls_accept(link->server->tls, link->stream));
+}
+
+static void begin_websocket(struct link *link)
+{
+    link->is_web = true;
+    set_layer(link, websocket_accept(link->stream));
+}
+
 static void flush(struct link *link)
 {
     ssize_t n = 0;
@@ -127,6 +161,8 @@ static void flush(struct link *link)
         uv_poll_start(&link->poll, UV_READABLE | UV_WRITABLE, poll_event);
     else if (link->state == LINK_END)
         finish(link);
+    else if (link->state == LINK_UPGRADE)
+        begin_websocket(link);
     else
         uv_poll_start(&link->poll, UV_READABLE, poll_event);
 }
@@ -207,29 +243,79 @@ static bool decode(struct link *link, const struct msg_type *type, struct msg_ar
     return true;
 }
 
-/* The connection's bytes so far belong to a layer, which becomes the stream. */
-static void put_layer(struct link *link, struct stream *(*layer)(struct link *link, struct stream *below))
-{
-    stream_unread(link->stream, link->in, link->have);
-    link->stream = layer(link, link->stream);
-    expect(link, LINK_FIRST, FIRST_BYTES);
-    if (!link->stream)
-        link_close(link);
-}
-
-static struct stream *tls_layer(struct link *link, struct stream *below)
-{
-    return tls_accept(link->server->tls, below);
-}
-
 static void take_first(struct link *link)
 {
     if (link->in[0] == TLS_FIRST_BYTE && link->server->tls && !link->stream->secure) {
-        put_layer(link, tls_layer);
+        begin_tls(link);
+    } else if (memcmp(link->in, HTTP_FIRST_BYTES, FIRST_BYTES) == 0 && !link->is_web) {
+        link->state = LINK_REQUEST;
+        link->need = sizeof(link->in);
     } else {
         link->state = LINK_HEADER;
         link->need = sizeof(SpiceLinkHeader);
     }
+}
+
+static void answer(struct link *link, const char *status, const char *why)
+{
+    char text[128];
+    int n = snprintf(text, sizeof(text), "%s\n", why);
+
+    http_respond_with(&link->out, status, "text/plain", text, (size_t)n);
+}
+
+/* With TLS pages come by it: each port takes it. */
+static void redirect(struct link *link, const struct http_request *r)
+{
+    char headers[HTTP_MAX_HOST + HTTP_MAX_PATH + 80];
+
+    snprintf(headers, sizeof(headers), "Location: https://%s%s\r\nContent-Length: 0\r\nConnection: close\r\n", r->host,
+             r->path);
+    http_respond(&link->out, "308 Permanent Redirect", headers);
+}
+
+static void answer_page(struct link *link, const struct http_request *r)
+{
+    const struct spice_server *server = link->server;
+
+    if (!server->site)
+        answer(link, "426 Upgrade Required", "There are no pages here; SPICE over a websocket may come.");
+    else if (server->tls && !link->stream->secure && *r->host)
+        redirect(link, r);
+    else
+        web_answer(server->site, r, server->state ? server->state(server->state_opaque) : "running", &link->out);
+}
+
+static void answer_request(struct link *link, const struct http_request *r, bool more)
+{
+    expect(link, LINK_END, 0);
+    if (!http_is_own(r)) {
+        log_info("spice: %s refused: a page of '%s' asks for '%s'", link->stream->peer, r->origin, r->host);
+        answer(link, "403 Forbidden", "Only pages of this machine may come here, by an address, localhost or this host's name.");
+    } else if (!r->upgrade) {
+        answer_page(link, r);
+    } else if (more || (r->protocols && !r->binary)) {
+        answer(link, "400 Bad Request", "A websocket here has the protocol 'binary', and waits for the answer.");
+    } else {
+        http_upgrade(&link->out, r);
+        link->state = LINK_UPGRADE;
+    }
+}
+
+static void take_request(struct link *link)
+{
+    struct http_request r;
+    ssize_t size = http_parse(link->in, link->have, &r);
+
+    if (size == 0 && link->have < link->need)
+        return;
+    if (size > 0) {
+        answer_request(link, &r, (size_t)size < link->have);
+    } else {
+        expect(link, LINK_END, 0);
+        answer(link, "400 Bad Request", "That is no request that is understood here.");
+    }
+    flush(link);
 }
 
 static void take_header(struct link *link, struct msg_arena *arena)
@@ -372,7 +458,7 @@ static void take_ticket(struct link *link)
     send_result(link, error);
 }
 
-/* All that was expected is here. */
+/* All that was expected is here; of a request, some. */
 static void step(struct link *link)
 {
     struct msg_arena arena = {0};
@@ -380,6 +466,9 @@ static void step(struct link *link)
     switch (link->state) {
     case LINK_FIRST:
         take_first(link);
+        break;
+    case LINK_REQUEST:
+        take_request(link);
         break;
     case LINK_HEADER:
         take_header(link, &arena);
@@ -397,6 +486,7 @@ static void step(struct link *link)
         take_ticket(link);
         break;
     case LINK_PENALTY:
+    case LINK_UPGRADE:
     case LINK_END:
         break;
     }
@@ -416,7 +506,7 @@ static void receive(struct link *link)
             return;
         }
         link->have += n;
-        if (link->have == link->need)
+        if (link->have == link->need || link->state == LINK_REQUEST)
             step(link);
     }
     /* Nothing may be said now: stop listening until something is expected, else it would wake us without end. */

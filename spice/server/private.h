@@ -51,8 +51,11 @@ struct spice_server {
     uint8_t video_codecs[SERVER_MAX_CODECS]; /* the best first; 0: no more */
     struct tls *tls;         /* NULL: none */
     uint32_t plain_channels; /* 1 << SPICE_CHANNEL_* */
-    int port, tls_port;
-    struct listener *listeners[3]; /* the two TCP ports, unix */
+    struct web_site *site;   /* NULL: no pages */
+    const char *(*state)(void *opaque);
+    void *state_opaque;
+    int port, tls_port, web_port;
+    struct listener *listeners[4]; /* the TCP ports, unix */
     struct ticket_keys *keys;
     TAILQ_HEAD(link_list, link) links; /* the oldest first */
     unsigned link_count;

@@ -3,6 +3,7 @@
 #include "base/listener.h"
 #include "spice/server/private.h"
 #include "spice/server/tls.h"
+#include "spice/server/web.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -220,6 +221,10 @@ static int configure(struct spice_server *server, const struct spice_config *con
         err = copy_text(&server->name, config->name);
     if (!err && config->tls_certificate)
         err = tls_create(&server->tls, config->tls_certificate, config->tls_key);
+    server->state = config->state;
+    server->state_opaque = config->state_opaque;
+    if (!err && config->web_folder)
+        err = web_site_create(&server->site, config->web_folder, config->name);
     return err;
 }
 
@@ -247,11 +252,14 @@ static int listen_all(struct spice_server *server, const struct spice_config *co
 
     server->port = config->port;
     server->tls_port = server->tls ? config->tls_port : -1;
+    server->web_port = server->site ? config->web_port : -1;
     err = listen_tcp(server, config, 0, &server->port);
     if (!err)
         err = listen_tcp(server, config, 1, &server->tls_port);
+    if (!err)
+        err = listen_tcp(server, config, 2, &server->web_port);
     if (!err && config->unix_path)
-        err = listener_create_unix(&server->listeners[2], server->loop, "SPICE", config->unix_path, on_connection,
+        err = listener_create_unix(&server->listeners[3], server->loop, "SPICE", config->unix_path, on_connection,
                                    server);
     return err;
 }
@@ -326,6 +334,11 @@ int spice_server_tls_port(const struct spice_server *server)
     return server->tls_port;
 }
 
+int spice_server_web_port(const struct spice_server *server)
+{
+    return server->web_port;
+}
+
 void spice_server_destroy(struct spice_server *server)
 {
     if (!server)
@@ -338,6 +351,7 @@ void spice_server_destroy(struct spice_server *server)
         display_port_destroy(server->ports[i]);
     ticket_keys_destroy(server->keys);
     tls_destroy(server->tls);
+    web_site_destroy(server->site);
     input_remove_listener(server->input, &server->input_listener);
     explicit_bzero(server->password, sizeof(server->password));
     free(server->name);

@@ -22,6 +22,10 @@ struct spice_config {
     const char *listen;    /* address; NULL: 127.0.0.1 */
     int port;              /* 0: any free one, -1: none */
     int tls_port;          /* the same; another port than `port`, for clients that are told of one */
+    int web_port;          /* the same, for browsers; each port answers them if there is a web_folder */
+    const char *web_folder; /* spice-html5's; NULL: no pages, but websockets all the same */
+    const char *(*state)(void *opaque); /* the machine's, in a word, for the page; may be NULL */
+    void *state_opaque;
     const char *unix_path; /* or NULL */
     const char *password;  /* the ticket; NULL: none is asked, until spice_server_set_password() */
     /* Files in PEM; NULL: no TLS. With TLS, who comes without it over TCP is told to come with it. Each port takes both. */
@@ -53,6 +57,7 @@ int spice_server_expire_password(struct spice_server *server, int64_t when);
 /* The TCP ports listened on, or -1. */
 int spice_server_port(const struct spice_server *server);
 int spice_server_tls_port(const struct spice_server *server);
+int spice_server_web_port(const struct spice_server *server);
 /*
  * Take over a connected socket (fd is the server's from here on). `peer` is the client's "address:port", or "unix": for the
  * log, the penalty for wrong passwords, and whether bytes or time are dear on the way.

@@ -12,7 +12,7 @@ class Server:
     def __init__(self, *args, env=None):
         self.p = subprocess.Popen([PROGRAM, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, text=True, bufsize=1, env=dict(os.environ, **(env or {})))
-        self.port, self.tls_port = (int(port) for port in self.p.stdout.readline().split()[1:3])
+        self.port, self.tls_port, self.web_port = (int(port) for port in self.p.stdout.readline().split()[1:])
         self.lines = []
         threading.Thread(target=self.read, daemon=True).start()
 

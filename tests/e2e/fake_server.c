@@ -1,11 +1,12 @@
 /*
- * A SPICE server with a fake display, for stock clients to connect to. Prints "PORT n m", the second for TLS or -1, then takes
- * commands on stdin, one a line, and answers each with "done"; what clients type and move is printed as it comes.
+ * A SPICE server with a fake display, for stock clients to connect to. Prints "PORT n m w", the second for TLS, the third for
+ * browsers, or -1; then takes commands on stdin, one a line, and answers each with "done"; what clients type and move is printed
+ * as it comes.
  *
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
  *   password P | expire SECONDS (from now)
  *
- * usage: fake_server [--port N] [--tls] [--password P] [--compression C] [--size WxH]
+ * usage: fake_server [--port N] [--tls] [--web] [--password P] [--compression C] [--size WxH]
  *
  * The certificate of --tls is where minivm keeps its own: in $XDG_DATA_HOME/minivm/tls.
  */
@@ -13,7 +14,7 @@
 #include "base/log.h"
 #include "spice/server/server.h"
 #include "tests/lib/fake_display.h"
-#include "vmm/certificate.h"
+#include "vmm/config.h"
 
 #include <dirent.h>
 #include <getopt.h>
@@ -180,6 +181,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
                                             {"compression", 1, NULL, 'c'},
                                             {"size", 1, NULL, 's'},
                                             {"tls", 0, NULL, 't'},
+                                            {"web", 0, NULL, 'b'},
                                             {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
     int c;
@@ -193,8 +195,10 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.image_compression = optarg;
         else if (c == 't')
             show_certificate(&config);
+        else if (c == 'b')
+            config.web_folder = CONFIG_WEB_FOLDER;
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
-            die("usage: fake_server [--port N] [--tls] [--password P] [--compression C] [--size WxH]");
+            die("usage: fake_server [--port N] [--tls] [--web] [--password P] [--compression C] [--size WxH]");
     }
     return config;
 }
@@ -215,7 +219,8 @@ int main(int argc, char **argv)
     if (spice_server_create(&server.spice, &server.loop, &config, &server.input))
         die("%s", fail_text());
     spice_server_add_display(server.spice, &server.display.display);
-    printf("PORT %d %d\n", spice_server_port(server.spice), spice_server_tls_port(server.spice));
+    printf("PORT %d %d %d\n", spice_server_port(server.spice), spice_server_tls_port(server.spice),
+           spice_server_web_port(server.spice));
     uv_poll_init(&server.loop.uv, &server.commands, 0);
     uv_poll_start(&server.commands, UV_READABLE, commands_ready);
     loop_run(&server.loop);

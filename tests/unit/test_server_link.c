@@ -64,7 +64,7 @@ static void expect_error(size_t at, uint32_t value, unsigned error)
 
 static void test_malformed(void **state UNUSED)
 {
-    expect_error(0, 0x20544547, SPICE_LINK_ERR_INVALID_MAGIC); /* "GET " */
+    expect_error(0, 0x54534f50, SPICE_LINK_ERR_INVALID_MAGIC); /* "POST" */
     expect_error(4, 1, SPICE_LINK_ERR_VERSION_MISMATCH);
     expect_error(4, 3, SPICE_LINK_ERR_VERSION_MISMATCH);
     expect_error(12, 0, SPICE_LINK_ERR_INVALID_DATA);

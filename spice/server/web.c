@@ -1,0 +1,173 @@
+#include "spice/server/web.h"
+
+#include "base/error.h"
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define VIEWER    "spice_auto.html"
+#define MAX_FILES 128
+#define MAX_SIZE  MIB(1) /* of a file */
+#define MAX_NAME  64     /* bytes of the machine's name that are shown */
+
+struct web_site {
+    char name[6 * MAX_NAME + 1]; /* as HTML has it */
+    size_t count;
+    struct page {
+        char path[HTTP_MAX_PATH];
+        const char *type;
+        uint8_t *content;
+        size_t size;
+    } pages[MAX_FILES];
+};
+
+/* --- what there is --- */
+
+/* NULL: nothing for browsers. */
+static const char *type_of(const char *name)
+{
+    static const struct {
+        const char *suffix, *type;
+    } types[] = {{".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"}, {".css", "text/css"}};
+    const char *suffix = strrchr(name, '.');
+
+    for (size_t i = 0; suffix && i < ARRAY_SIZE(types); i++)
+        if (strcmp(suffix, types[i].suffix) == 0)
+            return types[i].type;
+    return NULL;
+}
+
+static int read_page(struct page *page, const char *path)
+{
+    struct file file;
+    int err = file_open(&file, "web page", path);
+
+    if (err)
+        return err;
+    if (file.size > MAX_SIZE)
+        err = fail(-EFBIG, "web page '%s' is too large", path);
+    else if (!(page->content = malloc(file.size)))
+        err = -ENOMEM;
+    else
+        err = file_read(&file, page->content, file.size, 0);
+    page->size = file.size;
+    file_close(&file);
+    return err;
+}
+
+static int add_page(struct web_site *site, const char *path, const char *as)
+{
+    struct page *page = &site->pages[site->count];
+
+    if (site->count == MAX_FILES || strlen(as) >= sizeof(page->path))
+        return 0;
+    strcpy(page->path, as);
+    page->type = type_of(as);
+    site->count++;
+    return read_page(page, path);
+}
+
+/* The folder's files and those of its folders, no deeper. */
+static int add_folder(struct web_site *site, const char *folder, const char *as, int depth)
+{
+    DIR *dir = opendir(folder);
+    char path[PATH_MAX], name[PATH_MAX];
+    const struct dirent *entry;
+    struct stat st;
+    int err = 0;
+
+    if (!dir)
+        return fail(-errno, "web pages '%s': %s; they are in the package 'spice-html5'", folder, strerror(errno));
+    while (!err && (entry = readdir(dir))) {
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        snprintf(name, sizeof(name), "%s/%s", as, entry->d_name);
+        if (entry->d_name[0] == '.' || stat(path, &st))
+            continue;
+        if (S_ISREG(st.st_mode) && st.st_size && type_of(name))
+            err = add_page(site, path, name);
+        else if (S_ISDIR(st.st_mode) && depth)
+            err = add_folder(site, path, name, depth - 1);
+    }
+    closedir(dir);
+    return err;
+}
+
+/* Whatever is in the name is shown, and is no HTML. */
+static void escape(const char *name, char *to)
+{
+    for (size_t i = 0; name[i] && i < MAX_NAME; i++) {
+        if (strchr("<>&\"'", name[i]))
+            to += sprintf(to, "&#%d;", name[i]);
+        else
+            *to++ = name[i];
+    }
+    *to = 0;
+}
+
+int web_site_create(struct web_site **out, const char *folder, const char *name)
+{
+    struct web_site *site = calloc(1, sizeof(*site));
+    int err;
+
+    if (!site)
+        return -ENOMEM;
+    escape(name ? name : "", site->name);
+    err = add_folder(site, folder, "", 1);
+    if (err) {
+        web_site_destroy(site);
+        return err;
+    }
+    *out = site;
+    return 0;
+}
+
+void web_site_destroy(struct web_site *site)
+{
+    for (size_t i = 0; site && i < site->count; i++)
+        free(site->pages[i].content);
+    free(site);
+}
+
+/* --- answers --- */
+
+static void answer_start(const struct web_site *site, const char *state, struct writer *out)
+{
+    char page[2048];
+    int n = snprintf(page, sizeof(page),
+                     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>\n"
+                     "<style>body{font:1.1em sans-serif;margin:20vh auto;max-width:30em;text-align:center}"
+                     "a{display:inline-block;padding:.6em 2em;background:#246;color:#fff;border-radius:.3em;"
+                     "text-decoration:none}</style></head>\n"
+                     "<body><h1>%s</h1><p>The machine is <b>%s</b>.</p>\n"
+                     "<p><a href=\"/" VIEWER "\">Show its screen</a></p></body></html>\n",
+                     site->name, site->name, state);
+
+    http_respond_with(out, "200 OK", "text/html; charset=utf-8", page, (size_t)n);
+}
+
+static const struct page *find_page(const struct web_site *site, const char *path)
+{
+    for (size_t i = 0; i < site->count; i++)
+        if (strcmp(site->pages[i].path, path) == 0)
+            return &site->pages[i];
+    return NULL;
+}
+
+void web_answer(const struct web_site *site, const struct http_request *request, const char *state, struct writer *out)
+{
+    static const char missing[] = "There is no such page.\n";
+    const struct page *page = find_page(site, request->path);
+
+    if (strcmp(request->path, "/") == 0)
+        answer_start(site, state, out);
+    else if (page)
+        http_respond_with(out, "200 OK", page->type, page->content, page->size);
+    else
+        http_respond_with(out, "404 Not Found", "text/plain", missing, strlen(missing));
+}

@@ -1,0 +1,149 @@
+#include "tests/lib/websocket_tunnel.h"
+
+#include "base/bytes.h"
+#include "tests/lib/spice_peer.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MAX_PIECE 16384
+
+struct tunnel {
+    struct websocket_wish wish;
+    int socket, clear;
+    size_t sent;
+};
+
+size_t websocket_frame(uint8_t *to, uint8_t opcode, const void *data, size_t size)
+{
+    static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
+    size_t head = 2;
+
+    to[0] = opcode;
+    if (size < 126) {
+        to[1] = 0x80 | size;
+    } else {
+        to[1] = 0x80 | 126;
+        store_be16(to + 2, size);
+        head = 4;
+    }
+    memcpy(to + head, mask, 4);
+    for (size_t i = 0; i < size; i++)
+        to[head + 4 + i] = ((const uint8_t *)data)[i] ^ mask[i % 4];
+    return head + 4 + size;
+}
+
+static bool send_bytes(struct tunnel *t, const uint8_t *data, size_t size)
+{
+    size_t n = t->wish.cut ? MIN(size, t->wish.cut - t->sent) : size;
+
+    t->sent += n;
+    return peer_write(t->socket, data, n) && n == size;
+}
+
+static bool send_frame(struct tunnel *t, uint8_t opcode, const void *data, size_t size)
+{
+    uint8_t frame[MAX_PIECE + 14];
+
+    return send_bytes(t, frame, websocket_frame(frame, opcode, data, size));
+}
+
+/* One message, in as many frames as the wish has it. */
+static bool take(struct tunnel *t)
+{
+    uint8_t data[MAX_PIECE];
+    ssize_t size = recv(t->clear, data, sizeof(data), 0), at = 0;
+    bool ok = size > 0;
+
+    while (ok && at < size) {
+        ssize_t n = t->wish.frame ? MIN((ssize_t)t->wish.frame, size - at) : size;
+
+        if (t->wish.ping)
+            ok = send_frame(t, 0x89, "are you there?", 14);
+        ok = ok && send_frame(t, (at ? 0 : 2) | (at + n == size ? 0x80 : 0), data + at, n);
+        at += n;
+    }
+    return ok;
+}
+
+/* Whole frames, which a server does not mask. */
+static bool bring(struct tunnel *t)
+{
+    uint8_t head[10], *data;
+    uint64_t size;
+    bool ok;
+
+    if (!peer_read_bytes(t->socket, head, 2))
+        return false;
+    size = head[1];
+    if (size == 126 && peer_read_bytes(t->socket, head + 2, 2))
+        size = load_be16(head + 2);
+    else if (size == 127 && peer_read_bytes(t->socket, head + 2, 8))
+        size = load_be64(head + 2);
+    data = malloc(size + 1);
+    ok = peer_read_bytes(t->socket, data, size);
+    if (head[0] == 0x8a) /* a pong */
+        ok = ok && size == 14 && memcmp(data, "are you there?", 14) == 0;
+    else
+        ok = ok && head[0] == 0x82 && peer_write(t->clear, data, size);
+    free(data);
+    return ok;
+}
+
+static void *run(void *arg)
+{
+    struct tunnel *t = arg;
+    struct pollfd p[2] = {{.fd = t->socket, .events = POLLIN}, {.fd = t->clear, .events = POLLIN}};
+    bool goes_on = true;
+
+    while (goes_on && poll(p, 2, -1) > 0)
+        goes_on = (!p[0].revents || bring(t)) && (!p[1].revents || take(t));
+    close(t->socket);
+    close(t->clear);
+    free(t);
+    return NULL;
+}
+
+int websocket_open(int port)
+{
+    static const char accepted[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                   "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+                                   "Sec-WebSocket-Protocol: binary\r\n\r\n";
+    char request[512], answer[sizeof(accepted)] = "";
+    int fd = peer_connect(port);
+
+    snprintf(request, sizeof(request),
+             "GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+             "Sec-WebSocket-Protocol: binary\r\n\r\n",
+             port);
+    assert_true(peer_write(fd, request, strlen(request)));
+    assert_true(peer_read_bytes(fd, answer, sizeof(accepted) - 1));
+    assert_string_equal(answer, accepted);
+    return fd;
+}
+
+int websocket_tunnel(int port, const struct websocket_wish *wish)
+{
+    struct tunnel *t = calloc(1, sizeof(*t));
+    pthread_attr_t attr;
+    pthread_t thread;
+    int pair[2];
+
+    *t = (struct tunnel){.wish = *wish, .socket = websocket_open(port)};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    t->clear = pair[1];
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_create(&thread, &attr, run, t);
+    pthread_attr_destroy(&attr);
+    return pair[0];
+}
