@@ -488,7 +488,8 @@ static int set_spice_tls(void *opaque, const char *value)
 #define SPICE_OPTIONS                                                                              \
     "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, jpeg-wan-compression=auto|always|never, "      \
     "zlib-glz-wan-compression=auto|always|never, streaming-video=auto|off|filter|all, "                     \
-    "video-codecs=vp8;h264;mjpeg, record=FILE, x509-dir=FOLDER, plaintext-channel=NAME, disable-ticketing=on|off"
+    "video-codecs=vp8;h264;mjpeg, record=FILE, x509-dir=FOLDER, plaintext-channel=NAME, disable-ticketing=on|off, "   \
+    "sasl=on|off, sasl-db=FILE"
 
 static int set_wan(enum wan *wan, const char *value)
 {
@@ -542,6 +543,13 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
         set_copy(&config->tls_folder, value);
         return 0;
     }
+    if (strcmp(key, "sasl-db") == 0 && value && *value) {
+        set_copy(&config->sasl_database, value);
+        config->sasl = true;
+        return 0;
+    }
+    if (strcmp(key, "sasl") == 0 && value)
+        return set_switch(&config->sasl, key, value, true);
     if (strcmp(key, "plaintext-channel") == 0 && value)
         return add_plain_channel(&config->plain_channels, value);
     if (strcmp(key, "disable-ticketing") == 0 && value)
@@ -771,8 +779,10 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "SPICE is not on: add --spice PORT, --spice-tls PORT, --web PORT or --spice-unix PATH");
     if ((config->tls_folder || config->plain_channels) && config->spice_tls_port < 0)
         return fail(-EINVAL, "--spice-option x509-dir= and plaintext-channel= need --spice-tls PORT");
-    if (config->spice_open && config->spice_password_file)
-        return fail(-EINVAL, "--spice-option disable-ticketing=on and --spice-password-file exclude each other");
+    if (config->spice_open && (config->spice_password_file || config->sasl))
+        return fail(-EINVAL, "--spice-option disable-ticketing=on lets everybody in; drop it, or the password and sasl=");
+    if (config->sasl && config->spice_tls_port < 0 && !config->spice_unix)
+        return fail(-EINVAL, "--spice-option sasl=on needs --spice-tls PORT: it is for encrypted connections only");
     return 0;
 }
 

@@ -165,6 +165,9 @@ static void on_connection(void *opaque, int fd, const char *peer)
 
 static int refuse(const struct vm_config *config)
 {
+    if (config->sasl)
+        return fail(-ENOTSUP, "--spice-option sasl=on does not work in a software host, which knows none of this host's "
+                              "users; use --spice-password-file");
     if (config->net == NET_TAP)
         return fail(-ENOTSUP,
                     "--net tap=%s does not work in a software host, which has no way to this "

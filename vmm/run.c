@@ -292,7 +292,7 @@ static int choose_password(struct run *run)
     if (c->spice_open && config_lets_strangers_in(c))
         log_warn("SPICE on %s asks nobody for a password, as you wished: whoever reaches it has the machine",
                  c->spice_listen);
-    if (c->spice_open || !config_lets_strangers_in(c))
+    if (c->spice_open || c->sasl || !config_lets_strangers_in(c))
         return 0;
     run->password_made = true;
     return make_password(run->password);
@@ -309,6 +309,8 @@ static int start_spice(struct run *run)
                                  .state = run_state_name,
                                  .state_opaque = run,
                                  .unix_path = c->relayed ? NULL : c->spice_unix,
+                                 .sasl = c->sasl,
+                                 .sasl_database = c->sasl_database,
                                  .plain_channels = c->plain_channels,
                                  .name = c->name,
                                  .image_compression = c->spice_compression,

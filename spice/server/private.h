@@ -41,6 +41,7 @@ struct spice_server {
     struct input *input;
     struct input_listener input_listener;
     bool asks; /* for a password */
+    bool sasl; /* lets in who proves by SASL, over TLS, who it is */
     char password[SPICE_MAX_PASSWORD_LENGTH + 1];
     int64_t expires; /* seconds since 1970; INT64_MAX: never */
     char *name; /* NULL: none */

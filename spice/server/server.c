@@ -1,6 +1,7 @@
 /* The server as the rest of the machine sees it (server.h), and where linked streams become channels. */
 #include "base/error.h"
 #include "base/listener.h"
+#include "spice/server/auth_sasl.h"
 #include "spice/server/private.h"
 #include "spice/server/tls.h"
 #include "spice/server/web.h"
@@ -219,6 +220,9 @@ static int configure(struct spice_server *server, const struct spice_config *con
     err = config->password ? set_password(server, config->password) : 0;
     if (!err)
         err = copy_text(&server->name, config->name);
+    server->sasl = config->sasl;
+    if (!err && config->sasl)
+        err = auth_sasl_init(config->sasl_database);
     if (!err && config->tls_certificate)
         err = tls_create(&server->tls, config->tls_certificate, config->tls_key);
     server->state = config->state;

@@ -6,7 +6,7 @@
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
  *   password P | expire SECONDS (from now)
  *
- * usage: fake_server [--port N] [--tls] [--web] [--password P] [--compression C] [--size WxH]
+ * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH]
  *
  * The certificate of --tls is where minivm keeps its own: in $XDG_DATA_HOME/minivm/tls.
  */
@@ -182,6 +182,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
                                             {"size", 1, NULL, 's'},
                                             {"tls", 0, NULL, 't'},
                                             {"web", 0, NULL, 'b'},
+                                            {"sasl", 1, NULL, 'a'},
                                             {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
     int c;
@@ -195,10 +196,13 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.image_compression = optarg;
         else if (c == 't')
             show_certificate(&config);
-        else if (c == 'b')
+        else if (c == 'a') {
+            config.sasl = true;
+            config.sasl_database = optarg;
+        } else if (c == 'b')
             config.web_folder = CONFIG_WEB_FOLDER;
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
-            die("usage: fake_server [--port N] [--tls] [--web] [--password P] [--compression C] [--size WxH]");
+            die("usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH]");
     }
     return config;
 }

@@ -3,7 +3,7 @@
 
 usage: test_server_tls.py [PATH OF fake_server]
 """
-import os, subprocess, sys
+import os, subprocess, sys, time
 
 import fake
 from viewer import Viewer, require, run_tests, spicy_screenshot, wait_for
@@ -67,16 +67,21 @@ def viewer_file(work, server, **more):
     return path
 
 
-def check_viewer(work, server, program, *args):
+def check_screen(server, v, work):
+    """What is drawn is shown, and a key arrives."""
     server.command('draw mixed')
     server.command('tablet 1')
+    x, y = wait_for('first picture', lambda: v.place_of(server.picture(work)))
+    server.command('draw text')
+    wait_for('text', lambda: v.place_of(server.picture(work)))
+    v.xdotool('mousemove', str(x + 300), str(y + 200), 'click', '1')
+    v.xdotool('key', 'b')
+    wait_for('a key', lambda: [e[0] for e in server.events('key')][-2:] == ['30', 'b0'])
+
+
+def check_viewer(work, server, program, *args):
     with Viewer(work, *args, program=program) as v:
-        x, y = wait_for('first picture', lambda: v.place_of(server.picture(work)))
-        server.command('draw text')
-        wait_for('text', lambda: v.place_of(server.picture(work)))
-        v.xdotool('mousemove', str(x + 300), str(y + 200), 'click', '1')
-        v.xdotool('key', 'b')
-        wait_for('a key', lambda: [e[0] for e in server.events('key')][-2:] == ['30', 'b0'])
+        check_screen(server, v, work)
 
 
 def test_remote_viewer(work):
@@ -92,6 +97,24 @@ def test_spicy(work):
     """spicy, too"""
     with tls_server(work) as server:
         check_viewer(work, server, 'spicy', '-h', 'localhost', '-s', str(server.tls_port), '--spice-ca-file', authority(work))
+
+
+def test_sasl(work):
+    """remote-viewer by SASL: user and password open, wrong ones do not, nor does the clear or a ticket"""
+    users = os.path.join(work, 'users')
+    subprocess.run(['saslpasswd2', '-f', users, '-p', '-a', 'minivm', '-c', 'alma'], input='open sesame', text=True, check=True)
+    with tls_server(work, '--sasl', users) as server:
+        server.command('draw text')
+        require(screenshot(work, server) is None, 'by a ticket: a picture')
+        require(spicy_screenshot(work, '-h', 'localhost', '-p', str(server.port)) is None, 'in the clear: a picture')
+        for user, password, opens in ('alma', 'open sesame', True), ('alma', 'open', False), ('else', 'open sesame', False):
+            with Viewer(work, viewer_file(work, server, host='localhost', username=user, password=password)) as v:
+                if opens:
+                    check_screen(server, v, work)
+                else:
+                    wait_for('a question', lambda: len(v.windows()) > 0)
+                    time.sleep(4)
+                    require(not v.place_of(server.picture(work)), '%s: a picture' % user)
 
 
 def openssl(work, server, *args):
@@ -113,5 +136,5 @@ def test_openssl(work):
             require(openssl(work, server, *weak) is None, '%s: it connects' % ' '.join(weak))
 
 
-run_tests([test_pictures, test_clear, test_password, test_remote_viewer, test_spicy, test_openssl],
-          ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl'))
+run_tests([test_pictures, test_clear, test_password, test_remote_viewer, test_spicy, test_sasl, test_openssl],
+          ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl', 'saslpasswd2'))

@@ -358,6 +358,91 @@ static void test_bad_ticket(void **state UNUSED)
     peer_close(&p);
 }
 
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(a.sun_path, path);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* --- SASL, which unix sockets may use without TLS --- */
+
+static char socket_path[64];
+
+static int start_sasl(void **state UNUSED)
+{
+    snprintf(socket_path, sizeof(socket_path), "/tmp/test-server-sasl-%d", getpid());
+    rig_start(&rig, &(struct spice_config){.sasl = true, .sasl_database = "/dev/null", .unix_path = socket_path});
+    return 0;
+}
+
+/* A connection that has chosen SASL and read the mechanisms. */
+static int choose_sasl(void)
+{
+    static const uint8_t sasl[4] = {SPICE_COMMON_CAP_AUTH_SASL};
+    struct peer p = {.channel = SPICE_CHANNEL_MAIN, .fd = connect_unix(socket_path)};
+    char names[1024] = "";
+    struct spice_link_reply reply;
+    uint8_t size[4];
+    struct writer w;
+
+    writer_init(&w, 1000);
+    peer_link_message(&p, 0, 0, &w);
+    assert_true(peer_write(p.fd, w.data, w.size));
+    writer_fini(&w);
+    assert_int_equal(peer_read_reply(p.fd, &reply), SPICE_LINK_ERR_OK);
+    peer_write(p.fd, sasl, 4);
+    assert_true(peer_read_bytes(p.fd, size, 4));
+    assert_in_range(load_le32(size), 1, sizeof(names) - 1);
+    assert_true(peer_read_bytes(p.fd, names, load_le32(size)));
+    assert_non_null(strstr(names, "SCRAM-SHA-256"));
+    return p.fd;
+}
+
+/* What a client says next; the connection ends. */
+static void expect_no_sasl(const void *bytes, size_t size)
+{
+    int fd = choose_sasl();
+
+    peer_write(fd, bytes, size);
+    shutdown(fd, SHUT_WR);
+    assert_true(peer_closed(fd, 3000));
+    close(fd);
+}
+
+#define EXPECT_NO_SASL(text) expect_no_sasl(text, sizeof(text) - 1)
+#define SCRAM "\15\0\0\0SCRAM-SHA-256"
+
+static void test_bad_sasl(void **state UNUSED)
+{
+    static const char long_data[] = SCRAM "\1\0\1\0", whole[] = SCRAM "\13\0\0\0n,,n=a,r=bc\0";
+
+    EXPECT_NO_SASL("\0\0\0\0");
+    EXPECT_NO_SASL("\101\0\0\0");
+    EXPECT_NO_SASL("\377\377\377\377");
+    EXPECT_NO_SASL(SCRAM "\377\377\377\377");
+    expect_no_sasl(long_data, sizeof(long_data) - 1);
+    EXPECT_NO_SASL(SCRAM "\0\0\0\0");
+    EXPECT_NO_SASL(SCRAM "\5\0\0\0junk\0");
+    EXPECT_NO_SASL("\7\0\0\0UNKNOWN\0\0\0\0");
+    for (size_t size = 0; size < sizeof(whole); size += 3)
+        expect_no_sasl(whole, size);
+}
+
+/* Without SASL there is only a ticket, which here nobody can have. */
+static void test_no_ticket(void **state UNUSED)
+{
+    struct peer p = {0};
+
+    assert_int_equal(peer_link(&p, rig.port, SPICE_CHANNEL_MAIN, 0, 0, ""), SPICE_LINK_ERR_NEED_SECURED);
+    peer_close(&p);
+}
+
 /* Without a password the channel begins at once; the ticket, in pieces, is skipped when it comes. */
 static void check_no_password(bool no_selection)
 {
@@ -459,18 +544,6 @@ static void test_listen_errors(void **state UNUSED)
     expect_refusal((struct spice_config){.password = long_path}, -EINVAL);
 }
 
-static int connect_unix(const char *path)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-    strcpy(a.sun_path, path);
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
 static void test_unix_socket(void **state UNUSED)
 {
     char path[64];
@@ -513,6 +586,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_new_password, start_password, stop),
         cmocka_unit_test_setup_teardown(test_first_password, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_bad_ticket, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_bad_sasl, start_sasl, stop),
+        cmocka_unit_test_setup_teardown(test_no_ticket, start_sasl, stop),
         cmocka_unit_test_setup_teardown(test_no_password, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_half_open, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_listen_errors, start_plain, stop),
