@@ -489,7 +489,7 @@ static int set_spice_tls(void *opaque, const char *value)
     "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, jpeg-wan-compression=auto|always|never, "      \
     "zlib-glz-wan-compression=auto|always|never, streaming-video=auto|off|filter|all, "                     \
     "video-codecs=vp8;h264;mjpeg, record=FILE, x509-dir=FOLDER, plaintext-channel=NAME, disable-ticketing=on|off, "   \
-    "sasl=on|off, sasl-db=FILE"
+    "sasl=on|off, sasl-db=FILE, view-password-file=FILE"
 
 static int set_wan(enum wan *wan, const char *value)
 {
@@ -541,6 +541,10 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
     }
     if (strcmp(key, "x509-dir") == 0 && value && *value) {
         set_copy(&config->tls_folder, value);
+        return 0;
+    }
+    if (strcmp(key, "view-password-file") == 0 && value && *value) {
+        set_copy(&config->view_password_file, value);
         return 0;
     }
     if (strcmp(key, "sasl-db") == 0 && value && *value) {
@@ -781,6 +785,9 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--spice-option x509-dir= and plaintext-channel= need --spice-tls PORT");
     if (config->spice_open && (config->spice_password_file || config->sasl))
         return fail(-EINVAL, "--spice-option disable-ticketing=on lets everybody in; drop it, or the password and sasl=");
+    if (config->view_password_file && !config->spice_password_file)
+        return fail(-EINVAL, "--spice-option view-password-file= is for those who only look; --spice-password-file for "
+                             "those who do more");
     if (config->sasl && config->spice_tls_port < 0 && !config->spice_unix)
         return fail(-EINVAL, "--spice-option sasl=on needs --spice-tls PORT: it is for encrypted connections only");
     return 0;

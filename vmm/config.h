@@ -110,6 +110,7 @@ struct vm_config {
     const char *tls_folder;        /* as asked for, or NULL */
     struct certificate certificate; /* found there, when TLS is on */
     uint32_t plain_channels;       /* 1 << SPICE_CHANNEL_*: these need no TLS */
+    const char *view_password_file; /* of those who may only look; NULL: nobody */
     bool sasl;                 /* viewers may authenticate by SASL */
     const char *sasl_database; /* NULL: as libsasl2 is configured */
     bool spice_open; /* no password is asked for, wherever clients come from */

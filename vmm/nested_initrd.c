@@ -163,6 +163,8 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
     if (!err)
         err = add_copy(cpio, "password file", config->spice_password_file, 0600);
     if (!err)
+        err = add_copy(cpio, "password file", config->view_password_file, 0600);
+    if (!err)
         err = add_certificate(cpio, config);
     if (!err && config->web_port >= 0)
         err = add_folder(cpio, CONFIG_WEB_FOLDER, 1);

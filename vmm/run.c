@@ -286,7 +286,12 @@ static int make_password(char *password)
 static int choose_password(struct run *run)
 {
     const struct vm_config *c = run->config;
+    int err = 0;
 
+    if (c->view_password_file)
+        err = file_first_line("password file", c->view_password_file, run->view_password, sizeof(run->view_password));
+    if (err)
+        return err;
     if (c->spice_password_file)
         return file_first_line("password file", c->spice_password_file, run->password, sizeof(run->password));
     if (c->spice_open && config_lets_strangers_in(c))
@@ -331,6 +336,8 @@ static int start_spice(struct run *run)
         return err;
     if (*run->password)
         spice.password = run->password;
+    if (*run->view_password)
+        spice.view_password = run->view_password;
     if (getrandom(spice.uuid, sizeof(spice.uuid), 0) != sizeof(spice.uuid))
         return -errno;
     err = spice_server_create(&run->spice, &run->loop, &spice, board_input(run->board));

@@ -31,6 +31,7 @@ struct run {
     struct qmp *qmp; /* NULL: no --control */
     struct relay *relay;
     char password[PASSWORD_MAX + 1]; /* "": none is asked for */
+    char view_password[PASSWORD_MAX + 1];
     bool password_made;              /* nobody but us knows it yet */
     struct expect expect;
     bool expecting;

@@ -116,6 +116,18 @@ const char *auth_sasl_mechanisms(const struct auth_sasl *a)
     return a->mechanisms;
 }
 
+bool auth_sasl_offers(const struct auth_sasl *a, const char *mechanism)
+{
+    size_t size = strlen(mechanism);
+
+    for (const char *at = a->mechanisms; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (size && strncmp(at, mechanism, size) == 0 && (at[size] == ',' || !at[size]))
+            return true;
+    }
+    return false;
+}
+
 enum auth_outcome auth_sasl_take(struct auth_sasl *a, const char *mechanism, const char *data, unsigned size,
                                  const char **answer, unsigned *answer_size)
 {

@@ -29,6 +29,7 @@ struct channel_params {
     struct stream *stream; /* owned */
     uint32_t session;
     uint8_t type, id;
+    bool view_only; /* who came may look, and do nothing else */
     uint32_t skip; /* bytes of the link stage that are still to come, and say nothing new */
     bool first; /* display channel of the session: it may use the client's dictionary */
     uint32_t common_caps[CHANNEL_MAX_CAPS], caps[CHANNEL_MAX_CAPS];

@@ -54,11 +54,12 @@ struct seen {
 static bool take_header(struct http_request *r, struct seen *seen, char *line)
 {
     char *colon = strchr(line, ':');
-    const char *value = colon + 1;
+    const char *value;
 
     if (!colon)
         return false;
     *colon = 0;
+    value = colon + 1;
     if (strcasecmp(line, "Host") == 0)
         return take_value(value, r->host, sizeof(r->host));
     if (strcasecmp(line, "Origin") == 0)

@@ -172,6 +172,11 @@ static void take_message(struct channel *ch, unsigned id, const void *msg)
 {
     struct inputs_channel *in = container_of(ch, struct inputs_channel, base);
 
+    if (in->session->view_only) {
+        if (id == SPICE_MSGC_INPUTS_MOUSE_MOTION || id == SPICE_MSGC_INPUTS_MOUSE_POSITION)
+            acknowledge_motion(in);
+        return;
+    }
     tell_displays(in->session->server);
     switch (id) {
     case SPICE_MSGC_INPUTS_KEY_DOWN:

@@ -28,7 +28,7 @@ uint32_t link_auth_ways(const struct link *link)
 
 static unsigned check_channel(const struct link *link)
 {
-    return server_check_channel(link->server, link->params.session, link->params.type, link->params.id);
+    return server_check_channel(link->server, &link->params);
 }
 
 /* It is known who it is. */
@@ -140,7 +140,10 @@ static bool knows_password(struct link *link, bool *looked_at)
         return false;
     }
     *looked_at = may_guess(link);
-    return *looked_at && ticket_key_check(link->key, link->in, server->password);
+    if (!*looked_at)
+        return false;
+    link->params.view_only = *server->view_password && ticket_key_check(link->key, link->in, server->view_password);
+    return link->params.view_only || ticket_key_check(link->key, link->in, server->password);
 }
 
 void link_take_ticket(struct link *link)
@@ -210,7 +213,10 @@ static void take_name(struct link *link)
 {
     memcpy(link->mechanism, link->in, link->have);
     link->mechanism[link->have] = 0;
-    link_expect(link, LINK_SASL_DATA_SIZE, 4);
+    if (auth_sasl_offers(link->sasl, link->mechanism)) /* libsasl2 does not bear all others */
+        link_expect(link, LINK_SASL_DATA_SIZE, 4);
+    else
+        link_send_result(link, SPICE_LINK_ERR_INVALID_DATA);
 }
 
 void link_take_sasl(struct link *link)

@@ -35,6 +35,14 @@ void main_channel_send_mouse_mode(struct channel *ch)
     channel_send(ch, SPICE_MSG_MAIN_MOUSE_MODE, &msg);
 }
 
+/* Only one of those who are connected is told of an agent: two would pull it to and fro. */
+static bool has_agent(const struct main_channel *m)
+{
+    const struct session *session = m->session;
+
+    return session->server->takes_heads && session_owner(session->server) == session;
+}
+
 static void send_init(struct main_channel *m)
 {
     const struct spice_server *server = m->session->server;
@@ -43,7 +51,7 @@ static void send_init(struct main_channel *m)
         .display_channels_hint = server_display_count(server),
         .supported_mouse_modes = supported_modes(server),
         .current_mouse_mode = current_mode(server),
-        .agent_connected = server->takes_heads,
+        .agent_connected = has_agent(m),
         .agent_tokens = AGENT_TOKENS,
         .multi_media_time = server_mm_time(),
     };
@@ -112,10 +120,9 @@ static void send_channels(struct main_channel *m)
 void main_channel_send_agent(struct channel *ch)
 {
     struct main_channel *m = container_of(ch, struct main_channel, base);
-    bool on = m->session->server->takes_heads;
 
     m->agent_started = false;
-    if (!on)
+    if (!has_agent(m))
         channel_send(ch, SPICE_MSG_MAIN_AGENT_DISCONNECTED, &(struct spice_msg_main_agent_disconnected){0});
     else if (channel_has_cap(ch, SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS))
         channel_send(ch, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS, &(struct spice_msg_main_agent_tokens){AGENT_TOKENS});
@@ -168,7 +175,7 @@ static void take_agent_data(struct main_channel *m, const struct spice_data *chu
 
 static void start_agent(struct main_channel *m, const struct spice_msg_main_agent_tokens *tokens)
 {
-    m->agent_started = m->session->server->takes_heads;
+    m->agent_started = has_agent(m);
     m->agent = (struct agent_stream){0};
     m->agent_tokens = tokens->num_tokens;
 }
@@ -185,7 +192,7 @@ static void take_mode_request(struct main_channel *m,
 {
     struct spice_server *server = m->session->server;
 
-    if (request->mode & supported_modes(server))
+    if (request->mode & supported_modes(server) && !m->session->view_only)
         server_set_mouse_mode(server,
                               request->mode & supported_modes(server) & SPICE_MOUSE_MODE_CLIENT);
     else
@@ -222,8 +229,6 @@ static void closed(struct channel *ch)
 {
     struct main_channel *m = container_of(ch, struct main_channel, base);
 
-    log_info("spice: %s left", ch->params.stream->peer);
-    m->session->main = NULL;
     session_end(m->session);
     m->session = NULL;
 }
@@ -249,7 +254,6 @@ bool main_channel_create(struct session *session, const struct channel_params *p
         return false;
     }
     session->main = &m->base;
-    log_info("spice: %s connected", params->stream->peer);
     send_init(m);
     send_identity(m);
     send_ping(m);

@@ -32,6 +32,7 @@ struct session {
     char peer[64];       /* where it came from */
     uint64_t since;      /* when; nanoseconds */
     uint64_t round_trip; /* nanoseconds; 0: not known */
+    bool view_only;      /* what it does with keys, mouse, agent has no effect */
     bool has_display; /* had one: the client's dictionary is that one's */
     LIST_ENTRY(session) entry;
 };
@@ -42,7 +43,7 @@ struct spice_server {
     struct input_listener input_listener;
     bool asks; /* for a password */
     bool sasl; /* lets in who proves by SASL, over TLS, who it is */
-    char password[SPICE_MAX_PASSWORD_LENGTH + 1];
+    char password[SPICE_MAX_PASSWORD_LENGTH + 1], view_password[SPICE_MAX_PASSWORD_LENGTH + 1]; /* "": none */
     int64_t expires; /* seconds since 1970; INT64_MAX: never */
     char *name; /* NULL: none */
     uint8_t uuid[16];
@@ -79,8 +80,7 @@ struct display_layout {
 /* server.c */
 uint32_t server_mm_time(void);
 /* Whether the channel may be opened: SPICE_LINK_ERR_OK or why not. */
-unsigned server_check_channel(struct spice_server *server, uint32_t connection_id, uint8_t type,
-                              uint8_t id);
+unsigned server_check_channel(struct spice_server *server, const struct channel_params *params);
 /* Make a channel of a stream that was linked. */
 void server_adopt(struct spice_server *server, const struct channel_params *params);
 /* Whether clients may say where the pointer is. */
@@ -112,6 +112,8 @@ struct session *session_find(struct spice_server *server, uint32_t id);
 void session_start(struct spice_server *server, const struct channel_params *params);
 /* The main channel is closing: end the rest. */
 void session_end(struct session *session);
+/* Whose words reach the agent: of those who may do more than look, the one who has been here longest; NULL: there is none. */
+struct session *session_owner(const struct spice_server *server);
 /* Say good-bye to all. */
 void session_close_all(struct spice_server *server);
 
@@ -119,7 +121,7 @@ void session_close_all(struct spice_server *server);
 /* Becomes session->main; false without memory. From here on the channel's end is the session's. */
 bool main_channel_create(struct session *session, const struct channel_params *params);
 void main_channel_send_mouse_mode(struct channel *ch);
-/* server->takes_heads is another one. */
+/* Whether there is an agent for it is another matter than before. */
 void main_channel_send_agent(struct channel *ch);
 
 /* inputs_channel.c */

@@ -20,23 +20,23 @@ uint32_t server_mm_time(void)
 /* Who answers later is not on this host: a tunnel has its address. A busy one takes milliseconds to make its ticket. */
 #define LOCAL_NS 20000000
 
-unsigned server_check_channel(struct spice_server *server, uint32_t connection_id, uint8_t type,
-                              uint8_t id)
+unsigned server_check_channel(struct spice_server *server, const struct channel_params *p)
 {
+    const struct session *session = session_find(server, p->session);
     bool here;
 
-    if (type == SPICE_CHANNEL_MAIN) {
-        if (connection_id)
+    if (p->type == SPICE_CHANNEL_MAIN) {
+        if (p->session)
             return SPICE_LINK_ERR_BAD_CONNECTION_ID;
         return server->session_count < SERVER_MAX_SESSIONS ? SPICE_LINK_ERR_OK
                                                            : SPICE_LINK_ERR_ERROR;
     }
-    if (!session_find(server, connection_id))
+    if (!session || session->view_only != p->view_only)
         return SPICE_LINK_ERR_BAD_CONNECTION_ID;
-    if (type == SPICE_CHANNEL_DISPLAY || type == SPICE_CHANNEL_CURSOR)
-        here = id < SERVER_MAX_DISPLAYS && server->ports[id];
+    if (p->type == SPICE_CHANNEL_DISPLAY || p->type == SPICE_CHANNEL_CURSOR)
+        here = p->id < SERVER_MAX_DISPLAYS && server->ports[p->id];
     else
-        here = type == SPICE_CHANNEL_INPUTS && id == 0;
+        here = p->type == SPICE_CHANNEL_INPUTS && p->id == 0;
     return here ? SPICE_LINK_ERR_OK : SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE;
 }
 
@@ -116,7 +116,8 @@ void server_layout_changed(struct spice_server *server)
     if (server->takes_heads == takes)
         return;
     server->takes_heads = takes;
-    for_each_main(server, main_channel_send_agent);
+    if (session_owner(server))
+        main_channel_send_agent(session_owner(server)->main);
 }
 
 static void leds_changed(struct input_listener *listener, unsigned leds)
@@ -192,15 +193,24 @@ static int copy_text(char **to, const char *from)
     return from && !*to ? -ENOMEM : 0;
 }
 
-static int set_password(struct spice_server *server, const char *password)
+static int copy_password(char to[SPICE_MAX_PASSWORD_LENGTH + 1], const char *password)
 {
     if (strlen(password) > SPICE_MAX_PASSWORD_LENGTH || !*password)
-        return fail(-EINVAL, "the SPICE password must have 1 to %d bytes", SPICE_MAX_PASSWORD_LENGTH);
-    explicit_bzero(server->password, sizeof(server->password));
-    strcpy(server->password, password);
-    server->asks = true;
-    server->expires = INT64_MAX;
+        return fail(-EINVAL, "a SPICE password must have 1 to %d bytes", SPICE_MAX_PASSWORD_LENGTH);
+    explicit_bzero(to, SPICE_MAX_PASSWORD_LENGTH + 1);
+    strcpy(to, password);
     return 0;
+}
+
+static int set_password(struct spice_server *server, const char *password)
+{
+    int err = copy_password(server->password, password);
+
+    if (!err) {
+        server->asks = true;
+        server->expires = INT64_MAX;
+    }
+    return err;
 }
 
 static int configure(struct spice_server *server, const struct spice_config *config)
@@ -218,6 +228,10 @@ static int configure(struct spice_server *server, const struct spice_config *con
     server->plain_channels = config->plain_channels;
     server->expires = INT64_MAX;
     err = config->password ? set_password(server, config->password) : 0;
+    if (!err && config->view_password && !config->password)
+        err = fail(-EINVAL, "SPICE has a password for those who look; it needs one for those who do more");
+    if (!err && config->view_password)
+        err = copy_password(server->view_password, config->view_password);
     if (!err)
         err = copy_text(&server->name, config->name);
     server->sasl = config->sasl;
@@ -358,6 +372,7 @@ void spice_server_destroy(struct spice_server *server)
     web_site_destroy(server->site);
     input_remove_listener(server->input, &server->input_listener);
     explicit_bzero(server->password, sizeof(server->password));
+    explicit_bzero(server->view_password, sizeof(server->view_password));
     free(server->name);
     free(server);
 }

@@ -28,6 +28,7 @@ struct spice_config {
     void *state_opaque;
     const char *unix_path; /* or NULL */
     const char *password;  /* the ticket; NULL: none is asked, until spice_server_set_password() */
+    const char *view_password; /* who gives this one may look, and do nothing else; NULL: there is none */
     bool sasl;                 /* who comes by TLS may authenticate by SASL instead; without a password everybody must */
     const char *sasl_database; /* of users; NULL: as libsasl2 is configured */
     /* Files in PEM; NULL: no TLS. With TLS, who comes without it over TCP is told to come with it. Each port takes both. */

@@ -38,18 +38,30 @@ void session_start(struct spice_server *server, const struct channel_params *par
     session->server = server;
     session->id = new_id(server);
     snprintf(session->peer, sizeof(session->peer), "%s", params->stream->peer);
+    session->view_only = params->view_only;
     session->since = uv_hrtime();
     LIST_INSERT_HEAD(&server->sessions, session, entry);
     server->session_count++;
-    log_info("spice: %s is connected%s", params->stream->peer,
-             params->stream->secure ? "" : ", without encryption");
+    log_info("spice: %s is connected%s%s", params->stream->peer,
+             params->stream->secure ? "" : ", without encryption", session->view_only ? ", and may only look" : "");
     if (!main_channel_create(session, params))
         session_end(session);
+}
+
+struct session *session_owner(const struct spice_server *server)
+{
+    struct session *session, *owner = NULL;
+
+    LIST_FOREACH (session, &server->sessions, entry) /* the newest first */
+        if (!session->view_only)
+            owner = session;
+    return owner;
 }
 
 void session_end(struct session *session)
 {
     struct spice_server *server = session->server;
+    struct session *before = session_owner(server), *owner;
 
     log_info("spice: %s is gone after %llu s", session->peer, (uv_hrtime() - session->since) / 1000000000ull);
     LIST_REMOVE(session, entry);
@@ -60,6 +72,9 @@ void session_end(struct session *session)
         if (server->ports[i])
             display_port_close_session(server->ports[i], session->id);
     free(session);
+    owner = session_owner(server);
+    if (owner && owner != before && server->takes_heads)
+        main_channel_send_agent(owner->main);
 }
 
 void session_close_all(struct spice_server *server)

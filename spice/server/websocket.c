@@ -181,6 +181,8 @@ static ssize_t websocket_read(struct stream *s, void *buf, size_t size)
         if (err < 0)
             return err;
     }
+    if (!ws->chunk_size)
+        return 0; /* the other side has closed it */
     n = MIN(size, ws->chunk_size);
     memcpy(buf, ws->chunk, n);
     ws->chunk += n;

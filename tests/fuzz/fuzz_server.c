@@ -20,6 +20,7 @@ static void set_up(void)
 {
     const struct spice_config config = {.port = -1};
     const struct display_surface surface = {64, 48, 64 * 4, pixels};
+    struct ticket_key *key;
 
     loop_init(&loop);
     input_init(&input);
@@ -29,8 +30,9 @@ static void set_up(void)
     if (spice_server_create(&server, &loop, &config, &input) ||
         spice_server_add_display(server, &display))
         abort();
-    while (!ticket_keys_take(server->keys, false)) /* keeps a reference: there is only one key */
+    while (!(key = ticket_keys_take(server->keys, false)))
         uv_run(&loop.uv, UV_RUN_ONCE);
+    ticket_key_put(key);
 }
 
 static void adopt(uint8_t type, uint32_t session, bool mini, int fd)

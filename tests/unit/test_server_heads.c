@@ -174,7 +174,6 @@ static void test_asking(void **state UNUSED)
     fake_display_take_heads(&rig.display, 4);
     tokens = peer_expect(&m, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS);
     assert_int_equal(tokens->num_tokens, AGENT_TOKENS);
-    peer_expect(&old, SPICE_MSG_MAIN_AGENT_CONNECTED);
     start_agent(&m);
     send_agent(&m, VD_AGENT_CLIPBOARD_GRAB, "what nobody takes", 17, 2048);
     peer_send(&m, SPICE_MSGC_MAIN_AGENT_TOKEN, &(struct spice_msg_main_agent_tokens){5});
@@ -199,6 +198,7 @@ static void test_asking(void **state UNUSED)
     expect_heads(&d, shown, 2, 4);
     peer_close(&d);
     peer_close(&m);
+    peer_expect(&old, SPICE_MSG_MAIN_AGENT_CONNECTED); /* whose turn it is now */
     peer_close(&old);
 }
 
@@ -211,13 +211,13 @@ static void test_told_at_once(void **state UNUSED)
     fake_display_take_heads(&rig.display, 1);
     rig_join_display(&rig, &d, rig_main(&rig, &m));
     peer_expect(&m, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS);
+    peer_close(&d);
+    peer_close(&m);
     assert_int_equal(peer_link(&second, rig.port, SPICE_CHANNEL_MAIN, 0, 0, ""), SPICE_LINK_ERR_OK);
     init = peer_expect(&second, SPICE_MSG_MAIN_INIT);
     assert_int_equal(init->agent_connected, 1);
     assert_int_equal(init->agent_tokens, AGENT_TOKENS);
     peer_close(&second);
-    peer_close(&d);
-    peer_close(&m);
 }
 
 /* Clients point into monitors, the device knows the whole picture. */
