@@ -1,7 +1,7 @@
 """What tests with stock viewers share: waiting, pictures, a viewer on an X server of its own."""
 import os, shutil, struct, subprocess, sys, tempfile, time
 
-XDISPLAY = ':%d' % (200 + os.getpid() % 700)
+XDISPLAY = 200 + os.getpid() % 700 * 4  # the first of four
 PATIENCE = 40  # seconds that a client may take on a busy machine
 
 
@@ -47,12 +47,13 @@ def spicy_screenshot(folder, *args):
 class Viewer:
     """remote-viewer, or another program, on an X server of its own."""
 
-    def __init__(self, folder, *args, program='remote-viewer', screen='1400x1100'):
+    def __init__(self, folder, *args, program='remote-viewer', screen='1400x1100', number=0):
+        display = ':%d' % (XDISPLAY + number)
         self.frame_buffer = os.path.join(folder, 'Xvfb_screen0')
         # -noreset: else it begins anew when xdotool has gone, and a viewer that comes in that moment is turned away.
-        self.x = subprocess.Popen(['Xvfb', XDISPLAY, '-screen', '0', screen + 'x24', '-nolisten', 'tcp', '-noreset',
+        self.x = subprocess.Popen(['Xvfb', display, '-screen', '0', screen + 'x24', '-nolisten', 'tcp', '-noreset',
                                    '-fbdir', folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.env = dict(os.environ, DISPLAY=XDISPLAY, HOME=folder, XDG_RUNTIME_DIR=folder, GSETTINGS_BACKEND='memory')
+        self.env = dict(os.environ, DISPLAY=display, HOME=folder, XDG_RUNTIME_DIR=folder, GSETTINGS_BACKEND='memory')
         wait_for('X server', lambda: self.xdotool('getmouselocation') == 0)
         self.messages = os.path.join(folder, 'viewer.messages')
         with open(self.messages, 'wb') as f:
