@@ -199,6 +199,7 @@ static const struct qmp_command commands[] = {
     {"query-balloon", "", query_balloon},
     {"set_password", "protocol:s password:s connected:s?", control_set_password},
     {"expire_password", "protocol:s time:s", control_expire_password},
+    {"client_migrate_info", "protocol:s hostname:s port:i? tls-port:i? cert-subject:s?", control_client_migrate_info},
     {"screendump", "filename:s format:s? device:s?", screendump},
 };
 

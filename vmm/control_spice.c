@@ -59,3 +59,25 @@ int control_expire_password(void *opaque, const json_t *arguments, json_t **resu
         err = parse_time(json_string_value(json_object_get(arguments, "time")), &when);
     return err ? err : spice_server_expire_password(run->spice, when);
 }
+
+static int port_of(const json_t *arguments, const char *name)
+{
+    const json_t *port = json_object_get(arguments, name);
+
+    return port ? (int)CLAMP(json_integer_value(port), 0, 65535) : -1;
+}
+
+/* The session, not the machine: whoever moves that, or has it twice, sends viewers after it. */
+int control_client_migrate_info(void *opaque, const json_t *arguments, json_t **result UNUSED)
+{
+    const struct spice_destination to = {
+        .host = json_string_value(json_object_get(arguments, "hostname")),
+        .port = port_of(arguments, "port"),
+        .tls_port = port_of(arguments, "tls-port"),
+        .subject = json_string_value(json_object_get(arguments, "cert-subject")),
+    };
+    struct run *run = opaque;
+    int err = find_server(run, arguments);
+
+    return err ? err : spice_server_switch_host(run->spice, &to);
+}

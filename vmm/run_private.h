@@ -77,6 +77,7 @@ int control_query_blockstats(void *opaque, const json_t *arguments, json_t **res
 
 int control_set_password(void *opaque, const json_t *arguments, json_t **result);
 int control_expire_password(void *opaque, const json_t *arguments, json_t **result);
+int control_client_migrate_info(void *opaque, const json_t *arguments, json_t **result);
 
 /* --- control.c --- */
 

@@ -185,6 +185,22 @@ static void take_agent_tokens(struct main_channel *m, const struct spice_msg_mai
     m->agent_tokens += MIN(tokens->num_tokens, UINT32_MAX - m->agent_tokens);
 }
 
+/* --- somewhere else --- */
+
+void main_channel_send_switch(struct channel *ch, const struct spice_destination *to)
+{
+    const struct spice_msg_main_migrate_begin msg = {
+        .port = (uint16_t)MAX(to->port, 0),
+        .secure_port = (uint16_t)MAX(to->tls_port, 0),
+        .host_size = (uint32_t)strlen(to->host) + 1,
+        .host = (const uint8_t *)to->host,
+        .cert_subject_size = to->subject ? (uint32_t)strlen(to->subject) + 1 : 0,
+        .cert_subject = (const uint8_t *)to->subject,
+    };
+
+    channel_send(ch, SPICE_MSG_MAIN_MIGRATE_SWITCH_HOST, &msg);
+}
+
 /* --- what the client says --- */
 
 static void take_mode_request(struct main_channel *m,

@@ -121,6 +121,7 @@ void session_close_all(struct spice_server *server);
 /* Becomes session->main; false without memory. From here on the channel's end is the session's. */
 bool main_channel_create(struct session *session, const struct channel_params *params);
 void main_channel_send_mouse_mode(struct channel *ch);
+void main_channel_send_switch(struct channel *ch, const struct spice_destination *to);
 /* Whether there is an agent for it is another matter than before. */
 void main_channel_send_agent(struct channel *ch);
 

@@ -1,6 +1,7 @@
 /* The server as the rest of the machine sees it (server.h), and where linked streams become channels. */
 #include "base/error.h"
 #include "base/listener.h"
+#include "base/log.h"
 #include "spice/server/auth_sasl.h"
 #include "spice/server/private.h"
 #include "spice/server/tls.h"
@@ -16,6 +17,8 @@ uint32_t server_mm_time(void)
 }
 
 /* --- channels --- */
+
+#define MAX_HOST 256 /* bytes of a destination's name */
 
 /* Who answers later is not on this host: a tunnel has its address. A busy one takes milliseconds to make its ticket. */
 #define LOCAL_NS 20000000
@@ -339,6 +342,22 @@ int spice_server_expire_password(struct spice_server *server, int64_t when)
     if (!server->asks)
         return fail(-EINVAL, "there is no password that could expire");
     server->expires = when;
+    return 0;
+}
+
+int spice_server_switch_host(struct spice_server *server, const struct spice_destination *to)
+{
+    struct session *session, *next;
+
+    if (!to->host || !*to->host || strlen(to->host) >= MAX_HOST || (to->subject && strlen(to->subject) >= MAX_HOST))
+        return fail(-EINVAL, "viewers cannot be sent to a host without a name, or with one this long");
+    if (to->port <= 0 && to->tls_port <= 0)
+        return fail(-EINVAL, "viewers cannot be sent to a host without a port");
+    log_info("spice: %u viewers are sent to %s", server->session_count, to->host);
+    for (session = LIST_FIRST(&server->sessions); session; session = next) { /* sending may end it */
+        next = LIST_NEXT(session, entry);
+        main_channel_send_switch(session->main, to);
+    }
     return 0;
 }
 

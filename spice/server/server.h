@@ -57,6 +57,15 @@ enum ticket_connected { TICKET_KEEP, TICKET_FAIL, TICKET_DISCONNECT };
 int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected);
 /* When the password expires, in seconds since 1970; INT64_MAX: never. Who is connected stays. -EINVAL: there is none. */
 int spice_server_expire_password(struct spice_server *server, int64_t when);
+/* Another server, as clients reach it. */
+struct spice_destination {
+    const char *host;    /* a name or an address */
+    int port, tls_port;  /* -1: none; not both */
+    const char *subject; /* of its certificate; NULL: its host's name is in it */
+};
+
+/* Send all clients there; they connect anew, with the password that they know. -EINVAL with fail_text() */
+int spice_server_switch_host(struct spice_server *server, const struct spice_destination *to);
 /* The TCP ports listened on, or -1. */
 int spice_server_port(const struct spice_server *server);
 int spice_server_tls_port(const struct spice_server *server);

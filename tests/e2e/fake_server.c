@@ -4,7 +4,7 @@
  * as it comes.
  *
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
- *   password P | expire SECONDS (from now)
+ *   password P | expire SECONDS (from now) | switch PORT TLS_PORT (of 127.0.0.1 and localhost)
  *
  * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH]
  *
@@ -138,6 +138,8 @@ static void command(const char *line)
         spice_server_set_password(server.spice, text, TICKET_KEEP);
     else if (sscanf(line, "expire %d", &a) == 1)
         spice_server_expire_password(server.spice, time(NULL) + a);
+    else if (sscanf(line, "switch %d %d", &a, &b) == 2)
+        spice_server_switch_host(server.spice, &(struct spice_destination){"localhost", a, b});
     else if (!strcmp(line, "fds"))
         print_resources();
     else

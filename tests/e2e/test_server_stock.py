@@ -153,6 +153,25 @@ def test_two_viewers(work):
             wait_for('picture after all', lambda: v.place_of(server.picture(work)))
 
 
+def test_switch_host(work):
+    """remote-viewer and spicy follow to another server, and back, with the password that they gave"""
+    with Server('--size', '640x480', '--password', 'both') as first, \
+            Server('--size', '640x480', '--password', 'both') as second:
+        first.command('draw mixed')
+        second.command('draw text')
+        for program, *args in ('remote-viewer', None), ('spicy', '-h', 'localhost', '-p', str(first.port), '-w', 'both'):
+            file = os.path.join(work, 'test.vv')
+            with open(file, 'w') as f:
+                f.write('[virt-viewer]\ntype=spice\nhost=localhost\nport=%d\npassword=both\n' % first.port)
+            with Viewer(work, *(args if args[0] else [file]), program=program) as v:
+                for here, there in (first, second), (second, first):
+                    wait_for(program + ': picture', lambda: v.place_of(here.picture(work)))
+                    here.command('switch %d -1' % there.port)
+                    wait_for(program + ': the other picture', lambda: v.place_of(there.picture(work)))
+                    there.command('scroll 4')
+                    wait_for(program + ': what was drawn there', lambda: v.place_of(there.picture(work)))
+
+
 def test_stopped(work):
     """a viewer that has stopped costs no memory and harms nobody, and shows what is there when it goes on"""
     with Server('--size', '1024x768') as server:
@@ -187,6 +206,6 @@ def test_reconnects(work):
 
 
 TESTS = [test_pictures, test_large_picture, test_password, test_viewer, test_window_size, test_monitors, test_spicy,
-         test_viewer_file, test_two_viewers, test_stopped, test_reconnects]
+         test_viewer_file, test_two_viewers, test_switch_host, test_stopped, test_reconnects]
 
 run_tests(TESTS, ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool'))

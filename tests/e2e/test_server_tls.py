@@ -99,6 +99,16 @@ def test_spicy(work):
         check_viewer(work, server, 'spicy', '-h', 'localhost', '-s', str(server.tls_port), '--spice-ca-file', authority(work))
 
 
+def test_switch_host(work):
+    """remote-viewer follows to another server by TLS, where the certificate is the same"""
+    with tls_server(work, '--password', 'both') as first, tls_server(work, '--password', 'both') as second:
+        first.command('draw mixed')
+        with Viewer(work, viewer_file(work, first, host='localhost', password='both')) as v:
+            wait_for('picture', lambda: v.place_of(first.picture(work)))
+            first.command('switch -1 %d' % second.tls_port)
+            check_screen(second, v, work)
+
+
 def test_sasl(work):
     """remote-viewer by SASL: user and password open, wrong ones do not, nor does the clear or a ticket"""
     users = os.path.join(work, 'users')
@@ -136,5 +146,5 @@ def test_openssl(work):
             require(openssl(work, server, *weak) is None, '%s: it connects' % ' '.join(weak))
 
 
-run_tests([test_pictures, test_clear, test_password, test_remote_viewer, test_spicy, test_sasl, test_openssl],
+run_tests([test_pictures, test_clear, test_password, test_remote_viewer, test_spicy, test_switch_host, test_sasl, test_openssl],
           ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl', 'saslpasswd2'))
