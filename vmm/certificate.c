@@ -201,21 +201,45 @@ int certificate_find(struct certificate *c, const char *folder)
     return err;
 }
 
-int certificate_print(const struct certificate *c, char print[CERTIFICATE_PRINT])
+/* NULL with fail_text() */
+static X509 *read_server(const struct certificate *c)
 {
     FILE *file = fopen(c->server, "re");
     X509 *cert = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
 
     if (file)
         fclose(file);
-    if (!cert || !X509_digest(cert, EVP_sha256(), digest, &size)) {
-        X509_free(cert);
-        return fail(-EINVAL, "'%s' is no certificate in PEM", c->server);
-    }
+    if (!cert)
+        fail(-EINVAL, "'%s' is no certificate in PEM", c->server);
+    return cert;
+}
+
+int certificate_print(const struct certificate *c, char print[CERTIFICATE_PRINT])
+{
+    X509 *cert = read_server(c);
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+
+    if (!cert)
+        return -EINVAL;
+    X509_digest(cert, EVP_sha256(), digest, &size);
     X509_free(cert);
     for (unsigned i = 0; i < size; i++)
         snprintf(print + 3 * i, 4, "%02X%s", digest[i], i + 1 < size ? ":" : "");
     return 0;
+}
+
+/* In the order of the certificate, a comma between, those inside of names marked. */
+int certificate_subject(const struct certificate *c, char subject[CERTIFICATE_SUBJECT])
+{
+    X509 *cert = read_server(c);
+    BIO *text = cert ? BIO_new(BIO_s_mem()) : NULL;
+    int n = 0;
+
+    if (text && X509_NAME_print_ex(text, X509_get_subject_name(cert), 0, XN_FLAG_SEP_COMMA_PLUS | ASN1_STRFLGS_ESC_2253) >= 0)
+        n = BIO_read(text, subject, CERTIFICATE_SUBJECT - 1);
+    subject[MAX(n, 0)] = 0;
+    BIO_free(text);
+    X509_free(cert);
+    return cert ? 0 : -EINVAL;
 }

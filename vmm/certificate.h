@@ -16,12 +16,16 @@
 
 #define CERTIFICATE_PRINT 96 /* "AB:CD:...": 32 bytes of SHA-256, and its end */
 
+#define CERTIFICATE_SUBJECT 256
+
 struct certificate {
     char authority[PATH_MAX], server[PATH_MAX], key[PATH_MAX];
 };
 
 /* `folder`: the user's own, whose files must be there; NULL: $XDG_DATA_HOME/minivm/tls, made if it is not there. */
 int certificate_find(struct certificate *c, const char *folder);
+/* Whose the certificate is, as viewers want it: "O=minivm,CN=host". */
+int certificate_subject(const struct certificate *c, char subject[CERTIFICATE_SUBJECT]);
 /* How a person recognises the server's certificate: as `openssl x509 -fingerprint -sha256` prints it. */
 int certificate_print(const struct certificate *c, char print[CERTIFICATE_PRINT]);
 

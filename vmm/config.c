@@ -1,15 +1,21 @@
 #include "vmm/config.h"
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "devices/qxl/qxl.h"
 #include "spice/protocol/messages.h"
 
 #include <errno.h>
 #include <regex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
+
+#define MADE_PASSWORD 16 /* letters */
 
 #define STRING(field)                                                                               \
     static int set_##field(void *opaque, const char *value)                                        \
@@ -543,6 +549,10 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
         set_copy(&config->tls_folder, value);
         return 0;
     }
+    if (strcmp(key, "made-password") == 0 && value && config->relayed) { /* outside, by the same program */
+        snprintf(config->made_password, sizeof(config->made_password), "%s", value);
+        return 0;
+    }
     if (strcmp(key, "view-password-file") == 0 && value && *value) {
         set_copy(&config->view_password_file, value);
         return 0;
@@ -838,6 +848,55 @@ static void fill_defaults(struct vm_config *config)
         config->serial = config->headless ? "stdio" : "none";
 }
 
+bool config_has_spice(const struct vm_config *config)
+{
+    return config->spice_port >= 0 || config->spice_tls_port >= 0 || config->web_port >= 0 || config->spice_unix;
+}
+
+bool config_lets_strangers_in(const struct vm_config *config)
+{
+    const char *address = config->spice_listen;
+
+    return address && strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0;
+}
+
+/* 80 bits in letters that are not mistaken for others. */
+static int make_password(char *password)
+{
+    static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+    uint8_t random[MADE_PASSWORD];
+
+    static_assert(sizeof(letters) == 32 + 1, "5 bits each");
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return -errno;
+    for (size_t i = 0; i < sizeof(random); i++)
+        *password++ = letters[random[i] % 32];
+    *password = 0;
+    return 0;
+}
+
+/* Whoever can come without being known is asked for a password, unless that was waived. */
+static int fill_password(struct vm_config *config)
+{
+    if (!config_has_spice(config) || !config_lets_strangers_in(config) || config->spice_password_file || config->sasl ||
+        *config->made_password)
+        return 0;
+    if (!config->spice_open)
+        return make_password(config->made_password);
+    if (!config->relayed)
+        log_warn("SPICE on %s asks nobody for a password, as you wished: whoever reaches it has the machine",
+                 config->spice_listen);
+    return 0;
+}
+
+int config_password(const struct vm_config *config, char *password)
+{
+    strcpy(password, config->made_password);
+    if (!config->spice_password_file)
+        return 0;
+    return file_first_line("password file", config->spice_password_file, password, CONFIG_MAX_PASSWORD + 1);
+}
+
 int config_parse(struct vm_config *config, int argc, char **argv)
 {
     int err = options_parse(&run_table, argc, argv, config);
@@ -850,19 +909,7 @@ int config_parse(struct vm_config *config, int argc, char **argv)
         err = uefi_find(&config->uefi, config->firmware, config->uefi_variables, config->name);
     if (!err && config->spice_tls_port >= 0)
         err = certificate_find(&config->certificate, config->tls_folder);
-    return err;
-}
-
-bool config_has_spice(const struct vm_config *config)
-{
-    return config->spice_port >= 0 || config->spice_tls_port >= 0 || config->web_port >= 0 || config->spice_unix;
-}
-
-bool config_lets_strangers_in(const struct vm_config *config)
-{
-    const char *address = config->spice_listen;
-
-    return address && strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0;
+    return err ? err : fill_password(config);
 }
 
 void config_fini(struct vm_config *config)

@@ -43,6 +43,7 @@ enum config_watchdog {
 };
 enum config_bus { BUS_VIRTIO, BUS_IDE };
 enum config_boot { BOOT_DISK, BOOT_CDROM, BOOT_NETWORK };
+#define CONFIG_MAX_PASSWORD 60 /* what SPICE's ticket can carry */
 #define CONFIG_WEB_FOLDER "/usr/share/spice-html5" /* as Debian installs it */
 
 enum config_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE };
@@ -110,6 +111,7 @@ struct vm_config {
     const char *tls_folder;        /* as asked for, or NULL */
     struct certificate certificate; /* found there, when TLS is on */
     uint32_t plain_channels;       /* 1 << SPICE_CHANNEL_*: these need no TLS */
+    char made_password[CONFIG_MAX_PASSWORD + 1]; /* since nobody asked for one, and strangers can come; "": it was not */
     const char *view_password_file; /* of those who may only look; NULL: nobody */
     bool sasl;                 /* viewers may authenticate by SASL */
     const char *sasl_database; /* NULL: as libsasl2 is configured */
@@ -134,6 +136,8 @@ void config_fini(struct vm_config *config);
 bool config_has_spice(const struct vm_config *config);
 /* SPICE listens on more than loopback. */
 bool config_lets_strangers_in(const struct vm_config *config);
+/* The password that viewers need, "": none; password[CONFIG_MAX_PASSWORD + 1]. */
+int config_password(const struct vm_config *config, char *password);
 bool config_boots_from(const struct vm_config *config, enum config_boot what);
 
 #endif

@@ -7,6 +7,7 @@
 #include "vmm/config.h"
 #include "vmm/image.h"
 #include "vmm/nested.h"
+#include "vmm/registry.h"
 #include "vmm/run.h"
 
 #include <stdio.h>
@@ -43,6 +44,8 @@ static const struct command {
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
 } commands[] = {
     {"run", "boot a machine", command_run},
+    {"list", "name the machines that run", list_main},
+    {"vv", "say what viewers must know of a machine that runs", vv_main},
     {"image", "make, check, copy and change disk images", image_main},
     {"doctor", "say what this computer has of what machines need", doctor_main},
 };

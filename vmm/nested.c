@@ -8,6 +8,7 @@
 #include "vmm/mux.h"
 #include "vmm/nested_datagram.h"
 #include "vmm/nested_private.h"
+#include "vmm/registry.h"
 #include "vmm/relay.h"
 #include "vmm/relay_lock.h"
 
@@ -44,6 +45,7 @@ struct nested {
     struct nested_locks locks; /* of images that came later */
     struct ear ears[LISTENERS_MAX];
     unsigned ear_count;
+    struct registry *registry; /* NULL: not in it */
     struct datagram_port *udp[CONFIG_MAX_FORWARDS];
     int spice_port, spice_tls_port, web_port; /* that are listened on */
     struct nested_host host;
@@ -239,6 +241,17 @@ static int listen_spice(struct nested *n)
     return err;
 }
 
+/* Without an entry the machine runs all the same. */
+static void enter_registry(struct nested *n)
+{
+    char password[CONFIG_MAX_PASSWORD + 1];
+
+    if (config_has_spice(n->config) &&
+        (config_password(n->config, password) ||
+         registry_enter(&n->registry, n->config, n->spice_port, n->spice_tls_port, password)))
+        log_warn("%s", fail_text());
+}
+
 static int listen_control(struct nested *n)
 {
     const char *path = n->config->control;
@@ -314,6 +327,10 @@ static void say_arguments(struct nested *n, struct words *w, int argc, char **ar
     if (n->spice_port != n->config->spice_port) {
         say(w, "r--spice");
         say(w, "r%d", n->spice_port);
+    }
+    if (*n->config->made_password) {
+        say(w, "r--spice-option");
+        say(w, "rmade-password=%s", n->config->made_password);
     }
     if (n->web_port >= 0) {
         say(w, "r--web");
@@ -423,6 +440,8 @@ static int start(struct nested *n, int argc, char **argv)
     if (!err)
         err = listen_spice(n);
     if (!err)
+        enter_registry(n);
+    if (!err)
         err = listen_control(n);
     if (!err)
         err = listen_forwards(n);
@@ -449,6 +468,7 @@ static void finish(struct nested *n)
         listener_destroy(n->ears[--n->ear_count].listener);
     for (i = 0; i < ARRAY_SIZE(n->udp); i++)
         datagram_port_destroy(n->udp[i]);
+    registry_leave(n->registry);
     mux_destroy(n->mux);
     nested_bridge_destroy(n->bridge);
     nested_host_stop(&n->host);

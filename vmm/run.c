@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "backend/screenshot.h"
+#include "vmm/registry.h"
 #include "vmm/run_private.h"
 
 #include <errno.h>
@@ -15,8 +16,6 @@
 #define GRACE_SECONDS 90  /* for a guest that was told to power off */
 #define TELLINGS      6   /* times that a guest is told of a pause, ... */
 #define TELL_INTERVAL 100 /* ... and ms between them */
-
-#define GENERATED_PASSWORD 16 /* letters */
 
 /* The first end counts. */
 static void end(struct run *run, enum run_status status)
@@ -268,21 +267,6 @@ static int start_timers_and_signals(struct run *run)
 
 /* --- SPICE --- */
 
-/* Nobody asked for a password, and strangers can come: make one. 80 bits in letters that are not mistaken for others. */
-static int make_password(char *password)
-{
-    static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
-    uint8_t random[GENERATED_PASSWORD];
-
-    static_assert(sizeof(letters) == 32 + 1, "5 bits each");
-    if (getrandom(random, sizeof(random), 0) != sizeof(random))
-        return -errno;
-    for (size_t i = 0; i < sizeof(random); i++)
-        *password++ = letters[random[i] % 32];
-    *password = 0;
-    return 0;
-}
-
 static int choose_password(struct run *run)
 {
     const struct vm_config *c = run->config;
@@ -292,15 +276,7 @@ static int choose_password(struct run *run)
         err = file_first_line("password file", c->view_password_file, run->view_password, sizeof(run->view_password));
     if (err)
         return err;
-    if (c->spice_password_file)
-        return file_first_line("password file", c->spice_password_file, run->password, sizeof(run->password));
-    if (c->spice_open && config_lets_strangers_in(c))
-        log_warn("SPICE on %s asks nobody for a password, as you wished: whoever reaches it has the machine",
-                 c->spice_listen);
-    if (c->spice_open || c->sasl || !config_lets_strangers_in(c))
-        return 0;
-    run->password_made = true;
-    return make_password(run->password);
+    return config_password(c, run->password);
 }
 
 static int start_spice(struct run *run)
@@ -345,6 +321,16 @@ static int start_spice(struct run *run)
         if (board_display(run->board, i))
             err = spice_server_add_display(run->spice, board_display(run->board, i));
     return err;
+}
+
+/* Without an entry the machine runs all the same. */
+static void enter_registry(struct run *run)
+{
+    const struct vm_config *c = run->config;
+
+    if (run->spice && !c->relayed &&
+        registry_enter(&run->registry, c, spice_server_port(run->spice), spice_server_tls_port(run->spice), run->password))
+        log_warn("%s", fail_text());
 }
 
 static void on_relayed(void *opaque, int fd, const char *peer)
@@ -392,8 +378,8 @@ static void say_address(const struct run *run)
         say_tcp(run, "READY", "spice", c->relayed ? c->spice_port : spice_server_port(run->spice));
     else
         say_tcp(run, "READY", "http", c->relayed ? c->web_port : spice_server_web_port(run->spice));
-    if (run->password_made)
-        printf(" password %s", run->password);
+    if (*c->made_password)
+        printf(" password %s", c->made_password);
     if (c->spice_tls_port >= 0 && certificate_print(&c->certificate, print) == 0)
         printf(" certificate %s", print);
     printf("\n");
@@ -433,6 +419,8 @@ static int start(struct run *run)
         chardev_set_tap(board_serial(run->board), on_serial, run);
     err = start_spice(run);
     if (!err)
+        enter_registry(run);
+    if (!err)
         err = control_start(run);
     if (!err && c->relayed)
         err = relay_create(&run->relay, &run->loop, on_relayed, run);
@@ -463,6 +451,7 @@ static void finish(struct run *run)
     int err;
 
     relay_destroy(run->relay);
+    registry_leave(run->registry);
     spice_server_destroy(run->spice);
     err = board_destroy(run->board);
     run->board = NULL;

@@ -13,8 +13,6 @@
 #include "vmm/relay.h"
 #include "vmm/run.h"
 
-#define PASSWORD_MAX 60 /* what SPICE's ticket can carry */
-
 enum run_state {
     RUN_STATE_RUNNING,
     RUN_STATE_PAUSED,
@@ -30,9 +28,9 @@ struct run {
     struct spice_server *spice;
     struct qmp *qmp; /* NULL: no --control */
     struct relay *relay;
-    char password[PASSWORD_MAX + 1]; /* "": none is asked for */
-    char view_password[PASSWORD_MAX + 1];
-    bool password_made;              /* nobody but us knows it yet */
+    struct registry *registry; /* NULL: not in it */
+    char password[CONFIG_MAX_PASSWORD + 1]; /* "": none is asked for */
+    char view_password[CONFIG_MAX_PASSWORD + 1];
     struct expect expect;
     bool expecting;
     uv_timer_t timeout, grace, retry, tell;
