@@ -261,6 +261,8 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
     q->head.hidden = q->secondary;
     qxl_rom_init(q);
     uv_timer_init(&q->head.loop.uv, &q->push_timer);
+    uv_timer_init(&q->head.loop.uv, &q->poll_timer);
+    q->poll_timer.data = q;
     err = qxl_pending_init(q);
     if (!err)
         err = pci_init(&q->pci, &qxl_ops, machine, devfn, &ids);

@@ -91,6 +91,9 @@ struct qxl {
     pixman_region32_t damage;                  /* of the primary, not reported yet */
     uint32_t free_count;                       /* releases collected in the ring's next item */
     QXLPHYSICAL last_release;
+    unsigned taken;        /* commands, in this millisecond of the loop: */
+    uint64_t taken_at;
+    uv_timer_t poll_timer; /* runs while the guest is busy: it tells of few commands */
     uv_timer_t push_timer; /* tries again to hand over what found the ring full */
     struct qxl_pending *pending; /* drawing commands that wait, and how long */
     uv_timer_t draw_timer;

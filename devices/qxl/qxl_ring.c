@@ -7,6 +7,13 @@
 
 /* Lets a guest refill a ring so many times while it is emptied. */
 #define DRAIN_ROUNDS      4
+/*
+ * A guest that puts so many commands into the rings in a millisecond need not tell of each: it is looked after every
+ * millisecond, and tells when half a ring is full, until it puts fewer.
+ */
+#define BUSY_COMMANDS     8
+#define NOTICE_AHEAD      (QXL_COMMAND_RING_SIZE / 2)
+#define POLL_MS           1
 #define MIN_PUSH_DELAY_MS 5
 #define MAX_PUSH_DELAY_MS 1000
 
@@ -71,14 +78,19 @@ void qxl_rings_reset(struct qxl *q)
 
 /* --- commands --- */
 
-/* Nothing in the ring: ask to be told of the next item, and look again, as it may have come meanwhile. */
-static bool ring_is_empty(struct qxl_ring *r)
+static unsigned notice(const struct qxl *q)
+{
+    return uv_is_active((const uv_handle_t *)&q->poll_timer) ? NOTICE_AHEAD : 1;
+}
+
+/* Nothing in the ring: ask to be told of what comes, and look again, as it may have come meanwhile. */
+static bool ring_is_empty(const struct qxl *q, struct qxl_ring *r)
 {
     uint32_t prod = load(r->prod);
 
     if (load(r->cons) != prod)
         return false;
-    store(r->notify_on_prod, prod + 1);
+    store(r->notify_on_prod, prod + notice(q));
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return load(r->cons) == load(r->prod);
 }
@@ -87,7 +99,7 @@ static bool ring_pop(struct qxl *q, struct qxl_ring *r, QXLCommand *command, uin
 {
     uint32_t cons;
 
-    if (ring_is_empty(r))
+    if (ring_is_empty(q, r))
         return false;
     cons = load(r->cons);
     if (load(r->prod) - cons > r->count) {
@@ -142,6 +154,7 @@ static bool run_next(struct qxl *q)
     if (ring_pop(q, &q->commands, &command, QXL_INTERRUPT_DISPLAY) ||
         (may_drain(q) && ring_pop(q, &q->cursors, &command, QXL_INTERRUPT_CURSOR))) {
         run_command(q, &command);
+        q->taken++;
         return true;
     }
     return false;
@@ -170,6 +183,34 @@ void qxl_push_soon(struct qxl *q)
     }
 }
 
+/* A millisecond of a busy guest is over. */
+static void poll_rings(uv_timer_t *timer)
+{
+    struct qxl *q = timer->data;
+
+    qxl_notified(q);
+    if (q->taken < BUSY_COMMANDS) {
+        uv_timer_stop(timer);
+        ring_is_empty(q, &q->commands);
+        ring_is_empty(q, &q->cursors);
+        notifier_signal(&q->notify); /* for what came while nobody would have told */
+    }
+    q->taken = 0;
+}
+
+static void watch_rate(struct qxl *q)
+{
+    uint64_t now = uv_now(&q->head.loop.uv);
+
+    if (uv_is_active((uv_handle_t *)&q->poll_timer))
+        return;
+    if (now != q->taken_at)
+        q->taken = 0;
+    else if (q->taken >= BUSY_COMMANDS)
+        uv_timer_start(&q->poll_timer, poll_rings, POLL_MS, POLL_MS);
+    q->taken_at = now;
+}
+
 bool qxl_drain(struct qxl *q, unsigned limit)
 {
     bool more = true;
@@ -178,6 +219,7 @@ bool qxl_drain(struct qxl *q, unsigned limit)
         more = run_next(q);
     if (!more && may_drain(q))
         qxl_push_soon(q);
+    watch_rate(q);
     qxl_pending_announce(q);
     return more;
 }

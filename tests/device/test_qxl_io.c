@@ -71,6 +71,47 @@ static void tells_of_room_in_the_ring(void **state)
                      shared_load(FIELD(d, cmd_ring.prod)) + 1);
 }
 
+static bool tells_of_the_next(void *arg)
+{
+    struct driver *d = arg;
+
+    return shared_load(FIELD(d, cmd_ring.notify_on_prod)) == shared_load(FIELD(d, cmd_ring.prod)) + 1;
+}
+
+static bool all_taken(void *arg)
+{
+    struct driver *d = arg;
+
+    return shared_load(FIELD(d, cmd_ring.cons)) == shared_load(FIELD(d, cmd_ring.prod));
+}
+
+/* How far ahead of what is there the device wants to be told. */
+static uint32_t ahead(struct driver *d)
+{
+    return shared_load(FIELD(d, cmd_ring.notify_on_prod)) - shared_load(FIELD(d, cmd_ring.prod));
+}
+
+/* A guest that floods the ring is looked after: it tells of half a ring, and what it does not tell of is taken, too. */
+static void does_not_ask_of_each(void **state)
+{
+    struct driver *d = *state;
+    bool busy = false;
+
+    driver_sync(d);
+    for (unsigned round = 0; round < 1000 && !busy; round++) {
+        for (unsigned i = 0; i < QXL_COMMAND_RING_SIZE; i++)
+            driver_put(d, QXL_CMD_DRAW, nop(d));
+        assert_true(fake_machine_wait(&d->machine, all_taken, d, WAIT_MS));
+        busy = ahead(d) > 1 && ahead(d) <= QXL_COMMAND_RING_SIZE / 2;
+        driver_collect(d);
+    }
+    assert_true(busy);
+    for (unsigned i = 0; i < 3; i++)
+        driver_put(d, QXL_CMD_DRAW, nop(d));
+    assert_true(fake_machine_wait(&d->machine, all_taken, d, WAIT_MS));
+    assert_true(fake_machine_wait(&d->machine, tells_of_the_next, d, WAIT_MS));
+}
+
 static void out_of_memory_flushes(void **state)
 {
     struct driver *d = *state;
@@ -563,6 +604,7 @@ int main(void)
         NATIVE(full_release_ring_loses_nothing),
         NATIVE(out_of_memory_flushes),
         NATIVE(tells_of_room_in_the_ring),
+        NATIVE(does_not_ask_of_each),
         NATIVE(monitors_follow_the_guest),
         NATIVE(impossible_monitors_are_off),
         NATIVE(client_asks_for_heads),
