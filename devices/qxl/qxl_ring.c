@@ -198,23 +198,33 @@ static void poll_rings(uv_timer_t *timer)
     q->taken = 0;
 }
 
-static void watch_rate(struct qxl *q)
+/* Each millisecond counts anew; while the guest is busy, the timer's. */
+static void count_anew(struct qxl *q)
 {
     uint64_t now = uv_now(&q->head.loop.uv);
 
-    if (uv_is_active((uv_handle_t *)&q->poll_timer))
-        return;
-    if (now != q->taken_at)
+    if (now != q->taken_at && !uv_is_active((uv_handle_t *)&q->poll_timer))
         q->taken = 0;
-    else if (q->taken >= BUSY_COMMANDS)
-        uv_timer_start(&q->poll_timer, poll_rings, POLL_MS, POLL_MS);
     q->taken_at = now;
+}
+
+static void watch_rate(struct qxl *q)
+{
+    if (q->taken >= BUSY_COMMANDS && !uv_is_active((uv_handle_t *)&q->poll_timer)) {
+        q->taken = 0;
+        uv_timer_start(&q->poll_timer, poll_rings, POLL_MS, POLL_MS);
+        if (may_drain(q)) { /* from here on it need not tell of the next one */
+            ring_is_empty(q, &q->commands);
+            ring_is_empty(q, &q->cursors);
+        }
+    }
 }
 
 bool qxl_drain(struct qxl *q, unsigned limit)
 {
     bool more = true;
 
+    count_anew(q);
     for (unsigned i = 0; more && i < limit; i++)
         more = run_next(q);
     if (!more && may_drain(q))
