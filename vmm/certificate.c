@@ -186,6 +186,13 @@ static int make_folder(const char *folder)
 
 /* --- finding them --- */
 
+bool certificate_kept(struct certificate *c)
+{
+    char own[PATH_MAX];
+
+    return user_file(own, "tls") == 0 && name_files(c, own) == 0 && access(c->server, F_OK) == 0;
+}
+
 int certificate_find(struct certificate *c, const char *folder)
 {
     char own[PATH_MAX];

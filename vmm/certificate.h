@@ -24,6 +24,8 @@ struct certificate {
 
 /* `folder`: the user's own, whose files must be there; NULL: $XDG_DATA_HOME/minivm/tls, made if it is not there. */
 int certificate_find(struct certificate *c, const char *folder);
+/* Whether the default one has been made; then *c names its files. */
+bool certificate_kept(struct certificate *c);
 /* Whose the certificate is, as viewers want it: "O=minivm,CN=host". */
 int certificate_subject(const struct certificate *c, char subject[CERTIFICATE_SUBJECT]);
 /* How a person recognises the server's certificate: as `openssl x509 -fingerprint -sha256` prints it. */

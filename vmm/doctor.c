@@ -130,6 +130,29 @@ static void check_memory(struct finding *f)
              kib < MEMORY_WANTED_KIB ? "; give machines less than the default with --memory" : "");
 }
 
+/* The one that is kept, if it has been made. */
+static void check_tls(struct finding *f)
+{
+    struct certificate c;
+    char print[CERTIFICATE_PRINT];
+
+    if (certificate_kept(&c) && certificate_print(&c, print) == 0) {
+        snprintf(f->text, sizeof(f->text), "the certificate of --spice-tls is %s", print);
+        return;
+    }
+    snprintf(f->text, sizeof(f->text), "--spice-tls will make a certificate; where others can listen use it: a password "
+                                       "without TLS can be broken by who records the connection");
+}
+
+static void check_web(struct finding *f)
+{
+    bool found = access(CONFIG_WEB_FOLDER "/main.js", R_OK) == 0;
+
+    f->verdict = found ? GOOD : POOR;
+    snprintf(f->text, sizeof(f->text), "%s", found ? "spice-html5 is installed" : "spice-html5 is missing, and with it --web; "
+                                                                                    "apt-get install spice-html5");
+}
+
 /* The last word, from what the others found. */
 static void check_accel(struct finding *f)
 {
@@ -151,7 +174,8 @@ static const struct {
     {"cpu", check_cpu},           {"kvm", check_kvm},
     {"qemu", check_qemu},         {"software host", check_host},
     {"firmware", check_firmware}, {"uefi", check_uefi},
-    {"memory", check_memory},
+    {"memory", check_memory},     {"tls", check_tls},
+    {"web page", check_web},
     {"accel", check_accel},
 };
 
