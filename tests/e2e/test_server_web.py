@@ -78,14 +78,6 @@ def chromium(work, url):
                   program='chromium')
 
 
-def open_screen(v):
-    """From the first page to the screen: its only link."""
-    wait_for('window', v.windows)
-    time.sleep(3)
-    v.xdotool('key', 'Tab')
-    v.xdotool('key', 'Return')
-
-
 EDGE = 8  # the page draws a frame with round corners over it
 
 
@@ -97,17 +89,29 @@ def place_of(v, picture):
     return place and (place[0] - EDGE, place[1] - EDGE)
 
 
+def wait_for_screen(v, picture, password):
+    """-> where it is. The page asks for a password when the first try, without one, has failed; that may take a while."""
+    def look():
+        if password:
+            v.xdotool('type', password)
+            v.xdotool('key', 'Return')
+        end = time.monotonic() + 5
+        place = place_of(v, picture)
+        while not place and time.monotonic() < end:
+            time.sleep(0.5)
+            place = place_of(v, picture)
+        return place
+
+    return wait_for('first picture', look, 90)
+
+
 def check_browser(work, server, url, password=None):
     server.command('draw mixed')
     server.command('tablet 1')
-    with chromium(work, url) as v:
-        open_screen(v)
-        if password:
-            time.sleep(4)
-            v.xdotool('type', password)
-            v.xdotool('key', 'Return')
+    with chromium(work, url + 'spice_auto.html') as v:
+        wait_for('window', v.windows)
         v.xdotool('mousemove', '1390', '1090')  # Xvfb draws the pointer into its frame buffer
-        x, y = wait_for('first picture', lambda: place_of(v, server.picture(work)))
+        x, y = wait_for_screen(v, server.picture(work), password)
         server.command('draw text')
         server.command('scroll 5')
         wait_for('scrolled text', lambda: place_of(v, server.picture(work)))
@@ -124,6 +128,23 @@ def test_browser(work):
         check_browser(work, server, 'http://127.0.0.1:%d/' % server.web_port)
 
 
+def test_browser_resize(work):
+    """the guest's screen follows the browser's window"""
+    with fake.Server('--web', '--size', '640x480') as server:
+        server.command('heads 1')
+        server.command('draw mixed')
+        with chromium(work, 'http://127.0.0.1:%d/spice_auto.html' % server.web_port) as v:
+            wait_for('window', v.windows)
+            v.xdotool('mousemove', '1390', '1090')
+            wait_for('another size', lambda: server.picture(work)[:2] != (640, 480), 90)
+            for width, height in (800, 600), (1100, 900):
+                before = server.picture(work)[:2]
+                v.resize_window(width, height)
+                wait_for('the size after that', lambda: server.picture(work)[:2] != before)
+                server.command('draw text')
+                wait_for('picture of that size', lambda: place_of(v, server.picture(work)))
+
+
 def test_browser_tls(work):
     """and by https, to which it is led, with the password that it asks for"""
     with fake.Server('--web', '--tls', '--size', '640x480', '--password', 'sesame', env={'XDG_DATA_HOME': work}) as server:
@@ -134,5 +155,5 @@ def test_browser_tls(work):
         check_browser(work, server, 'http://127.0.0.1:%d/' % server.web_port, 'sesame')
 
 
-run_tests([test_pages, test_strangers, test_browser, test_browser_tls],
+run_tests([test_pages, test_strangers, test_browser, test_browser_resize, test_browser_tls],
           ('chromium', 'Xvfb', 'xdotool'))

@@ -70,6 +70,7 @@ def test_four(work):
                 viewer.xdotool('mousemove', '1390', '1090')  # Xvfb draws the pointer into its frame buffer
             expect_picture(server, work, viewers, viewers)
             keep_busy(server, WARM_UP)
+            expect_picture(server, work, viewers, viewers)
             for stopped in viewers:
                 others = [name for name in viewers if name != stopped]
                 viewers[stopped].p.send_signal(signal.SIGSTOP)
