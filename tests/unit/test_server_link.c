@@ -370,6 +370,60 @@ static int connect_unix(const char *path)
     return -1;
 }
 
+/* What a client sends for a channel until it is linked, and its first message: cut after so many bytes, or false: that is all. */
+static bool cut_channel(unsigned channel, uint32_t session, size_t size)
+{
+    static const uint8_t auth[4] = {SPICE_COMMON_CAP_AUTH_SPICE};
+    struct peer p = {.channel = channel, .fd = peer_connect(rig.port)};
+    struct spice_link_reply reply;
+    uint8_t rest[4 + 128 + 14] = {0}, result[4];
+    size_t n;
+    struct writer w;
+
+    writer_init(&w, 1000);
+    peer_link_message(&p, 0, session, &w);
+    n = MIN(size, w.size);
+    peer_write(p.fd, w.data, n);
+    size -= n;
+    if (n == w.size && peer_read_reply(p.fd, &reply) == SPICE_LINK_ERR_OK) {
+        memcpy(rest, auth, 4);
+        peer_encrypt(&reply, "s3cret", rest + 4);
+        store_le16(rest + 132, SPICE_MSGC_PONG);
+        store_le32(rest + 134, 12);
+        peer_write(p.fd, rest, MIN(size, sizeof(rest)));
+        if (size >= 132)
+            peer_read_bytes(p.fd, result, 4);
+    }
+    writer_fini(&w);
+    close(p.fd);
+    return size < sizeof(rest);
+}
+
+/* Every channel, after each byte: nothing stays open, and who is there goes on. */
+static void test_cut_channels(void **state UNUSED)
+{
+    static const unsigned channels[] = {SPICE_CHANNEL_MAIN, SPICE_CHANNEL_DISPLAY, SPICE_CHANNEL_INPUTS, SPICE_CHANNEL_CURSOR};
+    const struct spice_msgc_main_mouse_mode_request request = {SPICE_MOUSE_MODE_SERVER};
+    const struct spice_msg_main_init *init;
+    struct peer friend = {0};
+    uint32_t session;
+    int before;
+
+    assert_int_equal(peer_link(&friend, rig.port, SPICE_CHANNEL_MAIN, 0, 0, "s3cret"), SPICE_LINK_ERR_OK);
+    init = peer_expect(&friend, SPICE_MSG_MAIN_INIT);
+    session = init->session_id;
+    before = open_descriptors();
+    for (size_t i = 0; i < ARRAY_SIZE(channels); i++)
+        for (size_t size = 0; cut_channel(channels[i], channels[i] == SPICE_CHANNEL_MAIN ? 0 : session, size); size++)
+            ;
+    for (int i = 0; i < 100 && open_descriptors() > before; i++)
+        usleep(20000);
+    assert_int_equal(open_descriptors(), before);
+    peer_send(&friend, SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST, &request);
+    peer_expect(&friend, SPICE_MSG_MAIN_MOUSE_MODE);
+    peer_close(&friend);
+}
+
 /* --- SASL, which unix sockets may use without TLS --- */
 
 static char socket_path[64];
@@ -586,6 +640,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_new_password, start_password, stop),
         cmocka_unit_test_setup_teardown(test_first_password, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_bad_ticket, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_cut_channels, start_password, stop),
         cmocka_unit_test_setup_teardown(test_bad_sasl, start_sasl, stop),
         cmocka_unit_test_setup_teardown(test_no_ticket, start_sasl, stop),
         cmocka_unit_test_setup_teardown(test_no_password, start_plain, stop),
