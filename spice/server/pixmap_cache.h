@@ -2,8 +2,11 @@
  * pixmap_cache.h - the server's books of the pictures that a client keeps (SPICE_IMAGE_FLAGS_CACHE_ME).
  *
  * The client stores what it is told to, under a number, until it is told to forget it: the server decides what goes when
- * there is no room, the least recently used first. A picture's number is the hash of its content, so that content which
- * comes again is found, whatever drew it.
+ * there is no room. A picture's number is the hash of its content, so that content which comes again is found, whatever drew it.
+ *
+ * The least recently used goes first, unless that turns out to be wrong: where more goes round than there is room for, each
+ * picture would go just before it is needed. Pictures that come again soon after they went are noticed, and then what came
+ * last goes first, and a part of what goes round stays.
  */
 #ifndef SPICE_SERVER_PIXMAP_CACHE_H
 #define SPICE_SERVER_PIXMAP_CACHE_H
@@ -15,13 +18,16 @@
 #define PIXMAP_CACHE_MAX_PIXELS (8u << 20) /* of a client, whatever it offers */
 #define PIXMAP_CACHE_MAX_COUNT  1024
 #define PIXMAP_CACHE_BUCKETS    256
+#define PIXMAP_CACHE_GONE       4096 /* of so many that went the numbers are known */
 
 struct pixmap_entry;
 
 struct pixmap_cache {
     uint64_t room, used; /* pixels; room 0: nothing is kept */
     size_t count;
-    TAILQ_HEAD(pixmap_ages, pixmap_entry) ages; /* the least recently used first */
+    unsigned regrets;                  /* how much what comes is what went, of late */
+    uint64_t gone[PIXMAP_CACHE_GONE]; /* by their numbers; 0: none */
+    TAILQ_HEAD(pixmap_ages, pixmap_entry) ages; /* the least recently used first; while the last goes first, what is used comes first */
     LIST_HEAD(, pixmap_entry) buckets[PIXMAP_CACHE_BUCKETS];
 };
 
