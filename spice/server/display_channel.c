@@ -11,13 +11,12 @@
 #include <stdlib.h>
 
 /*
- * Updates are not closer than this: what is drawn in between travels together. The more of an interval one took the longer
- * is the next, up to 60 a second. One that took longer is followed by a pause of the same length, since the display's thread
- * has the guest to serve as well.
+ * Updates are not closer than this: what is drawn in between travels together. While most of the screen changes they are as
+ * frequent as screens show pictures. One that took longer is followed by a pause of the same length, since the display's
+ * thread has the guest to serve as well.
  */
-#define MIN_INTERVAL_NS 8000000
-#define MAX_INTERVAL_NS 16000000
-#define EASY_SHARE      4 /* of an interval that an update may take */
+#define MIN_INTERVAL_NS  8000000
+#define FULL_INTERVAL_NS 16000000
 /* What begins to be drawn gets so much time to be complete. */
 #define GATHER_NS 2000000
 /* What the user just did is answered without either: so many updates, for so long. */
@@ -171,6 +170,13 @@ static void schedule(struct display_channel *d)
     uv_timer_start(d->timer, timer_fired, (when - now) / 1000000, 0);
 }
 
+static uint64_t interval(const struct display_channel *d)
+{
+    const struct strip_map *shown = &d->view.shown;
+
+    return (uint64_t)d->changed * 2 > (uint64_t)shown->columns * shown->height ? FULL_INTERVAL_NS : MIN_INTERVAL_NS;
+}
+
 void display_updated(struct display_channel *d, bool something)
 {
     uint64_t took = uv_hrtime() - d->update_start;
@@ -178,7 +184,7 @@ void display_updated(struct display_channel *d, bool something)
     if (something && d->echoes)
         d->echoes--;
     d->rest_until = d->update_start + 2 * took;
-    d->next_update = MAX(d->rest_until, d->update_start + CLAMP(EASY_SHARE * took, MIN_INTERVAL_NS, MAX_INTERVAL_NS));
+    d->next_update = MAX(d->rest_until, d->update_start + interval(d));
     d->held = out_of_date(d);
     schedule(d);
 }
