@@ -625,6 +625,34 @@ static void test_config_disk_errors(void **state UNUSED)
     config_fini(&c);
 }
 
+/* Where strangers can come there is a password, unless that was waived, or they are known by another way. */
+static void test_config_password(void **state UNUSED)
+{
+    static const struct {
+        const char *line;
+        bool made;
+    } cases[] = {
+        {"a --spice 1", false},
+        {"a --spice 1 --spice-listen 127.0.0.2", false},
+        {"a --spice 1 --spice-listen ::1", false},
+        {"a --spice 1 --spice-listen 0.0.0.0", true},
+        {"a --spice 1 --spice-listen ::", true},
+        {"a --web 1 --spice-listen 192.0.2.1", true},
+        {"a --spice 1 --spice-listen 0.0.0.0 --spice-password-file p", false},
+        {"a --spice 1 --spice-listen 0.0.0.0 --spice-option disable-ticketing=on", false},
+        {"a --relayed --spice 1 --spice-listen 0.0.0.0 --spice-option made-password=x", true},
+    };
+    static struct vm_config c;
+    char line[128];
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        strcpy(line, cases[i].line);
+        assert_int_equal(run_line(&c, line), 0);
+        assert_int_equal(*c.made_password != 0, cases[i].made);
+        config_fini(&c);
+    }
+}
+
 static void test_config_refusals(void **state UNUSED)
 {
     static const struct {
@@ -639,7 +667,12 @@ static void test_config_refusals(void **state UNUSED)
         {"a --initrd b", "needs --kernel"},
         {"a --screenshot x.png --video none", "needs a display"},
         {"a --expect ( ", "regular expression"},
-        {"a --spice 1 --spice-listen 0.0.0.0", "--spice-password-file"},
+        {"a --spice 1 --spice-password-file p --spice-option disable-ticketing=on", "drop it"},
+        {"a --spice 1 --spice-option x509-dir=d", "need --spice-tls"},
+        {"a --spice 1 --spice-option plaintext-channel=moon", "no SPICE channel 'moon'"},
+        {"a --spice 1 --spice-option sasl=on", "needs --spice-tls"},
+        {"a --spice 1 --spice-option view-password-file=f", "--spice-password-file"},
+        {"a --spice 1 --spice-option made-password=x", "unknown option"},
         {"a --spice-listen ::1", "SPICE is not on"},
         {"a --disk b,colour=red", "unknown part 'colour'"},
         {"a --disk b,werror=ignore", "enospc, report, stop"},
@@ -707,6 +740,7 @@ int main(void)
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_config_drives),
         cmocka_unit_test(test_config_disk_errors),
+        cmocka_unit_test(test_config_password),
         cmocka_unit_test(test_config_refusals),
     };
 
