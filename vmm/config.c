@@ -925,4 +925,9 @@ void config_fini(struct vm_config *config)
     free((void *)config->net_user.hostname);
     free((void *)config->net_user.tftp);
     free((void *)config->net_user.bootfile);
+    free((void *)config->spice_record);
+    free((void *)config->spice_codecs);
+    free((void *)config->tls_folder);
+    free((void *)config->view_password_file);
+    free((void *)config->sasl_database);
 }
