@@ -2,8 +2,11 @@
 
 #include "base/error.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,4 +74,34 @@ int file_first_line(const char *what, const char *path, char *line, size_t size)
         return fail(-EMSGSIZE, "%s '%s': its first line has more than %zu bytes", what, path, size - 1);
     line[length] = 0;
     return 0;
+}
+
+static int walk_entry(const char *what, const char *path, int depth, int (*fn)(void *opaque, const char *path),
+                      void *opaque)
+{
+    struct stat st;
+
+    if (stat(path, &st))
+        return 0; /* it has just gone, or leads nowhere */
+    if (S_ISREG(st.st_mode) && st.st_size)
+        return fn(opaque, path);
+    return S_ISDIR(st.st_mode) && depth ? folder_walk(what, path, depth - 1, fn, opaque) : 0;
+}
+
+int folder_walk(const char *what, const char *folder, int depth, int (*fn)(void *opaque, const char *path), void *opaque)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    char path[PATH_MAX];
+    int err = 0;
+
+    if (!dir)
+        return fail(-errno, "%s '%s': %s", what, folder, strerror(errno));
+    while (!err && (entry = readdir(dir))) {
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] != '.')
+            err = walk_entry(what, path, depth, fn, opaque);
+    }
+    closedir(dir);
+    return err;
 }

@@ -24,4 +24,10 @@ void file_close(struct file *file); /* one that is not open is fine */
  */
 int file_first_line(const char *what, const char *path, char *line, size_t size);
 
+/*
+ * Calls fn with the path of each regular file that has content, of the folder and of its folders down to `depth`, but for
+ * hidden ones. Ends with fn's first error; one of the folder comes with its errno and fail_text() "WHAT 'PATH': reason".
+ */
+int folder_walk(const char *what, const char *folder, int depth, int (*fn)(void *opaque, const char *path), void *opaque);
+
 #endif

@@ -1,12 +1,12 @@
 /* nested_initrd.c - what a software host boots with: the built initial RAM disk, then what belongs to this run. */
 #include "base/error.h"
+#include "base/file.h"
 #include "vmm/board.h"
 #include "vmm/cloud_init.h"
 #include "vmm/cpio.h"
 #include "vmm/nested.h"
 #include "vmm/nested_private.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -106,28 +106,9 @@ static int add_cloud_init(struct cpio *cpio, const char *source)
     return err;
 }
 
-/* The folder's files and those of its folders. */
-static int add_folder(struct cpio *cpio, const char *folder, int depth)
+static int add_page(void *cpio, const char *path)
 {
-    DIR *dir = opendir(folder);
-    const struct dirent *entry;
-    char path[PATH_MAX];
-    struct stat st;
-    int err = 0;
-
-    if (!dir)
-        return fail(-errno, "web pages '%s': %s; they are in the package 'spice-html5'", folder, strerror(errno));
-    while (!err && (entry = readdir(dir))) {
-        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-        if (entry->d_name[0] == '.' || stat(path, &st))
-            continue;
-        if (S_ISREG(st.st_mode) && st.st_size)
-            err = add_copy(cpio, "web page", path, 0644);
-        else if (S_ISDIR(st.st_mode) && depth)
-            err = add_folder(cpio, path, depth - 1);
-    }
-    closedir(dir);
-    return err;
+    return add_copy(cpio, "web page", path, 0644);
 }
 
 static int add_certificate(struct cpio *cpio, const struct vm_config *config)
@@ -167,7 +148,7 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
     if (!err)
         err = add_certificate(cpio, config);
     if (!err && config->web_port >= 0)
-        err = add_folder(cpio, CONFIG_WEB_FOLDER, 1);
+        err = folder_walk("web pages of the package spice-html5", CONFIG_WEB_FOLDER, 1, add_page, cpio);
     return err ? err : cpio_end(cpio);
 }
 

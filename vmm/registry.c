@@ -55,7 +55,6 @@ static int find_folder(char folder[PATH_MAX])
     return err ? err : check_folder(folder);
 }
 
-/* A machine's name may have slashes; a file's name may not. */
 static int find_file(char path[PATH_MAX], const char *name)
 {
     char folder[PATH_MAX];
@@ -66,8 +65,7 @@ static int find_file(char path[PATH_MAX], const char *name)
     n = snprintf(path, PATH_MAX, "%s/%s%s", folder, name, SUFFIX);
     if (n >= PATH_MAX)
         return fail(-ENAMETOOLONG, "'%s': the name is too long", name);
-    for (char *p = path + strlen(folder) + 1; (p = strchr(p, '/'));)
-        *p = '_';
+    user_file_name(path + strlen(folder) + 1);
     return 0;
 }
 

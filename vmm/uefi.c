@@ -52,16 +52,16 @@ static void find_blank(struct uefi_files *files)
         files->blank[0] = 0;
 }
 
-/* A machine's name may have slashes; a file's name may not. */
 static int default_store(struct uefi_files *files, const char *name)
 {
-    char file[PATH_MAX], *p;
+    char file[PATH_MAX];
     int err = path_join(file, name, ".vars.fd");
 
-    for (p = file; !err && (p = strchr(p, '/'));)
-        *p = '_';
     files->own_folder = true;
-    return err ? err : user_file(files->variables, file);
+    if (err)
+        return err;
+    user_file_name(file);
+    return user_file(files->variables, file);
 }
 
 int uefi_find(struct uefi_files *files, const char *firmware, const char *variables, const char *name)

@@ -28,6 +28,12 @@ int user_file(char *path, const char *name)
     return err ? err : path_join(path, folder, name);
 }
 
+void user_file_name(char *name)
+{
+    while ((name = strchr(name, '/')))
+        *name = '_';
+}
+
 void user_folders_make(const char *file)
 {
     char part[PATH_MAX];

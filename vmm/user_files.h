@@ -14,6 +14,8 @@
 int path_join(char *to, const char *a, const char *b);
 /* $XDG_DATA_HOME/minivm/ and the name; path[PATH_MAX]. */
 int user_file(char *path, const char *name);
+/* A machine's name may have slashes; a file's name may not: they become '_'. */
+void user_file_name(char *name);
 /* The folders above the file, for the user alone. What is wrong shows when the file is made. */
 void user_folders_make(const char *file);
 

@@ -30,8 +30,8 @@ void auth_sasl_destroy(struct auth_sasl *a); /* NULL is fine */
 const char *auth_sasl_mechanisms(const struct auth_sasl *a);
 bool auth_sasl_offers(const struct auth_sasl *a, const char *mechanism);
 /*
- * What the client says: first the mechanism that it chose, one that is offered (then NULL), and data, NULL if it sent none. The answer is
- * libsasl2's until the next call; NULL is another thing than one of no bytes.
+ * What the client says: first the mechanism that it chose, one that is offered (then NULL), and data, NULL if it sent none.
+ * The answer is libsasl2's until the next call; NULL is another thing than one of no bytes.
  */
 enum auth_outcome auth_sasl_take(struct auth_sasl *a, const char *mechanism, const char *data, unsigned size,
                                  const char **answer, unsigned *answer_size);

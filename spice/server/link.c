@@ -8,8 +8,8 @@
  * wrong password waits for its refusal. A link is read exactly as far as it is understood, so that the channel finds its
  * first byte untouched. Every link ends after LINK_TIMEOUT_MS.
  *
- * Where nobody is asked who he is every ticket is right. Then KEY leads to END: the result goes with the reply, which spares each channel
- * a round trip, and the channel skips the ticket when it comes.
+ * Where nobody is asked who he is every ticket is right. Then KEY leads to END: the result goes with the reply, which spares
+ * each channel a round trip, and the channel skips the ticket when it comes.
  */
 #include "base/log.h"
 #include "spice/server/http.h"

@@ -3,13 +3,10 @@
 #include "base/error.h"
 #include "base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define VIEWER    "spice_auto.html"
 #define MAX_FILES 128
@@ -61,41 +58,24 @@ static int read_page(struct page *page, const char *path)
     return err;
 }
 
-static int add_page(struct web_site *site, const char *path, const char *as)
-{
-    struct page *page = &site->pages[site->count];
+struct folder {
+    struct web_site *site;
+    size_t name_size; /* bytes of a path before a page's own */
+};
 
-    if (site->count == MAX_FILES || strlen(as) >= sizeof(page->path))
+static int add_page(void *opaque, const char *path)
+{
+    const struct folder *folder = opaque;
+    struct web_site *site = folder->site;
+    struct page *page = &site->pages[site->count];
+    const char *as = path + folder->name_size;
+
+    if (!type_of(as) || site->count == MAX_FILES || strlen(as) >= sizeof(page->path))
         return 0;
     strcpy(page->path, as);
     page->type = type_of(as);
     site->count++;
     return read_page(page, path);
-}
-
-/* The folder's files and those of its folders, no deeper. */
-static int add_folder(struct web_site *site, const char *folder, const char *as, int depth)
-{
-    DIR *dir = opendir(folder);
-    char path[PATH_MAX], name[PATH_MAX];
-    const struct dirent *entry;
-    struct stat st;
-    int err = 0;
-
-    if (!dir)
-        return fail(-errno, "web pages '%s': %s; they are in the package 'spice-html5'", folder, strerror(errno));
-    while (!err && (entry = readdir(dir))) {
-        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-        snprintf(name, sizeof(name), "%s/%s", as, entry->d_name);
-        if (entry->d_name[0] == '.' || stat(path, &st))
-            continue;
-        if (S_ISREG(st.st_mode) && st.st_size && type_of(name))
-            err = add_page(site, path, name);
-        else if (S_ISDIR(st.st_mode) && depth)
-            err = add_folder(site, path, name, depth - 1);
-    }
-    closedir(dir);
-    return err;
 }
 
 /* Whatever is in the name is shown, and is no HTML. */
@@ -118,7 +98,7 @@ int web_site_create(struct web_site **out, const char *folder, const char *name)
     if (!site)
         return -ENOMEM;
     escape(name ? name : "", site->name);
-    err = add_folder(site, folder, "", 1);
+    err = folder_walk("web pages of the package spice-html5", folder, 1, add_page, &(struct folder){site, strlen(folder)});
     if (err) {
         web_site_destroy(site);
         return err;
