@@ -183,6 +183,13 @@ void qxl_push_soon(struct qxl *q)
     }
 }
 
+/* What notice() says of rings that are empty is another thing than before. */
+static void ask_anew(struct qxl *q)
+{
+    ring_is_empty(q, &q->commands);
+    ring_is_empty(q, &q->cursors);
+}
+
 /* A millisecond of a busy guest is over. */
 static void poll_rings(uv_timer_t *timer)
 {
@@ -191,8 +198,7 @@ static void poll_rings(uv_timer_t *timer)
     qxl_notified(q);
     if (q->taken < BUSY_COMMANDS) {
         uv_timer_stop(timer);
-        ring_is_empty(q, &q->commands);
-        ring_is_empty(q, &q->cursors);
+        ask_anew(q);
         notifier_signal(&q->notify); /* for what came while nobody would have told */
     }
     q->taken = 0;
@@ -213,10 +219,8 @@ static void watch_rate(struct qxl *q)
     if (q->taken >= BUSY_COMMANDS && !uv_is_active((uv_handle_t *)&q->poll_timer)) {
         q->taken = 0;
         uv_timer_start(&q->poll_timer, poll_rings, POLL_MS, POLL_MS);
-        if (may_drain(q)) { /* from here on it need not tell of the next one */
-            ring_is_empty(q, &q->commands);
-            ring_is_empty(q, &q->cursors);
-        }
+        if (may_drain(q))
+            ask_anew(q);
     }
 }
 
