@@ -15,6 +15,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -35,6 +36,35 @@ int peer_connect(int port)
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     return fd;
+}
+
+static void *run_tunnel(void *arg)
+{
+    struct peer_tunnel *t = arg;
+    struct pollfd p[2] = {{.fd = t->socket, .events = POLLIN}, {.fd = t->clear, .events = POLLIN}};
+    bool goes_on = true;
+
+    while (goes_on && poll(p, 2, -1) > 0)
+        goes_on = (!p[0].revents || t->bring(t)) && (!p[1].revents || t->take(t));
+    close(t->socket);
+    close(t->clear);
+    t->end(t);
+    return NULL;
+}
+
+int peer_tunnel_start(struct peer_tunnel *t)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    t->clear = pair[1];
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_create(&thread, &attr, run_tunnel, t);
+    pthread_attr_destroy(&attr);
+    return pair[0];
 }
 
 bool peer_write(int fd, const void *data, size_t size)

@@ -26,6 +26,16 @@ struct peer {
 
 /* A socket to 127.0.0.1:port. */
 int peer_connect(int port);
+/*
+ * A thread of its own runs a tunnel: `bring` when there is something at its socket, `take` when there is at the clear end; each
+ * is false at the end. Then end(). Returns the other clear end.
+ */
+struct peer_tunnel {
+    int socket, clear; /* clear: set by peer_tunnel_start */
+    bool (*bring)(struct peer_tunnel *t), (*take)(struct peer_tunnel *t);
+    void (*end)(struct peer_tunnel *t);
+};
+int peer_tunnel_start(struct peer_tunnel *t);
 /* All of it, or false when the connection ends or stalls. */
 bool peer_write(int fd, const void *data, size_t size);
 bool peer_read_bytes(int fd, void *data, size_t size);

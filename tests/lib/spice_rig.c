@@ -225,3 +225,28 @@ int open_descriptors(void)
     closedir(dir);
     return count;
 }
+
+void rig_check_session(struct rig *rig, int (*connect)(int port))
+{
+    struct peer p = {.connect = connect}, display = {.connect = connect}, inputs = {.connect = connect};
+    struct peer_screen s = {0};
+    uint32_t session = rig_main(rig, &p);
+
+    rig_join(rig, &inputs, SPICE_CHANNEL_INPUTS, session);
+    rig_join_display(rig, &display, session);
+    for (int i = 0; i < 3; i++) {
+        fake_display_draw(&rig->display, i % 2 ? "text" : "mixed");
+        assert_true(rig_catch_up(rig, &display, &s));
+    }
+    peer_screen_fini(&s);
+    peer_close(&display);
+    peer_close(&inputs);
+    peer_close(&p);
+}
+
+void expect_descriptors(int count)
+{
+    for (int i = 0; i < 100 && open_descriptors() > count; i++)
+        usleep(20000);
+    assert_int_equal(open_descriptors(), count);
+}

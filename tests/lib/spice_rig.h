@@ -37,7 +37,12 @@ void rig_join_display(struct rig *rig, struct peer *p, uint32_t session);
 /* Read display messages until the screen equals the source; false if it does not come to that within the time. */
 bool rig_catch_up(struct rig *rig, struct peer *p, struct peer_screen *s);
 
+/* A session whose channels come by `connect` (NULL: TCP) shows what is drawn, in pieces large and small. */
+void rig_check_session(struct rig *rig, int (*connect)(int port));
+
 /* Open descriptors of this process. */
 int open_descriptors(void);
+/* Wait until there are no more than that. */
+void expect_descriptors(int count);
 
 #endif

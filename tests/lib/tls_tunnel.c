@@ -4,15 +4,13 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 struct tunnel {
+    struct peer_tunnel base;
     SSL *ssl;
-    int socket, clear;
     size_t cut, sent;
 };
 
@@ -23,7 +21,7 @@ static int cut_write(BIO *bio, const char *data, int size)
     struct tunnel *t = BIO_get_data(bio);
     size_t n = t->cut ? MIN((size_t)size, t->cut - t->sent) : (size_t)size;
 
-    if (n == 0 || !peer_write(t->socket, data, n))
+    if (n == 0 || !peer_write(t->base.socket, data, n))
         return -1;
     t->sent += n;
     return n == (size_t)size ? size : -1;
@@ -33,7 +31,7 @@ static int cut_read(BIO *bio, char *data, int size)
 {
     const struct tunnel *t = BIO_get_data(bio);
 
-    return t->cut && t->sent == t->cut ? -1 : (int)recv(t->socket, data, (size_t)size, 0);
+    return t->cut && t->sent == t->cut ? -1 : (int)recv(t->base.socket, data, (size_t)size, 0);
 }
 
 static long cut_control(BIO *bio UNUSED, int command, long number UNUSED, void *pointer UNUSED)
@@ -60,47 +58,36 @@ static BIO *cut_bio(struct tunnel *t)
 
 /* --- the thread --- */
 
-static void tunnel_free(struct tunnel *t)
+static void end(struct peer_tunnel *base)
 {
+    struct tunnel *t = container_of(base, struct tunnel, base);
+
+    ERR_clear_error();
     SSL_free(t->ssl);
-    close(t->socket);
-    if (t->clear >= 0)
-        close(t->clear);
     free(t);
 }
 
-static bool bring(struct tunnel *t)
+static bool bring(struct peer_tunnel *base)
 {
+    struct tunnel *t = container_of(base, struct tunnel, base);
     char data[16384];
     int n;
 
     do {
         n = SSL_read(t->ssl, data, sizeof(data));
-        if (n <= 0 || !peer_write(t->clear, data, (size_t)n))
+        if (n <= 0 || !peer_write(base->clear, data, (size_t)n))
             return false;
     } while (SSL_pending(t->ssl));
     return true;
 }
 
-static bool take(struct tunnel *t)
+static bool take(struct peer_tunnel *base)
 {
+    struct tunnel *t = container_of(base, struct tunnel, base);
     char data[16384];
-    ssize_t n = recv(t->clear, data, sizeof(data), 0);
+    ssize_t n = recv(base->clear, data, sizeof(data), 0);
 
     return n > 0 && SSL_write(t->ssl, data, (int)n) == n;
-}
-
-static void *run(void *arg)
-{
-    struct tunnel *t = arg;
-    struct pollfd p[2] = {{.fd = t->socket, .events = POLLIN}, {.fd = t->clear, .events = POLLIN}};
-    bool goes_on = true;
-
-    while (goes_on && poll(p, 2, -1) > 0)
-        goes_on = (!p[0].revents || bring(t)) && (!p[1].revents || take(t));
-    ERR_clear_error();
-    tunnel_free(t);
-    return NULL;
 }
 
 /* --- the handshake --- */
@@ -137,24 +124,16 @@ static bool shake_hands(struct tunnel *t, const struct tls_wish *wish)
 int tls_tunnel(int port, const struct tls_wish *wish, size_t *sent)
 {
     struct tunnel *t = calloc(1, sizeof(*t));
-    pthread_attr_t attr;
-    pthread_t thread;
-    int pair[2];
     bool ok;
 
-    *t = (struct tunnel){.socket = peer_connect(port), .clear = -1, .cut = wish->cut};
+    *t = (struct tunnel){{.socket = peer_connect(port), .bring = bring, .take = take, .end = end}, .cut = wish->cut};
     ok = shake_hands(t, wish);
     if (sent)
         *sent = t->sent;
     ERR_clear_error();
-    if (!ok || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
-        tunnel_free(t);
-        return -1;
-    }
-    t->clear = pair[1];
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_create(&thread, &attr, run, t);
-    pthread_attr_destroy(&attr);
-    return pair[0];
+    if (ok)
+        return peer_tunnel_start(&t->base);
+    close(t->base.socket);
+    end(&t->base);
+    return -1;
 }

@@ -3,8 +3,6 @@
 #include "base/bytes.h"
 #include "tests/lib/spice_peer.h"
 
-#include <poll.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,8 +15,8 @@
 #define MAX_PIECE 16384
 
 struct tunnel {
+    struct peer_tunnel base;
     struct websocket_wish wish;
-    int socket, clear;
     size_t sent;
 };
 
@@ -46,7 +44,7 @@ static bool send_bytes(struct tunnel *t, const uint8_t *data, size_t size)
     size_t n = t->wish.cut ? MIN(size, t->wish.cut - t->sent) : size;
 
     t->sent += n;
-    return peer_write(t->socket, data, n) && n == size;
+    return peer_write(t->base.socket, data, n) && n == size;
 }
 
 static bool send_frame(struct tunnel *t, uint8_t opcode, const void *data, size_t size)
@@ -57,10 +55,11 @@ static bool send_frame(struct tunnel *t, uint8_t opcode, const void *data, size_
 }
 
 /* One message, in as many frames as the wish has it. */
-static bool take(struct tunnel *t)
+static bool take(struct peer_tunnel *base)
 {
+    struct tunnel *t = container_of(base, struct tunnel, base);
     uint8_t data[MAX_PIECE];
-    ssize_t size = recv(t->clear, data, sizeof(data), 0), at = 0;
+    ssize_t size = recv(t->base.clear, data, sizeof(data), 0), at = 0;
     bool ok = size > 0;
 
     while (ok && at < size) {
@@ -75,7 +74,7 @@ static bool take(struct tunnel *t)
 }
 
 /* Whole frames, which a server does not mask. */
-static bool bring(struct tunnel *t)
+static bool bring(struct peer_tunnel *t)
 {
     uint8_t head[10], *data;
     uint64_t size;
@@ -98,18 +97,9 @@ static bool bring(struct tunnel *t)
     return ok;
 }
 
-static void *run(void *arg)
+static void end(struct peer_tunnel *t)
 {
-    struct tunnel *t = arg;
-    struct pollfd p[2] = {{.fd = t->socket, .events = POLLIN}, {.fd = t->clear, .events = POLLIN}};
-    bool goes_on = true;
-
-    while (goes_on && poll(p, 2, -1) > 0)
-        goes_on = (!p[0].revents || bring(t)) && (!p[1].revents || take(t));
-    close(t->socket);
-    close(t->clear);
-    free(t);
-    return NULL;
+    free(container_of(t, struct tunnel, base));
 }
 
 int websocket_open(int port)
@@ -134,16 +124,7 @@ int websocket_open(int port)
 int websocket_tunnel(int port, const struct websocket_wish *wish)
 {
     struct tunnel *t = calloc(1, sizeof(*t));
-    pthread_attr_t attr;
-    pthread_t thread;
-    int pair[2];
 
-    *t = (struct tunnel){.wish = *wish, .socket = websocket_open(port)};
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    t->clear = pair[1];
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_create(&thread, &attr, run, t);
-    pthread_attr_destroy(&attr);
-    return pair[0];
+    *t = (struct tunnel){{.socket = websocket_open(port), .bring = bring, .take = take, .end = end}, *wish};
+    return peer_tunnel_start(&t->base);
 }

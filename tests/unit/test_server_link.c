@@ -127,9 +127,7 @@ static void test_cut(void **state UNUSED)
         close(fd);
     }
     writer_fini(&w);
-    for (int i = 0; i < 100 && open_descriptors() > before; i++)
-        usleep(20000);
-    assert_int_equal(open_descriptors(), before);
+    expect_descriptors(before);
 }
 
 static unsigned try_password(const char *password, bool no_selection)
@@ -416,9 +414,7 @@ static void test_cut_channels(void **state UNUSED)
     for (size_t i = 0; i < ARRAY_SIZE(channels); i++)
         for (size_t size = 0; cut_channel(channels[i], channels[i] == SPICE_CHANNEL_MAIN ? 0 : session, size); size++)
             ;
-    for (int i = 0; i < 100 && open_descriptors() > before; i++)
-        usleep(20000);
-    assert_int_equal(open_descriptors(), before);
+    expect_descriptors(before);
     peer_send(&friend, SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST, &request);
     peer_expect(&friend, SPICE_MSG_MAIN_MOUSE_MODE);
     peer_close(&friend);

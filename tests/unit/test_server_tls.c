@@ -88,29 +88,10 @@ static int connect_1_3(int port)
     return tls_tunnel(port, &(struct tls_wish){.min = TLS1_3_VERSION, .trust = certificate.authority}, NULL);
 }
 
-/* A session whose channels all come by TLS shows what is drawn, in pieces large and small. */
-static void check_session(int (*connect)(int port))
-{
-    struct peer p = {.connect = connect}, display = {.connect = connect}, inputs = {.connect = connect};
-    struct peer_screen s = {0};
-    uint32_t session = rig_main(&rig, &p);
-
-    rig_join(&rig, &inputs, SPICE_CHANNEL_INPUTS, session);
-    rig_join_display(&rig, &display, session);
-    for (int i = 0; i < 3; i++) {
-        fake_display_draw(&rig.display, i % 2 ? "text" : "mixed");
-        assert_true(rig_catch_up(&rig, &display, &s));
-    }
-    peer_screen_fini(&s);
-    peer_close(&display);
-    peer_close(&inputs);
-    peer_close(&p);
-}
-
 static void test_sessions(void **state UNUSED)
 {
-    check_session(connect_1_2);
-    check_session(connect_1_3);
+    rig_check_session(&rig, connect_1_2);
+    rig_check_session(&rig, connect_1_3);
 }
 
 static void test_password(void **state UNUSED)
@@ -195,13 +176,6 @@ static void test_plain_display(void **state UNUSED)
 static void test_none(void **state UNUSED)
 {
     assert_false(connects((struct tls_wish){0}));
-}
-
-static void expect_descriptors(int before)
-{
-    for (int i = 0; i < 100 && open_descriptors() > before; i++)
-        usleep(20000);
-    assert_int_equal(open_descriptors(), before);
 }
 
 /* Cut after each byte that a client sends until it is linked: nothing stays open. */

@@ -125,26 +125,10 @@ static int crumbs(int port)
     return websocket_tunnel(port, &(struct websocket_wish){.frame = 3, .ping = true});
 }
 
-static void check_session(int (*connect)(int port))
-{
-    struct peer p = {.connect = connect}, display = {.connect = connect};
-    struct peer_screen s = {0};
-    uint32_t session = rig_main(&rig, &p);
-
-    rig_join_display(&rig, &display, session);
-    for (int i = 0; i < 3; i++) {
-        fake_display_draw(&rig.display, i % 2 ? "text" : "mixed");
-        assert_true(rig_catch_up(&rig, &display, &s));
-    }
-    peer_screen_fini(&s);
-    peer_close(&display);
-    peer_close(&p);
-}
-
 static void test_sessions(void **state UNUSED)
 {
-    check_session(whole_frames);
-    check_session(crumbs);
+    rig_check_session(&rig, whole_frames);
+    rig_check_session(&rig, crumbs);
 }
 
 /* What follows the upgrade; true: the server hangs up. */
@@ -194,7 +178,7 @@ static void test_empty_frames(void **state UNUSED)
     for (int i = 0; i < 20000; i++)
         size += websocket_frame(frames + size, 0x82, NULL, 0);
     assert_true(peer_write(fd, frames, size));
-    check_session(whole_frames);
+    rig_check_session(&rig, whole_frames);
     close(fd);
 }
 
@@ -215,9 +199,7 @@ static void test_cut(void **state UNUSED)
         peer_closed(p.fd, 20);
         peer_close(&p);
     }
-    for (int i = 0; i < 100 && open_descriptors() > before; i++)
-        usleep(20000);
-    assert_int_equal(open_descriptors(), before);
+    expect_descriptors(before);
 }
 
 int main(void)
