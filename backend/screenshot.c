@@ -1,8 +1,10 @@
 #include "backend/screenshot.h"
 
 #include "base/error.h"
+#include "base/host_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,10 +110,11 @@ static bool ends_in_ppm(const char *path)
 int screenshot_save(const struct screenshot *shot, const char *path, enum screenshot_format format)
 {
     bool ppm = format == SCREENSHOT_PPM || (format == SCREENSHOT_BY_NAME && ends_in_ppm(path)), ok;
-    FILE *file = fopen(path, "wbe");
+    int fd = host_open(NULL, path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
 
     if (!file)
-        return fail(-errno, "screenshot '%s': %s", path, strerror(errno));
+        return fail(fd < 0 ? fd : -ENOMEM, "screenshot '%s': %s", path, strerror(fd < 0 ? -fd : ENOMEM));
     errno = 0;
     ok = ppm ? write_ppm(shot, file) : write_png(shot, file);
     if (fclose(file) != 0 || !ok)

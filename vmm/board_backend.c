@@ -1,5 +1,6 @@
 /* board_backend.c - disk images and networks that come and go while the machine runs, each under a name. */
 #include "base/error.h"
+#include "base/host_file.h"
 #include "vmm/board_plug.h"
 #include "vmm/board_private.h"
 #include "vmm/relay_lock.h"
@@ -76,12 +77,11 @@ static int new_backend(struct board *board, enum board_backend kind, const char 
 /* It shall mean the same to a machine that is restored elsewhere. */
 static int keep_path(struct backend *b, const char *path)
 {
-    char folder[PATH_MAX];
+    char absolute[PATH_MAX];
 
-    if (path[0] == '/')
-        b->path = strdup(path);
-    else if (!getcwd(folder, sizeof(folder)) || asprintf(&b->path, "%s/%s", folder, path) < 0)
-        b->path = NULL;
+    if (host_absolute(path, absolute))
+        return fail(-ENAMETOOLONG, "disk '%.80s...': the name is too long", path);
+    b->path = strdup(absolute);
     b->options.path = b->path;
     return b->path ? 0 : fail(-ENOMEM, "disk '%s': out of memory", path);
 }

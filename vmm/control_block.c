@@ -1,9 +1,9 @@
 /* control_block.c - what --control tells of disks and CD-ROM drives, in QEMU's terms. */
+#include "base/host_file.h"
 #include "vmm/run_private.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 /* Members of QEMU's answer that are always zero here: nothing is throttled. */
 static void add_zeroes(json_t *o)
@@ -21,7 +21,7 @@ static json_t *image_of(const struct disk *disk)
                               (json_int_t)disk->size);
     struct stat st;
 
-    if (stat(disk->path, &st) == 0)
+    if (host_stat(disk->path, &st) == 0)
         json_object_set_new(image, "actual-size", json_integer((json_int_t)st.st_blocks * 512));
     return image;
 }

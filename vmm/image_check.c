@@ -29,7 +29,7 @@ static int check(const struct image_args *args, struct qcow2_check *result)
     const char *path = args->words[0];
     bool writes = args->repair != QCOW2_REPAIR_NOTHING;
     struct disk_file file;
-    int err = disk_file_open(&file, AT_FDCWD, path, path, false, !writes, DISK_CACHE_WRITEBACK);
+    int err = disk_file_open(&file, NULL, path, path, !writes, DISK_CACHE_WRITEBACK);
 
     if (err)
         return err;

@@ -162,7 +162,7 @@ static int tell(const struct image_args *args, const char *format, const char *p
 static int tell_one(const struct image_args *args, json_t *array)
 {
     struct disk_file file;
-    int err = disk_file_open(&file, AT_FDCWD, args->words[0], args->words[0], false, true, DISK_CACHE_WRITEBACK);
+    int err = disk_file_open(&file, NULL, args->words[0], args->words[0], true, DISK_CACHE_WRITEBACK);
 
     if (err)
         return err;

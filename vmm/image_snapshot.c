@@ -54,7 +54,7 @@ static int list(const struct image_args *args)
     const char *path = args->words[1];
     struct qcow2_info info = {0};
     struct disk_file file;
-    int err = disk_file_open(&file, AT_FDCWD, path, path, false, true, DISK_CACHE_WRITEBACK);
+    int err = disk_file_open(&file, NULL, path, path, true, DISK_CACHE_WRITEBACK);
 
     if (err)
         return image_failed();

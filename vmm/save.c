@@ -1,6 +1,7 @@
 #include "vmm/save.h"
 
 #include "base/error.h"
+#include "base/host_file.h"
 #include "vmm/savefile.h"
 
 #include <errno.h>
@@ -54,7 +55,7 @@ static struct disk_mark mark_disk(const struct disk_options *disk)
 {
     struct stat st;
 
-    if (stat(disk->path, &st))
+    if (host_stat(disk->path, &st))
         return (struct disk_mark){0};
     return (struct disk_mark){(uint64_t)st.st_size,
                               (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec};

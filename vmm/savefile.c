@@ -1,6 +1,7 @@
 #include "vmm/savefile.h"
 
 #include "base/error.h"
+#include "base/host_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define MAGIC        "minivm\r\n" /* a transfer as text would damage it */
@@ -71,13 +73,17 @@ static int write_all(int fd, const uint8_t *data, size_t size, uint64_t offset)
 
 int savefile_create(struct savefile_writer *file, const char *path)
 {
+    uint32_t random;
+
     *file = (struct savefile_writer){.path = path, .fd = -1};
-    if (asprintf(&file->temporary, "%s.XXXXXX", path) < 0) {
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return -errno;
+    if (asprintf(&file->temporary, "%s.%08x", path, random) < 0) {
         file->temporary = NULL;
         return -ENOMEM;
     }
-    file->fd = mkostemp(file->temporary, O_CLOEXEC);
-    return file->fd < 0 ? failed(path, -errno) : 0;
+    file->fd = host_open(NULL, file->temporary, O_RDWR | O_CREAT | O_EXCL, 0600);
+    return file->fd < 0 ? failed(path, file->fd) : 0;
 }
 
 uint64_t savefile_memory_start(size_t sections_size)
@@ -166,8 +172,10 @@ int savefile_commit(struct savefile_writer *file, const struct writer *sections)
 {
     int err = sections->bad ? -ENOMEM : write_state(file, sections);
 
-    if (!err && (fsync(file->fd) || rename(file->temporary, file->path)))
+    if (!err && fsync(file->fd))
         err = -errno;
+    if (!err)
+        err = host_rename(file->temporary, file->path);
     if (err)
         return failed(file->path, err);
     free(file->temporary);
@@ -180,7 +188,7 @@ void savefile_close(struct savefile_writer *file)
     if (file->fd >= 0)
         close(file->fd);
     if (file->fd >= 0 && file->temporary)
-        unlink(file->temporary);
+        host_unlink(file->temporary);
     free(file->temporary);
 }
 

@@ -1,17 +1,16 @@
 #include "devices/disk/file.h"
 
 #include "base/error.h"
+#include "base/host_file.h"
 #include "devices/disk/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CHUNK MIB(1) /* of an aligned copy */
@@ -35,20 +34,6 @@ static int open_failed(int err, const char *shown, bool read_only)
                               : "change its permissions, or use --snapshot");
     default:
         return fail(err, "disk '%s' cannot be opened: %s", shown, strerror(-err));
-    }
-}
-
-static int open_path(int dir, const char *path, bool beneath, int flags)
-{
-    struct open_how how = {.flags = (unsigned)flags};
-
-    if (beneath)
-        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-    for (;;) {
-        long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
-
-        if (fd >= 0 || errno != EINTR)
-            return fd < 0 ? -errno : (int)fd;
     }
 }
 
@@ -88,14 +73,14 @@ static int check_kind(struct disk_file *file, const char *shown)
     return 0;
 }
 
-int disk_file_open(struct disk_file *file, int dir, const char *path, const char *shown,
-                   bool beneath, bool read_only, int cache)
+int disk_file_open(struct disk_file *file, const char *folder, const char *path, const char *shown,
+                   bool read_only, int cache)
 {
     /* O_NONBLOCK: a FIFO must not hold us up; it has no effect on what we accept. */
-    int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int flags = (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOCTTY;
     int err;
 
-    *file = (struct disk_file){.fd = open_path(dir, path, beneath, flags)};
+    *file = (struct disk_file){.fd = host_open(folder, path, flags, 0)};
     if (file->fd < 0)
         return open_failed(file->fd, shown, read_only);
     err = check_kind(file, shown);
@@ -143,12 +128,12 @@ int disk_file_open_unnamed(struct disk_file *file)
     if (!dir || !*dir)
         dir = "/var/tmp";
     *file = (struct disk_file){.no_sync = true};
-    file->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    file->fd = host_open(NULL, dir, O_TMPFILE | O_RDWR, 0600);
     if (file->fd < 0)
-        return fail(-errno,
+        return fail(file->fd,
                     "no temporary file for --snapshot in '%s': %s; set TMPDIR to a directory "
                     "with space",
-                    dir, strerror(errno));
+                    dir, strerror(-file->fd));
     return 0;
 }
 

@@ -20,11 +20,11 @@ struct disk_file {
 };
 
 /*
- * Open an existing image below directory `dir` (AT_FDCWD: anywhere). With `beneath`, names and symbolic links cannot
- * lead out of dir. Only regular files and block devices. Errors come with fail_text() that names `shown`.
+ * Open an existing image, by base/host_file.h: with `folder` nothing leads out of it, NULL: anywhere. Only regular files
+ * and block devices. Errors come with fail_text() that names `shown`.
  */
-int disk_file_open(struct disk_file *file, int dir, const char *path, const char *shown,
-                   bool beneath, bool read_only, int cache);
+int disk_file_open(struct disk_file *file, const char *folder, const char *path, const char *shown,
+                   bool read_only, int cache);
 /*
  * A new image, locked for writing. With `force` it may be there already, or be a block device, and a file loses its
  * content. Errors come with fail_text().

@@ -1,17 +1,15 @@
 #include "devices/disk/image.h"
 
 #include "base/error.h"
+#include "base/host_file.h"
 #include "devices/disk/lock.h"
 #include "devices/disk/probe.h"
 #include "devices/disk/qcow2.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* One layer that is to be opened. */
 struct layer {
@@ -19,8 +17,8 @@ struct layer {
     const char *format; /* NULL: by content */
     bool read_only;
     bool lock_writer; /* lock as writer whatever it is opened for */
-    int dir;          /* AT_FDCWD, or the directory that `name` must not leave */
-    const char *name; /* relative to dir */
+    const char *dir;  /* NULL, or the directory that `name`, relative to it, must not leave */
+    const char *name;
 };
 
 static int open_layer(struct image **image, struct image_context *context,
@@ -108,13 +106,8 @@ static int open_backing_at(struct image *image, const struct disk_options *optio
              below ? below : layer->name);
     layer->path = shown;
     layer->name = below;
-    if (options->no_backing_check)
-        return open_layer(&image->backing, image->context, options, layer, depth);
-    layer->dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (layer->dir < 0)
-        return fail(-errno, "directory '%s' cannot be opened: %s", dir, strerror(errno));
+    layer->dir = options->no_backing_check ? NULL : dir;
     err = open_layer(&image->backing, image->context, options, layer, depth);
-    close(layer->dir);
     return err == -EXDEV ? outside(image->name, below) : err;
 }
 
@@ -123,9 +116,8 @@ static int open_backing(struct image *image, const struct disk_options *options,
 {
     struct layer layer = {.format = format,
                           .read_only = !image->context->write_backing || depth > 0,
-                          .dir = AT_FDCWD,
                           .name = name};
-    char real[PATH_MAX], *copy;
+    char real[PATH_MAX];
     int err = check_backing_name(name, image->name);
 
     if (!err)
@@ -134,14 +126,9 @@ static int open_backing(struct image *image, const struct disk_options *options,
         return err;
     if (depth + 1 >= IMAGE_MAX_CHAIN)
         return too_deep(image->name);
-    copy = strdup(image->name);
-    if (!copy)
-        return -ENOMEM;
-    err = realpath(dirname(copy), real)
-              ? open_backing_at(image, options, real, &layer, depth + 1)
-              : fail(-errno, "disk '%s': its directory cannot be found", image->name);
-    free(copy);
-    return err;
+    if (host_folder(image->name, real))
+        return fail(-ENOENT, "disk '%s': its directory cannot be found", image->name);
+    return open_backing_at(image, options, real, &layer, depth + 1);
 }
 
 static int open_format(struct image **image, struct image_context *context, unsigned file,
@@ -187,9 +174,8 @@ static int open_layer_file(struct image_context *context, const struct disk_opti
                            const struct layer *layer)
 {
     struct disk_file *file = &context->files[context->file_count];
-    bool beneath = layer->dir != AT_FDCWD;
-    int err = disk_file_open(file, layer->dir, beneath ? layer->name : layer->path, layer->path,
-                             beneath, layer->read_only, (int)options->cache);
+    int err = disk_file_open(file, layer->dir, layer->dir ? layer->name : layer->path, layer->path,
+                             layer->read_only, (int)options->cache);
 
     if (err)
         return err;
@@ -222,7 +208,6 @@ int image_open(struct image **image, struct image_context *context,
         .path = options->path,
         .format = options->format,
         .read_only = options->read_only || options->snapshot,
-        .dir = AT_FDCWD,
     };
     int err;
 
@@ -244,7 +229,7 @@ int disk_hold_create(struct disk_hold **result, const struct disk_options *asked
 {
     struct disk_options options = *asked;
     struct layer layer = {
-        .path = asked->path, .format = asked->format, .read_only = true, .dir = AT_FDCWD};
+        .path = asked->path, .format = asked->format, .read_only = true};
     struct disk_hold *hold = calloc(1, sizeof(*hold));
     struct image *image = NULL;
     int err;

@@ -395,7 +395,7 @@ static void use_as_tools_do(void)
     struct image *image;
 
     for (unsigned repair = 0; repair < 2; repair++) {
-        if (disk_file_open(&file, AT_FDCWD, path, path, false, false, DISK_CACHE_WRITEBACK))
+        if (disk_file_open(&file, NULL, path, path, false, DISK_CACHE_WRITEBACK))
             return;
         if (!qcow2_get_info(&file, path, &info))
             qcow2_snapshots_free(&info.snapshots);

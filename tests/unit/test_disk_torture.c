@@ -135,7 +135,7 @@ static void check_image(bool leaks_allowed)
 
     if (status != 0 && !(status == 3 && leaks_allowed))
         fail_msg("qemu-img check says %d: %s", status, test_output());
-    assert_int_equal(disk_file_open(&file, AT_FDCWD, path, path, false, true, DISK_CACHE_WRITEBACK),
+    assert_int_equal(disk_file_open(&file, NULL, path, path, true, DISK_CACHE_WRITEBACK),
                      0);
     assert_int_equal(qcow2_check(&file, path, QCOW2_REPAIR_NOTHING, &ours), 0);
     disk_file_close(&file);
