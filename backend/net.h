@@ -14,6 +14,11 @@
 #include <linux/virtio_net.h>
 #include <sys/uio.h>
 
+/* Virtio 1.2, not in older headers. */
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
+
 #define NET_MAX_FRAME  (14 + 4 + 65535) /* Ethernet, a VLAN tag, the longest IP packet */
 #define NET_MAX_QUEUES 16
 
@@ -27,6 +32,8 @@ enum {
 };
 
 struct net;
+
+extern const struct sandbox_calls net_sandbox; /* what a network calls in its loop, but for libslirp */
 
 /* Implemented by the card. */
 struct net_front_ops {
@@ -82,6 +89,11 @@ int net_parse_forward(struct net_forward *forward, const char *text);
 int net_parse_mac(uint8_t mac[6], const char *text);
 /* 52:54:00 and 24 bits of a machine's name: the same at each start, and another machine's differs. */
 void net_default_mac(uint8_t mac[6], const char *name);
+
+/* What a frame leaves to do; all bits if that is nothing known. */
+unsigned net_offloads_of(const struct virtio_net_hdr *header);
+/* A header is the sender's word: it leaves only what `offloads` has, and only inside a frame of `size` bytes. */
+bool net_header_is_good(const struct virtio_net_hdr *header, unsigned offloads, size_t size);
 
 int net_user_create(struct net **net, struct loop *loop, const struct net_user_options *options);
 /* The interface exists already; queues > 1 if it was made for several. */

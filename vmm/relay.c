@@ -1,6 +1,8 @@
 #include "vmm/relay.h"
 
 #include "base/error.h"
+#include "base/fd_message.h"
+#include "base/host_file.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -13,42 +15,49 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PEER_MAX 64
+#define PEER_MAX   64
+#define MAX_SHARES 64
 
 struct relay {
     listener_accepted *accepted;
     void *opaque;
     uv_poll_t poll;
+    dev_t shares[MAX_SHARES]; /* folders of the outside that are seen in here */
+    unsigned share_count;
 };
 
-/* Room for one descriptor. */
-union ancillary {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-};
-
-/* By the table of mounts: statfs() tells what the file system is on the outside. */
-static bool is_shared(const char *folder)
+/* By the table of mounts, as it is at the start: statfs() tells what the file system is on the outside. */
+static void find_shares(struct relay *relay)
 {
     FILE *mounts = setmntent("/proc/self/mounts", "r");
     const struct mntent *m;
-    struct stat wanted, mounted;
-    bool exists = stat(folder, &wanted) == 0, found = false;
+    struct stat st;
 
-    while (mounts && exists && !found && (m = getmntent(mounts)))
-        found = strcmp(m->mnt_type, "9p") == 0 && !stat(m->mnt_dir, &mounted) &&
-                mounted.st_dev == wanted.st_dev;
+    while (mounts && relay->share_count < MAX_SHARES && (m = getmntent(mounts)))
+        if (strcmp(m->mnt_type, "9p") == 0 && stat(m->mnt_dir, &st) == 0)
+            relay->shares[relay->share_count++] = st.st_dev;
     if (mounts)
         endmntent(mounts);
+}
+
+static bool is_shared(const struct relay *relay, const char *folder)
+{
+    struct stat st;
+    bool found = false;
+
+    if (host_stat(folder, &st))
+        return false;
+    for (unsigned i = 0; i < relay->share_count; i++)
+        found |= relay->shares[i] == st.st_dev;
     return found;
 }
 
-int relay_check_output(const char *path)
+int relay_check_output(const struct relay *relay, const char *path)
 {
     char copy[PATH_MAX];
 
     snprintf(copy, sizeof(copy), "%s", path);
-    if (is_shared(dirname(copy)))
+    if (is_shared(relay, dirname(copy)))
         return 0;
     return fail(-EACCES,
                 "'%s' is in no folder that the software host shares for writing; put it beside a "
@@ -58,36 +67,15 @@ int relay_check_output(const char *path)
 
 int relay_send(int socket, int fd, const char *peer)
 {
-    union ancillary a = {0};
-    struct iovec iov = {.iov_base = (char *)peer, .iov_len = MIN(strlen(peer), PEER_MAX - 1)};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = a.bytes,
-                         .msg_controllen = sizeof(a.bytes)};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-    *c = (struct cmsghdr){
-        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(c), &fd, sizeof(int));
-    return sendmsg(socket, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return fd_send(socket, peer, MIN(strlen(peer), PEER_MAX - 1), fd);
 }
 
 /* The descriptor, or -1: nothing more now. */
 static int receive(int socket, char *peer)
 {
-    union ancillary a;
-    struct iovec iov = {.iov_base = peer, .iov_len = PEER_MAX - 1};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = a.bytes,
-                         .msg_controllen = sizeof(a.bytes)};
-    ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-    int fd = -1;
+    int fd;
+    ssize_t n = fd_receive(socket, peer, PEER_MAX - 1, MSG_DONTWAIT, &fd);
 
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(&fd, CMSG_DATA(c), sizeof(int));
     peer[MAX(n, 0)] = 0;
     return fd;
 }
@@ -116,6 +104,7 @@ int relay_create(struct relay **relay, struct loop *loop, listener_accepted *acc
     r->accepted = accepted;
     r->opaque = opaque;
     r->poll.data = r;
+    find_shares(r);
     uv_poll_start(&r->poll, UV_READABLE, on_ready);
     *relay = r;
     return 0;

@@ -22,7 +22,7 @@ void relay_destroy(struct relay *relay); /* NULL is fine */
  * Inside a software host most folders are its own and end with it. Refuses a file that is to outlive the machine unless its
  * folder is shared with the outside. -EACCES with fail_text()
  */
-int relay_check_output(const char *path);
+int relay_check_output(const struct relay *relay, const char *path);
 
 /* The other side: hand connection fd of `peer` over. 0 or -errno; fd stays the caller's. */
 int relay_send(int socket, int fd, const char *peer);

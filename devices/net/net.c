@@ -102,3 +102,35 @@ void net_destroy(struct net *net)
     if (net)
         net->ops->destroy(net);
 }
+
+unsigned net_offloads_of(const struct virtio_net_hdr *h)
+{
+    unsigned offloads = h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? NET_CSUM : 0;
+
+    if (h->gso_type & VIRTIO_NET_HDR_GSO_ECN)
+        offloads |= NET_ECN;
+    switch (h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+    case VIRTIO_NET_HDR_GSO_NONE:
+        return offloads;
+    case VIRTIO_NET_HDR_GSO_TCPV4:
+        return offloads | NET_TSO4;
+    case VIRTIO_NET_HDR_GSO_TCPV6:
+        return offloads | NET_TSO6;
+    case VIRTIO_NET_HDR_GSO_UDP:
+        return offloads | NET_UFO;
+    case VIRTIO_NET_HDR_GSO_UDP_L4:
+        return offloads | NET_USO;
+    default:
+        return ~0u;
+    }
+}
+
+bool net_header_is_good(const struct virtio_net_hdr *h, unsigned offloads, size_t size)
+{
+    if (net_offloads_of(h) & ~offloads)
+        return false;
+    if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
+        (size_t)h->csum_start + h->csum_offset + sizeof(uint16_t) > size)
+        return false;
+    return h->gso_type == VIRTIO_NET_HDR_GSO_NONE || (h->gso_size && h->hdr_len <= size);
+}

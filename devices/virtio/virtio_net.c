@@ -94,43 +94,9 @@ void virtio_net_set_link(struct virtio_net *n, bool up)
     virtio_config_changed(&n->virtio);
 }
 
-/* What a frame leaves to do; all bits if that is nothing known. */
-unsigned net_offloads_of(const struct virtio_net_hdr *h)
-{
-    unsigned offloads = h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? NET_CSUM : 0;
-
-    if (h->gso_type & VIRTIO_NET_HDR_GSO_ECN)
-        offloads |= NET_ECN;
-    switch (h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
-    case VIRTIO_NET_HDR_GSO_NONE:
-        return offloads;
-    case VIRTIO_NET_HDR_GSO_TCPV4:
-        return offloads | NET_TSO4;
-    case VIRTIO_NET_HDR_GSO_TCPV6:
-        return offloads | NET_TSO6;
-    case VIRTIO_NET_HDR_GSO_UDP:
-        return offloads | NET_UFO;
-    case VIRTIO_NET_HDR_GSO_UDP_L4:
-        return offloads | NET_USO;
-    default:
-        return ~0u;
-    }
-}
-
 static const struct net_front_ops front_ops = {.receive = net_receive};
 
 /* --- from the guest --- */
-
-/* The header is the guest's word: only what the network can, and only inside the frame. */
-static bool header_is_good(const struct virtio_net *n, const struct virtio_net_hdr *h, size_t size)
-{
-    if (net_offloads_of(h) & ~n->net->send_offloads)
-        return false;
-    if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
-        (size_t)h->csum_start + h->csum_offset + sizeof(uint16_t) > size)
-        return false;
-    return h->gso_type == VIRTIO_NET_HDR_GSO_NONE || (h->gso_size && h->hdr_len <= size);
-}
 
 static void send_frame(struct virtio_net *n, unsigned pair, const struct virtq_buffer *b)
 {
@@ -143,7 +109,7 @@ static void send_frame(struct virtio_net *n, unsigned pair, const struct virtq_b
         return;
     iov_read(b->iov, b->out_count, 0, &header, sizeof(header));
     header.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
-    if (header_is_good(n, &header, size))
+    if (net_header_is_good(&header, n->net->send_offloads, size))
         n->net->ops->send(n->net, pair, &header, n->frame,
                           iov_slice(n->frame, b->iov, b->out_count, skip, size));
 }

@@ -14,9 +14,6 @@
 #define VIRTIO_NET_F_GUEST_USO6 55
 #define VIRTIO_NET_F_HOST_USO   56
 #endif
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5
-#endif
 
 struct virtio_net {
     struct virtio_device virtio;
@@ -43,8 +40,6 @@ static inline unsigned net_control_queue(const struct virtio_net *n)
 
 /* Bytes of the header before each frame. */
 size_t net_header_size(const struct virtio_net *n);
-/* NET_*: what a frame leaves to do; all bits if that is nothing known. */
-unsigned net_offloads_of(const struct virtio_net_hdr *header);
 /* The driver's features that stand for NET_* bits of what it receives. */
 unsigned net_guest_offloads(uint64_t features);
 /* In the loop: begin with what the driver negotiated, or what it asks for later. */
