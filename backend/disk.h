@@ -10,6 +10,8 @@
 
 #include "base/loop.h"
 
+extern const struct sandbox_calls disk_io_sandbox; /* what a disk calls, in its loop and wherever it is opened */
+
 #include <sys/uio.h>
 
 #define DISK_SECTOR 512

@@ -1,6 +1,7 @@
 #include "base/listener.h"
 
 #include "base/error.h"
+#include "base/host_file.h"
 #include "base/log.h"
 
 #include <arpa/inet.h>
@@ -32,14 +33,19 @@ struct listener {
 
 static void describe_peer(int fd, char *text, size_t size)
 {
-    struct sockaddr_storage a;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } a = {0};
     socklen_t length = sizeof(a);
-    char host[INET6_ADDRSTRLEN], port[8];
+    char host[INET6_ADDRSTRLEN] = "";
 
-    if (getpeername(fd, (struct sockaddr *)&a, &length) == 0 && a.ss_family != AF_UNIX &&
-        getnameinfo((struct sockaddr *)&a, length, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-        snprintf(text, size, "%s:%s", host, port);
+    getpeername(fd, &a.any, &length);
+    if (a.any.sa_family == AF_INET && inet_ntop(AF_INET, &a.v4.sin_addr, host, sizeof(host)))
+        snprintf(text, size, "%s:%u", host, ntohs(a.v4.sin_port));
+    else if (a.any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof(host)))
+        snprintf(text, size, "%s:%u", host, ntohs(a.v6.sin6_port));
     else
         snprintf(text, size, "unix");
 }
@@ -50,7 +56,7 @@ static void refuse_one(struct listener *l)
     log_once(LOG_WARN, "%s: out of file descriptors, connections are refused", l->what);
     close(l->spare_fd);
     close(accept(l->fd, NULL, NULL));
-    l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    l->spare_fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
 }
 
 static void accept_ready(uv_poll_t *poll, int status UNUSED, int events UNUSED)
@@ -101,7 +107,7 @@ static int watch(struct listener *l, struct loop *loop)
 
     if (err)
         return fail(err, "%s: the socket cannot be watched: %s", l->what, uv_strerror(err));
-    l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    l->spare_fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
     l->poll.data = l;
     uv_poll_start(&l->poll, UV_READABLE, accept_ready);
     return 0;
@@ -211,6 +217,7 @@ static int listen_unix(struct listener *l, const char *path)
     if (l->fd < 0 || fchmod(l->fd, 0600) || bind(l->fd, (struct sockaddr *)&l->path, sizeof(l->path)) ||
         lstat(path, &l->id) || listen(l->fd, BACKLOG))
         return fail(-errno, "%s: cannot listen on socket '%s': %s", l->what, path, strerror(errno));
+    host_leave(path);
     return 0;
 }
 

@@ -2,9 +2,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#define WORKERS      4 /* in libuv's pool, ... */
+#define WORKERS_TEXT "4"
 
 struct loop_call {
     struct loop_call *next;
@@ -49,6 +54,7 @@ int loop_init(struct loop *loop)
     int err;
 
     *loop = (struct loop){.calls_tail = &loop->calls};
+    setenv("UV_THREADPOOL_SIZE", WORKERS_TEXT, 1); /* looked at when the first work comes */
     pthread_mutex_init(&loop->lock, NULL);
     err = uv_loop_init(&loop->uv);
     if (err)
@@ -58,6 +64,54 @@ int loop_init(struct loop *loop)
         uv_loop_close(&loop->uv);
     loop->thread = pthread_self();
     return err;
+}
+
+/* --- sandbox --- */
+
+static const int loop_calls[] = {SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),
+                                 SCMP_SYS(eventfd2),
+                                 SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SANDBOX_END};
+static const struct sandbox_ioctl loop_ioctls[] = {SANDBOX_IOCTL(FIONBIO), {0}};
+const struct sandbox_calls loop_sandbox = {.name = "loop", .calls = loop_calls, .ioctls = loop_ioctls};
+
+/* As many as there are workers, and whoever waits for them: each holds its thread until all are there. */
+struct confining {
+    uv_work_t work[WORKERS];
+    unsigned done;
+    const struct sandbox_calls *calls;
+    pthread_barrier_t all;
+};
+
+static void confine_worker(uv_work_t *work)
+{
+    struct confining *c = work->data;
+
+    pthread_setname_np(pthread_self(), "worker");
+    sandbox_confine((void *)c->calls);
+    pthread_barrier_wait(&c->all);
+}
+
+static void worker_confined(uv_work_t *work, int status UNUSED)
+{
+    struct confining *c = work->data;
+
+    if (++c->done == WORKERS)
+        free(c);
+}
+
+void loop_confine_workers(struct loop *loop, const struct sandbox_calls *calls)
+{
+    struct confining *c = sandbox_started() ? calloc(1, sizeof(*c)) : NULL;
+
+    if (!c)
+        return;
+    c->calls = calls;
+    pthread_barrier_init(&c->all, NULL, WORKERS + 1);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        c->work[i].data = c;
+        uv_queue_work(&loop->uv, &c->work[i], confine_worker, worker_confined);
+    }
+    pthread_barrier_wait(&c->all);
 }
 
 int loop_catch_signals(struct loop *loop, uv_signal_cb fn, void *opaque)
@@ -102,7 +156,10 @@ void loop_run(struct loop *loop)
 
 static void *loop_thread(void *arg)
 {
-    loop_run(arg);
+    struct loop *loop = arg;
+
+    pthread_setname_np(pthread_self(), loop->name);
+    loop_run(loop);
     return NULL;
 }
 
@@ -111,12 +168,12 @@ int loop_start(struct loop *loop, const char *name)
     int err;
 
     loop->own_thread = true;
+    snprintf(loop->name, sizeof(loop->name), "%s", name);
     err = pthread_create(&loop->thread, NULL, loop_thread, loop);
     if (err) {
         loop->own_thread = false;
         return -err;
     }
-    pthread_setname_np(loop->thread, name);
     return 0;
 }
 

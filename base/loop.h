@@ -8,6 +8,7 @@
 #define BASE_LOOP_H
 
 #include "base/base.h"
+#include "base/sandbox.h"
 
 #include <pthread.h>
 #include <uv.h>
@@ -21,6 +22,7 @@ struct loop {
     struct loop_call *calls, **calls_tail;
     pthread_t thread; /* whoever runs the loop */
     bool own_thread, stopping;
+    char name[16]; /* of its own thread */
     uv_signal_t signals[3]; /* loop_catch_signals() */
 };
 
@@ -46,6 +48,11 @@ bool loop_is_current(const struct loop *loop);
  * is ignored, as nohup(1) has it. The handle's data is `opaque`. Once, in the loop's thread.
  */
 int loop_catch_signals(struct loop *loop, uv_signal_cb fn, void *opaque);
+
+/* What a loop, its timers and notifiers call. */
+extern const struct sandbox_calls loop_sandbox;
+/* Have libuv's pool of workers, which all loops share, confined to `calls`. Before it works, in a loop's thread. */
+void loop_confine_workers(struct loop *loop, const struct sandbox_calls *calls);
 
 /*
  * An eventfd that calls fn in a loop. Written by any thread, by KVM (ioeventfd), or by another process; several

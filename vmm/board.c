@@ -16,6 +16,7 @@
 #include "devices/qxl/qxl.h"
 #include "devices/virtio/virtio_rng.h"
 #include "vmm/board_private.h"
+#include "vmm/board_sandbox.h"
 #include "vmm/pci_setup.h"
 
 #include <errno.h>
@@ -371,7 +372,7 @@ int board_create(struct board **created, const struct vm_config *config, struct 
     if (!err)
         err = create_devices(board);
     if (!err)
-        err = vcpus_create(&board->vcpus, &board->machine, &board->kvm, config->cpus);
+        err = vcpus_create(&board->vcpus, &board->machine, &board->kvm, config->cpus, &vcpu_sandbox);
     if (!err)
         err = config->restore ? board_restore(board, config->restore) : board_reset(board);
     *created = board;

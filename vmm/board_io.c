@@ -5,6 +5,7 @@
 #include "devices/virtio/virtio_net.h"
 #include "vmm/board_private.h"
 #include "vmm/cloud_init.h"
+#include "vmm/net_process.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,7 +57,7 @@ static int open_net(void *what)
     user.forwards = c->forwards;
     user.forward_count = c->forward_count;
     return c->net == NET_TAP ? net_tap_create(&board->net, &board->io_loop, c->tap, c->net_queues)
-                             : net_user_create(&board->net, &board->io_loop, &user);
+                             : net_process_create(&board->net, &board->io_loop, &user);
 }
 
 static int create_net(struct board *board)
@@ -106,7 +107,7 @@ static int open_user_net(void *what)
 {
     struct net_opening *o = what;
 
-    return net_user_create(o->net, o->loop, o->options);
+    return net_process_create(o->net, o->loop, o->options);
 }
 
 int board_open_user_net(struct board *board, struct net **net, const struct net_user_options *options)
@@ -139,7 +140,7 @@ static int open_image(void *what)
     return disk_open(o->disk, o->loop, o->options);
 }
 
-/* From the first disk on. */
+/* If there are disks, or may be. */
 static int start_disk_thread(struct board *board)
 {
     int err;
@@ -251,7 +252,8 @@ int board_create_disks(struct board *board)
     unsigned i;
     int err;
 
-    if (!c->disk_count && !c->cdrom_count && !c->cloud_init)
+    /* Its thread cannot be made later, in a sandbox. */
+    if (!c->disk_count && !c->cdrom_count && !c->cloud_init && !c->control)
         return 0;
     err = start_disk_thread(board);
     for (i = 0; i < c->cdrom_count && !err; i++)

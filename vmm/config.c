@@ -626,6 +626,20 @@ ACTION(on_poweroff)
 ACTION(on_reboot)
 ACTION(on_crash)
 
+/* "on", "off", "on,user=NAME" */
+static int set_sandbox(void *opaque, const char *value)
+{
+    static const char user[] = "on,user=";
+    struct vm_config *config = opaque;
+
+    if (strncmp(value, user, strlen(user)) == 0 && value[strlen(user)])
+        config->sandbox_user = value + strlen(user);
+    else if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+        return fail(-EINVAL, "expects on, off, or on,user=NAME");
+    config->no_sandbox = strcmp(value, "off") == 0;
+    return 0;
+}
+
 static const struct option_def run_options[] = {
     {"name", "NAME", "the machine's name", set_name},
     {"uuid", "UUID", "its identity in SMBIOS (default: made from the name)", set_uuid},
@@ -674,6 +688,8 @@ static const struct option_def run_options[] = {
     {"on-poweroff", "destroy|restart|preserve", "what follows when the guest powers off", set_on_poweroff},
     {"on-reboot", "destroy|restart|preserve", "... reboots (default restart)", set_on_reboot},
     {"on-crash", "destroy|restart|preserve", "... crashes", set_on_crash},
+    {"sandbox", "on|off[,user=NAME]", "what the machine may do to this computer once it is set up (default on); whom root becomes (default nobody)",
+     set_sandbox},
     {"relayed", NULL, "used inside a software host, which holds locks and relays connections", set_relayed},
 };
 

@@ -122,6 +122,8 @@ struct vm_config {
     bool headless;
     const char *expect, *screenshot;
     const char *control; /* QMP's socket; NULL: none */
+    bool no_sandbox; /* --sandbox off */
+    const char *sandbox_user; /* who root becomes; NULL: nobody */
     const char *restore; /* a saved machine; NULL: boot */
     unsigned timeout; /* seconds; 0: none */
     enum config_action on_poweroff, on_reboot, on_crash;

@@ -205,10 +205,13 @@ static const struct qmp_command commands[] = {
 
 int control_start(struct run *run)
 {
-    const char *path = run->config->relayed ? NULL : run->config->control;
+    const char *path = run->config->relayed || run->link ? NULL : run->config->control;
+    int err = 0;
 
     if (!run->config->control)
         return 0;
     board_on_unplugged(run->board, control_unplugged, run);
-    return qmp_create(&run->qmp, &run->loop, path, commands, ARRAY_SIZE(commands), run);
+    if (run->link && !run->config->relayed)
+        err = broker_listen(run->link);
+    return err ? err : qmp_create(&run->qmp, &run->loop, path, commands, ARRAY_SIZE(commands), run);
 }

@@ -1,4 +1,5 @@
 /* minivm doctor: what this computer has of what machines need, and what to do about the rest. */
+#include "vmm/board_sandbox.h"
 #include "vmm/accel.h"
 #include "vmm/nested.h"
 
@@ -185,9 +186,14 @@ int doctor_main(int argc, char **argv)
     bool usable = true;
     size_t i;
 
+    if (argc == 2 && strcmp(argv[1], "--sandbox") == 0) {
+        sandbox_print(stdout);
+        return RUN_OK;
+    }
     if (argc > 1) {
         fprintf(strcmp(argv[1], "--help") == 0 ? stdout : stderr,
-                "usage: minivm doctor\n\nSays what this computer has of what machines need. Exit "
+                "usage: minivm doctor [--sandbox]\n\nSays what this computer has of what machines need; --sandbox: which system "
+                "calls their threads may make. Exit "
                 "status: 0 if machines "
                 "can be run, else 1.\n");
         return strcmp(argv[1], "--help") == 0 ? RUN_OK : RUN_USAGE;

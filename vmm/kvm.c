@@ -54,6 +54,14 @@ static int open_device(struct kvm *kvm)
     return 0;
 }
 
+/* What devices ask of it in any thread. */
+static const struct sandbox_ioctl kvm_ioctls[] = {
+    SANDBOX_IOCTL(KVM_IRQ_LINE), SANDBOX_IOCTL(KVM_SIGNAL_MSI), SANDBOX_IOCTL(KVM_SET_GSI_ROUTING), SANDBOX_IOCTL(KVM_IRQFD),
+    SANDBOX_IOCTL(KVM_IOEVENTFD), SANDBOX_IOCTL(KVM_SET_USER_MEMORY_REGION), SANDBOX_IOCTL(KVM_GET_DIRTY_LOG),
+    SANDBOX_IOCTL(KVM_REGISTER_COALESCED_MMIO), SANDBOX_IOCTL(KVM_UNREGISTER_COALESCED_MMIO),
+    SANDBOX_IOCTL(KVM_REINJECT_CONTROL), SANDBOX_IOCTL(KVM_GET_PIT2), SANDBOX_IOCTL(KVM_SET_PIT2), {0}};
+const struct sandbox_calls kvm_sandbox = {.name = "KVM's interrupts and memory", .ioctls = kvm_ioctls};
+
 static int fetch_list(struct kvm *kvm, unsigned long request, struct kvm_cpuid2 **list)
 {
     *list = calloc(1, sizeof(**list) + CPUID_ENTRIES * sizeof((*list)->entries[0]));

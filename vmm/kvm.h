@@ -8,6 +8,7 @@
 #define VMM_KVM_H
 
 #include "base/bytes.h"
+#include "base/sandbox.h"
 #include "vmm/bus.h"
 #include "vmm/memory.h"
 
@@ -48,6 +49,7 @@ void kvm_discard_missed_ticks(struct kvm *kvm);
 int kvm_save(struct kvm *kvm, struct writer *w);
 int kvm_load(struct kvm *kvm, struct reader *r, uint64_t elapsed);
 
+extern const struct sandbox_calls kvm_sandbox;
 extern const struct memory_backend kvm_memory_backend; /* opaque: struct kvm */
 extern const struct bus_backend kvm_bus_backend;       /* opaque: struct kvm; kvm->pio tells ports from memory */
 

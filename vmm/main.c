@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "vmm/accel.h"
+#include "vmm/broker.h"
 #include "vmm/config.h"
 #include "vmm/image.h"
 #include "vmm/nested.h"
@@ -24,7 +25,7 @@ static int run_configured(int argc, char **argv, struct vm_config *config)
         return RUN_USAGE;
     }
     config->accel = accel_choose(config->accel);
-    return config->accel == ACCEL_NESTED ? nested_run(argc, argv, config) : (int)run_machine(config);
+    return config->accel == ACCEL_NESTED ? nested_run(argc, argv, config) : (int)broker_run(config, run_machine);
 }
 
 static int command_run(int argc, char **argv)

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/host_file.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "vmm/run.h"
@@ -176,6 +177,7 @@ int registry_enter(struct registry **entry, const struct vm_config *config, int 
         return err;
     }
     *entry = r;
+    host_leave(r->path);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "backend/screenshot.h"
+#include "vmm/board_sandbox.h"
 #include "vmm/registry.h"
 #include "vmm/run_private.h"
 
@@ -10,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#define TWICE_MS      300 /* a signal that comes by both ways within this is one */
 #define GRACE_SECONDS 90  /* for a guest that was told to power off */
 #define TELLINGS      6   /* times that a guest is told of a pause, ... */
 #define TELL_INTERVAL 100 /* ... and ms between them */
@@ -120,7 +123,7 @@ void run_power_down(struct run *run)
 
 int run_check_output(const struct run *run, const char *path)
 {
-    return run->config->relayed ? relay_check_output(path) : 0;
+    return run->config->relayed ? relay_check_output(run->relay, path) : 0;
 }
 
 int run_save(struct run *run, const char *path)
@@ -237,10 +240,19 @@ static void on_grace_over(uv_timer_t *timer)
     end(timer->data, RUN_FAILED);
 }
 
-static void on_signal(uv_signal_t *handle, int signum)
+/* Ctrl-C reaches all processes of a terminal, and comes from the broker as well. */
+static bool came_twice(struct run *run, bool from_broker)
 {
-    struct run *run = handle->data;
+    uint64_t now = uv_now(&run->loop.uv), other = run->signalled_at[!from_broker];
 
+    run->signalled_at[from_broker] = now;
+    return other && now - other < TWICE_MS;
+}
+
+static void take_signal(struct run *run, int signum, bool from_broker)
+{
+    if (came_twice(run, from_broker))
+        return;
     if (run->terminating || run->state == RUN_STATE_SHUTDOWN || run->state == RUN_STATE_CRASHED) {
         if (run->terminating)
             log_error("ended by a second %s: the guest had no time to power off",
@@ -251,6 +263,26 @@ static void on_signal(uv_signal_t *handle, int signum)
     run->terminating = true;
     run_power_down(run);
     uv_timer_start(&run->grace, on_grace_over, GRACE_SECONDS * 1000, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    take_signal(handle->data, signum, false);
+}
+
+static void on_broker_signal(void *opaque, int signum)
+{
+    take_signal(opaque, signum, true);
+}
+
+static void on_broker_control(void *opaque, int fd)
+{
+    struct run *run = opaque;
+
+    if (run->qmp)
+        qmp_accept(run->qmp, fd);
+    else
+        close(fd);
 }
 
 static int start_timers_and_signals(struct run *run)
@@ -304,6 +336,7 @@ static int start_spice(struct run *run)
     if (!config_has_spice(c))
         return 0;
     if (c->spice_tls_port >= 0) {
+        certificate_print(&c->certificate, run->certificate_print);
         spice.tls_certificate = c->certificate.server;
         spice.tls_key = c->certificate.key;
     }
@@ -367,8 +400,6 @@ static void say_web(const struct run *run)
 static void say_address(const struct run *run)
 {
     const struct vm_config *c = run->config;
-    char print[CERTIFICATE_PRINT];
-
     say_web(run);
     if (c->spice_tls_port >= 0)
         say_tcp(run, "READY", "spice+tls", c->relayed ? c->spice_tls_port : spice_server_tls_port(run->spice));
@@ -380,8 +411,8 @@ static void say_address(const struct run *run)
         say_tcp(run, "READY", "http", c->relayed ? c->web_port : spice_server_web_port(run->spice));
     if (*c->made_password)
         printf(" password %s", c->made_password);
-    if (c->spice_tls_port >= 0 && certificate_print(&c->certificate, print) == 0)
-        printf(" certificate %s", print);
+    if (*run->certificate_print)
+        printf(" certificate %s", run->certificate_print);
     printf("\n");
 }
 
@@ -399,6 +430,31 @@ static void say_ready(struct run *run)
 }
 
 /* --- from start to end --- */
+
+/* All is there that the machine needs of the host. */
+static int confine(struct run *run)
+{
+    static const struct broker_callbacks callbacks = {on_broker_control, on_broker_signal};
+    struct board_drive drive;
+    int err;
+
+    for (unsigned i = 0; i < BOARD_MAX_DRIVES; i++)
+        if (board_drive(run->board, i, &drive) && drive.options)
+            broker_know(run->link, drive.options->path);
+
+    /* While their libraries can open what they need. */
+    json_object_seed(0);
+    tzset();
+    err = broker_watch(run->link, &run->loop, &callbacks, run);
+
+    if (!err)
+        err = broker_close_jail(run->link);
+    if (err)
+        return err;
+    board_confine(run->board);
+    sandbox_confine((void *)&main_sandbox);
+    return 0;
+}
 
 static int start(struct run *run)
 {
@@ -426,6 +482,8 @@ static int start(struct run *run)
         err = relay_create(&run->relay, &run->loop, on_relayed, run);
     if (!err)
         err = start_timers_and_signals(run);
+    if (!err)
+        err = confine(run);
     if (err)
         return err;
     start_guest(run);
@@ -450,6 +508,7 @@ static void finish(struct run *run)
 {
     int err;
 
+    broker_unwatch(run->link);
     relay_destroy(run->relay);
     registry_leave(run->registry);
     spice_server_destroy(run->spice);
@@ -467,7 +526,7 @@ static void finish(struct run *run)
     loop_fini(&run->loop);
 }
 
-enum run_status run_machine(const struct vm_config *config)
+enum run_status run_machine(const struct vm_config *config, struct broker_link *link)
 {
     struct run *run = calloc(1, sizeof(*run));
     enum run_status status;
@@ -479,6 +538,7 @@ enum run_status run_machine(const struct vm_config *config)
         return RUN_FAILED;
     }
     run->config = config;
+    run->link = link;
     err = start(run);
     if (err) {
         log_error("%s", fail_text()[0] ? fail_text() : strerror(-err));

@@ -2,9 +2,9 @@
 #ifndef VMM_RUN_H
 #define VMM_RUN_H
 
-#include "vmm/config.h"
+#include "vmm/broker.h"
 
-/* Runs the machine in the calling thread; messages are logged. Returns the exit status. */
-enum run_status run_machine(const struct vm_config *config);
+/* Runs the machine in the calling thread; messages are logged. Returns the exit status. `link` as broker_run() has it. */
+enum run_status run_machine(const struct vm_config *config, struct broker_link *link);
 
 #endif

@@ -23,6 +23,7 @@ enum run_state {
 
 struct run {
     const struct vm_config *config;
+    struct broker_link *link; /* NULL: there is no sandbox */
     struct loop loop;
     struct board *board;
     struct spice_server *spice;
@@ -31,12 +32,14 @@ struct run {
     struct registry *registry; /* NULL: not in it */
     char password[CONFIG_MAX_PASSWORD + 1]; /* "": none is asked for */
     char view_password[CONFIG_MAX_PASSWORD + 1];
+    char certificate_print[CERTIFICATE_PRINT]; /* "": no TLS */
     struct expect expect;
     bool expecting;
     uv_timer_t timeout, grace, retry, tell;
     unsigned tellings; /* of the last pause, still to come */
     int disk_errors[BOARD_MAX_DRIVES]; /* -errno for which a drive's requests are kept; 0: it works */
     enum run_state state;
+    uint64_t signalled_at[2]; /* ms, by the loop's clock; 0: never. [1]: by the broker */
     bool terminating; /* a signal has asked the guest to power off */
     bool saving;      /* the machine is in a file, but for its disks' last writes; somebody waits for the answer */
     bool ended;

@@ -23,6 +23,7 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool have_thread;
+    bool confined; /* its thread's */
     struct cpu_state initial; /* what a reset brings back */
     uint64_t exits;
 };
@@ -30,6 +31,7 @@ struct vcpu {
 struct vcpus {
     struct machine *machine;
     struct kvm *kvm;
+    const struct sandbox_calls *calls;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     bool run, quit;
@@ -195,12 +197,41 @@ static void complete_io(struct vcpu *cpu)
     bus_settle(cpu->set->machine->mmio);
 }
 
+static const struct sandbox_ioctl run_ioctls[] = {SANDBOX_IOCTL(KVM_RUN), SANDBOX_IOCTL(KVM_GET_REGS),
+                                                  SANDBOX_IOCTL(KVM_GET_SREGS), {0}};
+const struct sandbox_calls vcpu_run_sandbox = {.name = "running a vCPU", .ioctls = run_ioctls};
+
+static const struct sandbox_ioctl state_ioctls[] = {
+    SANDBOX_IOCTL(KVM_KVMCLOCK_CTRL), SANDBOX_IOCTL(KVM_CHECK_EXTENSION),
+    SANDBOX_IOCTL(KVM_GET_MSR_INDEX_LIST), SANDBOX_IOCTL(KVM_GET_REGS), SANDBOX_IOCTL(KVM_SET_REGS),
+    SANDBOX_IOCTL(KVM_GET_SREGS), SANDBOX_IOCTL(KVM_SET_SREGS), SANDBOX_IOCTL(KVM_GET_FPU), SANDBOX_IOCTL(KVM_SET_FPU),
+    SANDBOX_IOCTL(KVM_GET_XSAVE), SANDBOX_IOCTL(KVM_GET_XSAVE2), SANDBOX_IOCTL(KVM_SET_XSAVE),
+    SANDBOX_IOCTL(KVM_GET_XCRS), SANDBOX_IOCTL(KVM_SET_XCRS), SANDBOX_IOCTL(KVM_GET_DEBUGREGS),
+    SANDBOX_IOCTL(KVM_SET_DEBUGREGS), SANDBOX_IOCTL(KVM_GET_LAPIC), SANDBOX_IOCTL(KVM_SET_LAPIC),
+    SANDBOX_IOCTL(KVM_GET_MSRS), SANDBOX_IOCTL(KVM_SET_MSRS), SANDBOX_IOCTL(KVM_GET_MP_STATE),
+    SANDBOX_IOCTL(KVM_SET_MP_STATE), SANDBOX_IOCTL(KVM_GET_VCPU_EVENTS), SANDBOX_IOCTL(KVM_SET_VCPU_EVENTS),
+    SANDBOX_IOCTL(KVM_GET_TSC_KHZ), SANDBOX_IOCTL(KVM_GET_CLOCK), SANDBOX_IOCTL(KVM_SET_CLOCK),
+    SANDBOX_IOCTL(KVM_GET_IRQCHIP), SANDBOX_IOCTL(KVM_SET_IRQCHIP), SANDBOX_IOCTL(KVM_GET_PIT2),
+    SANDBOX_IOCTL(KVM_SET_PIT2), {0}};
+const struct sandbox_calls vcpu_state_sandbox = {.name = "the state of vCPUs", .ioctls = state_ioctls};
+
+/* Before it runs for the first time: by then the machine is set up. */
+static void confine(struct vcpu *cpu)
+{
+    if (!cpu->confined)
+        sandbox_confine((void *)cpu->set->calls);
+    cpu->confined = true;
+}
+
 static void *vcpu_thread(void *arg)
 {
     struct vcpu *cpu = arg;
     struct vcpus *set = cpu->set;
     unsigned start;
+    char name[16];
 
+    snprintf(name, sizeof(name), "vcpu%u", cpu->index);
+    pthread_setname_np(pthread_self(), name);
     pthread_mutex_lock(&set->lock);
     while (!set->quit) {
         if (!set->run) {
@@ -210,6 +241,7 @@ static void *vcpu_thread(void *arg)
         start = set->starts;
         set->running++;
         pthread_mutex_unlock(&set->lock);
+        confine(cpu);
         run_guest(cpu);
         complete_io(cpu);
         pthread_mutex_lock(&set->lock);
@@ -336,18 +368,16 @@ static int create_vcpu(struct vcpus *set, struct vcpu *cpu)
 
 static int start_thread(struct vcpu *cpu)
 {
-    char name[16];
     int err = pthread_create(&cpu->thread, NULL, vcpu_thread, cpu);
 
     if (err)
         return -err;
     cpu->have_thread = true;
-    snprintf(name, sizeof(name), "vcpu%u", cpu->index);
-    pthread_setname_np(cpu->thread, name);
     return 0;
 }
 
-int vcpus_create(struct vcpus **vcpus, struct machine *machine, struct kvm *kvm, unsigned count)
+int vcpus_create(struct vcpus **vcpus, struct machine *machine, struct kvm *kvm, unsigned count,
+                 const struct sandbox_calls *calls)
 {
     struct vcpus *set = calloc(1, sizeof(*set) + count * sizeof(set->cpu[0]));
     struct sigaction kick = {.sa_handler = on_kick};
@@ -358,6 +388,7 @@ int vcpus_create(struct vcpus **vcpus, struct machine *machine, struct kvm *kvm,
         return -ENOMEM;
     set->machine = machine;
     set->kvm = kvm;
+    set->calls = calls;
     set->count = count;
     pthread_mutex_init(&set->lock, NULL);
     pthread_cond_init(&set->changed, NULL);

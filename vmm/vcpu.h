@@ -12,6 +12,9 @@
 struct vcpu;
 struct vcpus;
 
+extern const struct sandbox_calls vcpu_run_sandbox;   /* running one */
+extern const struct sandbox_calls vcpu_state_sandbox; /* looking into them: stop, reset, save */
+
 /* Where the first CPU starts; the others wait for INIT and SIPI. */
 struct vcpu_entry {
     bool direct;           /* false: at the reset vector */
@@ -21,7 +24,8 @@ struct vcpu_entry {
 };
 
 /* The threads exist but do not run yet. Errors come with fail_text(). */
-int vcpus_create(struct vcpus **vcpus, struct machine *machine, struct kvm *kvm, unsigned count);
+int vcpus_create(struct vcpus **vcpus, struct machine *machine, struct kvm *kvm, unsigned count,
+                 const struct sandbox_calls *calls);
 void vcpus_destroy(struct vcpus *vcpus);
 
 void vcpus_start(struct vcpus *vcpus);

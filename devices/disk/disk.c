@@ -8,6 +8,15 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <time.h>
+#include <linux/fs.h>
+
+/* The pool of threads, where there is no io_uring, is made with the first request. */
+static const int io_calls[] = {
+    SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
+    SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
+    SCMP_SYS(fallocate), SCMP_SYS(ftruncate), SCMP_SYS(clone), SANDBOX_END};
+static const struct sandbox_ioctl io_ioctls[] = {SANDBOX_IOCTL(BLKGETSIZE64), {0}};
+const struct sandbox_calls disk_io_sandbox = {.name = "disk I/O", .calls = io_calls, .ioctls = io_ioctls};
 
 #define IDLE_JOBS 128 /* kept for the next requests */
 

@@ -81,6 +81,12 @@ static void *work(void *arg)
     return NULL;
 }
 
+static void *pool_thread(void *arg)
+{
+    pthread_setname_np(pthread_self(), "disk-io");
+    return work(arg);
+}
+
 static void start_threads(struct io_pool *pool)
 {
     sigset_t all, old;
@@ -88,9 +94,9 @@ static void start_threads(struct io_pool *pool)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     while (pool->started < THREADS) {
-        if (pthread_create(&pool->threads[pool->started], NULL, work, pool))
+        if (pthread_create(&pool->threads[pool->started], NULL, pool_thread, pool))
             break;
-        pthread_setname_np(pool->threads[pool->started++], "disk-io");
+        pool->started++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }

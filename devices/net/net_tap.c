@@ -14,6 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const int calls[] = {SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(setsockopt), SCMP_SYS(socketpair),
+                            SCMP_SYS(readv), SCMP_SYS(writev), SANDBOX_END};
+static const struct sandbox_ioctl ioctls[] = {SANDBOX_IOCTL(TUNSETOFFLOAD), SANDBOX_IOCTL(TUNSETQUEUE), {0}};
+const struct sandbox_calls net_sandbox = {.name = "networks", .calls = calls, .ioctls = ioctls};
+
 #define FRAMES_A_TURN 64 /* so that other events get theirs */
 
 /* Linux 6.2, not in older headers. */

@@ -8,13 +8,28 @@
 #include "spice/server/web.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 uint32_t server_mm_time(void)
 {
     return uv_hrtime() / 1000000;
 }
+
+/* --- sandbox --- */
+
+static const int channel_calls[] = {SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom),
+                                    SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
+                                    SCMP_SYS(shutdown), SANDBOX_END};
+static const struct sandbox_ioctl channel_ioctls[] = {SANDBOX_IOCTL(SIOCOUTQ), SANDBOX_IOCTL(FIONREAD), {0}};
+const struct sandbox_calls spice_channel_sandbox = {
+    .name = "SPICE channels", .calls = channel_calls, .ioctls = channel_ioctls};
+
+static const int link_calls[] = {SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(getpeername), SCMP_SYS(getsockname),
+                                 SANDBOX_END};
+const struct sandbox_calls spice_link_sandbox = {.name = "SPICE clients that come", .calls = link_calls};
 
 /* --- channels --- */
 

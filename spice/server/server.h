@@ -10,6 +10,9 @@
 #include "backend/display.h"
 #include "backend/input.h"
 
+/* What channels call, in the main loop and in the displays'; and what only the main loop does, where clients come. */
+extern const struct sandbox_calls spice_channel_sandbox, spice_link_sandbox;
+
 /* Whether to do what pays on a slow way. */
 enum wan { WAN_AUTO, WAN_ALWAYS, WAN_NEVER };
 

@@ -4,6 +4,7 @@ import os, re, signal, socket, subprocess, sys, threading, time, zlib
 from viewer import Failed, read_ppm, require, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
+import processes
 from qmp import Qmp
 
 MINIVM = 'build/minivm'
@@ -123,9 +124,8 @@ class Machine:
 
     def resources(self):
         """Of minivm on this computer -> (descriptors, resident KiB)"""
-        pid = self.p.pid
-        with open('/proc/%d/status' % pid) as f:
-            rss = int(re.search(r'VmRSS:\s*(\d+)', f.read()).group(1))
+        pid = processes.machine(self.p.pid)
+        rss = int(processes.status('/proc/%d/status' % pid, 'VmRSS').split()[0])
         return len(os.listdir('/proc/%d/fd' % pid)), rss
 
     def __enter__(self):

@@ -1,0 +1,111 @@
+#include "vmm/board_sandbox.h"
+
+#include "spice/server/server.h"
+#include "vmm/board_private.h"
+#include "vmm/broker.h"
+#include "vmm/net_process.h"
+
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+/* --- what devices do in whichever thread finds them --- */
+
+static const int device_calls[] = {SCMP_SYS(writev), SCMP_SYS(readv), SCMP_SYS(sendto), SCMP_SYS(recvfrom), SCMP_SYS(pwrite64),
+                                   SCMP_SYS(pread64), SCMP_SYS(sync_file_range), SCMP_SYS(fdatasync), SANDBOX_END};
+static const struct sandbox_calls devices = {
+    .name = "devices", .calls = device_calls, .also = {&loop_sandbox, &kvm_sandbox}};
+
+/* --- threads --- */
+
+const struct sandbox_calls vcpu_sandbox = {.name = "vcpu", .also = {&vcpu_run_sandbox, &devices}};
+
+const struct sandbox_calls display_sandbox = {.name = "display", .also = {&spice_channel_sandbox, &devices}};
+
+const struct sandbox_calls worker_sandbox = {.name = "worker"};
+
+/* Files are opened by the broker, asked over a socket. */
+static const int asking_calls[] = {SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SANDBOX_END};
+static const struct sandbox_calls asking = {.name = "asking the broker", .calls = asking_calls};
+
+const struct sandbox_calls disk_sandbox = {.name = "disk", .also = {&disk_io_sandbox, &asking, &devices}};
+
+const struct sandbox_calls io_sandbox = {.name = "io", .also = {&net_sandbox, &devices}};
+
+/* It also makes the writers of a saved machine. */
+static const int main_calls[] = {
+    SCMP_SYS(clone), SCMP_SYS(fsync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(wait4), SCMP_SYS(kill),
+    SCMP_SYS(rt_sigaction), SCMP_SYS(unlink), SANDBOX_END};
+/* The terminal of --serial stdio is given back as it was. */
+static const struct sandbox_ioctl main_ioctls[] = {SANDBOX_IOCTL(TCGETS), SANDBOX_IOCTL(TCSETS), SANDBOX_IOCTL(TCSETSW),
+                                                   SANDBOX_IOCTL(TCSETSF), {0}};
+const struct sandbox_calls main_sandbox = {
+    .name = "main",
+    .calls = main_calls,
+    .ioctls = main_ioctls,
+    .also = {&spice_channel_sandbox, &spice_link_sandbox, &disk_io_sandbox, &net_sandbox, &vcpu_state_sandbox, &asking,
+             &devices}};
+
+/* --- the board's --- */
+
+static void confine_loop(struct loop *loop, const struct sandbox_calls *calls)
+{
+    loop_call_wait(loop, sandbox_confine, (void *)calls);
+}
+
+void board_confine(struct board *board)
+{
+    if (!sandbox_started())
+        return;
+    for (unsigned i = 0; i < BOARD_MAX_DISPLAYS; i++)
+        if (board_display(board, i))
+            confine_loop(board_display(board, i)->loop, &display_sandbox);
+    if (board->io_thread)
+        confine_loop(&board->io_loop, &io_sandbox);
+    if (board->disk_thread)
+        confine_loop(&board->disk_loop, &disk_sandbox);
+    loop_confine_workers(board->machine.loop, &worker_sandbox);
+}
+
+/* --- for people --- */
+
+static void print_calls(FILE *out, const struct sandbox_calls *list)
+{
+    for (const int *call = list->calls; call && *call != SANDBOX_END; call++) {
+        char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, *call);
+
+        fprintf(out, " %s", name ? name : "?");
+        free(name);
+    }
+    for (const struct sandbox_ioctl *io = list->ioctls; io && io->name; io++)
+        fprintf(out, " %s", io->name);
+}
+
+/* A part is said once, and named where it is used. */
+static void print_list(FILE *out, const struct sandbox_calls *list, const struct sandbox_calls **said, size_t *count)
+{
+    size_t i;
+
+    for (i = 0; i < *count; i++)
+        if (said[i] == list)
+            return;
+    said[(*count)++] = list;
+    fprintf(out, "%s:", list->name);
+    print_calls(out, list);
+    for (const struct sandbox_calls *const *also = list->also; *also; also++)
+        fprintf(out, "%s <%s>", also == list->also && !list->calls && !list->ioctls ? "" : ",", (*also)->name);
+    fprintf(out, "\n");
+    for (const struct sandbox_calls *const *also = list->also; *also; also++)
+        print_list(out, *also, said, count);
+}
+
+void sandbox_print(FILE *out)
+{
+    static const struct sandbox_calls *const threads[] = {&sandbox_common, &main_sandbox, &vcpu_sandbox, &display_sandbox,
+                                                          &disk_sandbox, &io_sandbox, &worker_sandbox,
+                                                          &net_process_sandbox, &broker_sandbox};
+    const struct sandbox_calls *said[32];
+    size_t count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        print_list(out, threads[i], said, &count);
+}
