@@ -1,9 +1,10 @@
 /*
  * The IDE function under a hostile guest: any access to any register, whole commands and packets with any parameters,
- * descriptor tables, media that come and go, resets, and saves that must load again. Requests complete, or fail, when a
- * step says so. A step is an operation byte, a unit byte, a count byte, and that many bytes more.
+ * descriptor tables that another CPU changes meanwhile, media that come and go, resets, and saves that must load again.
+ * Requests complete, or fail, when a step says so. A step is an operation byte, a unit byte, a count byte, and that many bytes more.
  */
 #include "devices/ide/ide.h"
+#include "tests/fuzz/fuzz_other_cpu.h"
 #include "tests/lib/fake_machine.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #define MAX_STEPS 200
 #define DRIVES    IDE_UNITS
 
-enum { BMDMA_BAR = 4, DATA_READS = 5000 };
+enum { BMDMA_BAR = 4, DATA_READS = 5000, TABLE = 0x10000 };
 
 struct fixture {
     struct fake_machine m;
@@ -26,6 +27,7 @@ struct fixture {
     uint8_t data[DISK_SIZE];
     struct disk_request *held[DRIVES];
     unsigned held_count;
+    struct other_cpu other;
 };
 
 struct input {
@@ -185,16 +187,26 @@ static void move_data(struct fixture *f, unsigned unit, struct input *in)
 static void start_dma(struct fixture *f, unsigned unit, struct input *in)
 {
     uint16_t port = (uint16_t)(f->bmdma + (unit & 2) * 4);
-    uint32_t table = 0x10000, at;
+    uint32_t at;
     bool to_memory = take(in, 1) & 1;
 
-    for (at = table; in->size; at += 8) {
+    for (at = TABLE; in->size; at += 8) {
         store_le32(f->m.ram.host + at, (uint32_t)take(in, 1) << 16);
         store_le32(f->m.ram.host + at + 4, (uint32_t)take(in, 2) | (in->size ? 0 : 0x80000000));
     }
-    fake_out(&f->m, port + 4, table, 4);
+    fake_out(&f->m, port + 4, TABLE, 4);
     fake_out(&f->m, port, to_memory ? 8 : 0, 1);
     fake_out(&f->m, port, to_memory ? 9 : 1, 1);
+}
+
+static void change_table(struct fixture *f, unsigned unit UNUSED, struct input *in)
+{
+    size_t entries = take(in, 1) % 16;
+
+    if (entries)
+        other_cpu_start(&f->other, f->m.ram.host + TABLE, entries * 8, take(in, 8));
+    else
+        other_cpu_stop(&f->other);
 }
 
 static void end_requests(struct fixture *f, unsigned unit UNUSED, struct input *in)
@@ -248,7 +260,7 @@ static void save_and_load(struct fixture *f, unsigned unit UNUSED, struct input 
 
 static void (*const steps[])(struct fixture *f, unsigned unit, struct input *in) = {
     access_port, access_control, access_bmdma, access_config, write_memory,  command, packet,
-    move_data,   start_dma,      end_requests, change_medium, save_and_load, reset,
+    move_data,   start_dma,      end_requests, change_medium, save_and_load, reset,   change_table,
 };
 
 static void create(struct fixture *f)
@@ -285,6 +297,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += used;
         size -= used;
     }
+    other_cpu_stop(&f->other);
     pump(f, 0);
     fake_machine_fini(&f->m);
     loop_fini(&f->disk_loop);

@@ -1,10 +1,12 @@
 /*
  * QXL: a driver that starts properly, lays out one sound object of each kind, and then does what the input says: commands
  * of all kinds that refer to those, objects overwritten in whole or in part, rings, IO of any kind, the RAM header scribbled
- * over. Memory is a few cells; an address is a cell's number. Each step takes twelve bytes.
+ * over. Memory is a few cells; an address is a cell's number. Each step takes twelve bytes. A step may have another CPU
+ * change cells or rings from then on.
  */
 #include "backend/screenshot.h"
 #include "devices/qxl/qxl.h"
+#include "tests/fuzz/fuzz_other_cpu.h"
 #include "tests/lib/fake_machine.h"
 
 #include <spice/enums.h>
@@ -25,6 +27,7 @@ struct fixture {
     uint8_t *ram, *header;
     uint64_t base;
     uint16_t io;
+    struct other_cpu other;
 };
 
 static void out(struct fixture *f, unsigned port, uint8_t value)
@@ -136,6 +139,7 @@ static void start(struct fixture *f)
     QXLMemSlot slot = {f->base, f->base + POOL + CELLS * CELL_SIZE};
     QXLSurfaceCreate primary = {SIDE, SIDE, SIDE * 4, SPICE_SURFACE_FMT_32_xRGB, .mem = 1ULL << 56};
 
+    other_cpu_stop(&f->other);
     out(f, QXL_IO_RESET, 0);
     memset(f->ram, 0, POOL + CELLS * CELL_SIZE);
     put_objects(f);
@@ -303,6 +307,19 @@ static void save_and_load(struct fixture *f, unsigned damage)
     map(f);
 }
 
+/* All cells, one of them, or the rings and what else is in the header. */
+static void start_other_cpu(struct fixture *f, const uint8_t *step)
+{
+    uint64_t seed = load_le64(step + 3);
+
+    if (step[2] & 0x80)
+        other_cpu_start(&f->other, f->header, ALIGN_DOWN(sizeof(QXLRam), 4), seed);
+    else if (step[2] & 0x40)
+        other_cpu_start(&f->other, f->ram + POOL, CELLS * CELL_SIZE, seed);
+    else
+        other_cpu_start(&f->other, cell(f, step[2]), 256, seed);
+}
+
 static void do_step(struct fixture *f, const uint8_t *step)
 {
     uint64_t addr = cell_address(step[1]);
@@ -347,8 +364,10 @@ static void do_step(struct fixture *f, const uint8_t *step)
     default:
         if (step[1] < 16)
             save_and_load(f, load_le32(step + 2));
-        else
+        else if (step[1] < 64)
             start(f);
+        else
+            start_other_cpu(f, step);
         break;
     }
 }
@@ -368,6 +387,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(step, data, STEP);
         do_step(f, step);
     }
+    other_cpu_stop(&f->other);
     finish(f);
     if (screenshot_take(&shot, f->display) == 0)
         screenshot_fini(&shot);

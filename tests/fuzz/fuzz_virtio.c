@@ -1,12 +1,14 @@
 /*
  * The block, network, entropy and balloon devices under a hostile guest: any access to any register, any ring content, frames
- * from outside, resets, and saves that must load again. A step is an operation byte, a device byte, a count byte, and
- * that many bytes more; one operation sets a device up as a driver would, so that rings are reached soon.
+ * from outside, resets, saves that must load again, and another CPU that changes rings and buffers meanwhile. A step is an
+ * operation byte, a device byte, a count byte, and that many bytes more; one operation sets a device up as a driver would,
+ * so that rings are reached soon.
  */
 #include "devices/virtio/virtio_balloon.h"
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
+#include "tests/fuzz/fuzz_other_cpu.h"
 #include "tests/lib/virtio_driver.h"
 
 #include <errno.h>
@@ -42,6 +44,7 @@ struct fixture {
     uint8_t disk_data[DISK_SIZE];
     struct disk_request *held[MAX_HELD];
     unsigned held_count;
+    struct other_cpu other;
 };
 
 struct input {
@@ -296,6 +299,7 @@ static void save_and_load(struct fixture *f, unsigned n UNUSED, struct input *in
     struct reader r;
     size_t spoil = take(in, 2);
 
+    other_cpu_stop(&f->other); /* CPUs stand still */
     machine_lock(&f->m.base);
     TAILQ_FOREACH (device, &f->m.base.devices, link) {
         writer_init(&w, MIB(1));
@@ -339,10 +343,24 @@ static void host_asks(struct fixture *f, unsigned n UNUSED, struct input *in)
         abort();
 }
 
+/* From a place on, so that it is a ring, a few descriptors, or all of them; without a size it ends. */
+static void other_cpu(struct fixture *f, unsigned n, struct input *in)
+{
+    static const size_t sizes[] = {0, 16, 256, KIB(4), KIB(64)};
+    struct driver_queue *q = queue_of(f, n, in);
+    gpa_t at = q && take(in, 1) & 1 ? q->desc_addr : MIB(2) + (take(in, 2) & ~3u);
+    size_t size = sizes[take(in, 1) % ARRAY_SIZE(sizes)];
+
+    if (size && at + size <= RAM_SIZE)
+        other_cpu_start(&f->other, f->m.ram.host + at, size, take(in, 8));
+    else
+        other_cpu_stop(&f->other);
+}
+
 static void (*const steps[])(struct fixture *f, unsigned n, struct input *in) = {
     access_mmio,    access_common, access_port, access_config, write_memory,  set_up,
     put_descriptor, put_header,    publish,     frame_arrives, save_and_load, reset,
-    control,        host_asks,
+    control,        host_asks,     other_cpu,
 };
 
 static void create(struct fixture *f)
@@ -384,6 +402,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += used;
         size -= used;
     }
+    other_cpu_stop(&f->other);
     fake_machine_fini(&f->m);
     loop_fini(&f->disk_loop);
     free(f);
