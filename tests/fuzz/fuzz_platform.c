@@ -9,6 +9,7 @@
 #include "devices/platform/i6300esb.h"
 #include "devices/platform/i8042.h"
 #include "devices/platform/pci_hotplug.h"
+#include "devices/platform/pflash.h"
 #include "devices/platform/piix3.h"
 #include "devices/platform/piix4_pm.h"
 #include "devices/platform/pvpanic.h"
@@ -24,6 +25,8 @@
 
 #define WATCHDOG     PCI_DEVFN(31, 0)
 #define WATCHDOG_BAR 0xe1f00000u /* where fake_pci_setup() puts it */
+#define FLASH        0xffc00000u
+#define FLASH_SIZE   (4 * PFLASH_BLOCK)
 
 static const uint16_t ports[] = {
     0x60,  0x64,  0x70,  0x71,  0x80,  0x8f,  0x92,  0xb2,  0xb3,  0x2f8, 0x3f8,
@@ -47,7 +50,7 @@ static const struct chardev_ops back_ops = {.write = back_write, .accept_input =
 
 struct fixture {
     struct fake_machine machine;
-    struct ram shadow, bios;
+    struct ram shadow, bios, flash;
     struct input input;
     struct chardev back;
     struct pci_device *pm;
@@ -78,7 +81,7 @@ static void create(struct fixture *f)
 
     if (fake_machine_init(&f->machine, KIB(640), false) ||
         ram_init(&f->shadow, "shadow", I440FX_SHADOW_SIZE, 0) ||
-        ram_init(&f->bios, "bios", I440FX_BIOS_SIZE, 0))
+        ram_init(&f->bios, "bios", I440FX_BIOS_SIZE, 0) || ram_init(&f->flash, "flash", FLASH_SIZE, RAM_READ_ONLY))
         abort();
     input_init(&f->input);
     f->back.ops = &back_ops;
@@ -98,6 +101,7 @@ static void create(struct fixture *f)
     uart16550_create(machine, UART_COM1, UART_COM1_IRQ, &f->back);
     uart16550_create(machine, UART_COM2, UART_COM2_IRQ, NULL);
     debugport_create(machine, NULL);
+    pflash_create(machine, &(struct pflash_config){.ram = &f->flash, .base = FLASH, .fd = -1});
     fake_machine_reset(&f->machine);
     fake_pci_setup(&f->machine, WATCHDOG);
 }
@@ -107,6 +111,7 @@ static void destroy(struct fixture *f)
     fake_machine_fini(&f->machine);
     ram_fini(&f->shadow);
     ram_fini(&f->bios);
+    ram_fini(&f->flash);
 }
 
 /* What a device saves it must take back, all of it; and any damage to it without harm. */
@@ -206,6 +211,12 @@ static void do_step(struct fixture *f, const uint8_t *step)
         break;
     case 22 ... 23:
         fake_mmio_write(&f->machine, mmio, value, width);
+        break;
+    case 26:
+        fake_mmio_write(&f->machine, FLASH + load_le16(step + 2) % FLASH_SIZE, step[1], 1);
+        break;
+    case 27:
+        fake_mmio_read(&f->machine, FLASH + load_le16(step + 2) % FLASH_SIZE, width);
         break;
     case 16 ... 20:
         fake_in(&f->machine, port, width);
