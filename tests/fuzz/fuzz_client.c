@@ -1,16 +1,19 @@
 /*
- * A hostile server: whatever comes on a display, cursor or inputs channel after the link stage, the client draws it or ends
- * the session with words.
+ * A hostile server: whatever comes on any channel, from the link stage on or after it, the client draws it or ends the session
+ * with words.
  *
- * The first byte of the input chooses the channel, the rest are messages with mini headers. They come through a real
- * socket and the client's own loop.
+ * The first byte of the input chooses the channel and whether it is linked, the rest is what comes: messages with mini
+ * headers, or first a reply to the link message. They come through a real socket and the client's own loop. What else the
+ * main channel has the client open stays without an answer.
  */
 #include "base/error.h"
 #include "client/cursor_channel.h"
 #include "client/display_channel.h"
 #include "client/inputs_channel.h"
+#include "client/main_channel.h"
 #include "client/session.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,9 +22,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define LINK_STAGE 0x80 /* in the first byte */
+#define BACKLOG    8    /* more than the client opens */
+
+/* As session_start() does it. */
+static int open_main(struct session *s, uint8_t id UNUSED, struct channel **c)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || connect(fd, (struct sockaddr *)&s->address, s->address_size) || fcntl(fd, F_SETFL, O_NONBLOCK))
+        abort();
+    return main_channel_open(s, fd, c);
+}
+
 static int (*const openers[])(struct session *s, uint8_t id, struct channel **c) = {
     display_channel_open,
-    display_channel_open,
+    open_main,
     cursor_channel_open,
     inputs_channel_open,
 };
@@ -40,10 +56,20 @@ static int listen_anywhere(struct session *s)
     struct sockaddr_un un = {.sun_family = AF_UNIX};
 
     s->address_size = sizeof(s->address);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof(sa_family_t)) < 0 || listen(fd, 1) < 0 ||
+    if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof(sa_family_t)) < 0 || listen(fd, BACKLOG) < 0 ||
         getsockname(fd, (struct sockaddr *)&s->address, &s->address_size) < 0)
         abort();
     return fd;
+}
+
+static void finish_link(struct channel *c)
+{
+    while (c->stream.connecting)
+        uv_run(&c->session->loop->uv, UV_RUN_NOWAIT);
+    c->link.state = LINK_DONE;
+    c->link.mini_header = true;
+    if (c->ops->up)
+        c->ops->up(c);
 }
 
 static void serve(struct session *s, int listener, const uint8_t *data, size_t size)
@@ -57,13 +83,8 @@ static void serve(struct session *s, int listener, const uint8_t *data, size_t s
     peer = accept(listener, NULL, NULL);
     if (peer < 0)
         abort();
-    /* The link stage is over. */
-    while (c->stream.connecting)
-        uv_run(&s->loop->uv, UV_RUN_NOWAIT);
-    c->link.state = LINK_DONE;
-    c->link.mini_header = true;
-    if (c->ops->up)
-        c->ops->up(c);
+    if (!(data[0] & LINK_STAGE))
+        finish_link(c);
     (void)!send(peer, data + 1, size - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(peer, SHUT_WR);
     if (!s->ended)
@@ -78,11 +99,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct client_options options;
     struct loop loop;
     struct screen screen;
-    struct session s = {.loop = &loop, .options = &options, .screen = &screen, .linked = true};
+    struct session s = {.loop = &loop, .options = &options, .screen = &screen};
     int listener;
 
     if (size < 2 || size > 100000)
         return 0;
+    s.linked = openers[data[0] % ARRAY_SIZE(openers)] != open_main; /* else it will be */
     loop_init(&loop);
     screen_init(&screen);
     TAILQ_INIT(&s.channels);
