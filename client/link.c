@@ -116,19 +116,20 @@ static int take_reply(struct link *link, const uint8_t *data, const char *passwo
                       struct stream *s)
 {
     struct msg_arena arena = {0};
-    struct spice_link_reply *reply;
+    struct spice_link_reply *reply = NULL;
     void *out;
     int err;
 
     /* A refusal may be a reply cut short. */
     if (link->reply_size >= 4 && load_le32(data) != SPICE_LINK_ERR_OK)
         return link_error(load_le32(data));
-    err = msg_decode(&spice_link_reply_type, data, link->reply_size, &arena, &out);
-    if (err) {
+    if (msg_decode(&spice_link_reply_type, data, link->reply_size, &arena, &out) == 0)
+        reply = out;
+    /* It may count capabilities, and have none. */
+    if (!reply || (!reply->caps && reply->num_common_caps + reply->num_channel_caps)) {
         msg_arena_fini(&arena);
         return fail(-EPROTO, "the server's link reply is malformed");
     }
-    reply = out;
     if (reply->num_common_caps)
         link->common_caps = reply->caps[0];
     if (reply->num_channel_caps)
