@@ -2,7 +2,8 @@
  * QXL: a driver that starts properly, lays out one sound object of each kind, and then does what the input says: commands
  * of all kinds that refer to those, objects overwritten in whole or in part, rings, IO of any kind, the RAM header scribbled
  * over. Memory is a few cells; an address is a cell's number. Each step takes twelve bytes. A step may have another CPU
- * change cells or rings from then on.
+ * change cells or rings from then on, or a viewer do what viewers do. Bytes that are too few for a step choose, if they are
+ * odd, the device that records: there no command waits for others.
  */
 #include "backend/screenshot.h"
 #include "devices/qxl/qxl.h"
@@ -47,18 +48,18 @@ static void map(struct fixture *f)
     f->header = f->ram + rom->ram_header_offset;
 }
 
-static struct fixture *create(void)
+static struct fixture *create(bool records)
 {
-    static struct fixture f;
-    struct qxl_config config = {.ram = MIB(16), .vram = MIB(1), .vgamem = MIB(8), .record = "/dev/null"};
+    static struct fixture both[2];
+    struct fixture *f = &both[records];
+    struct qxl_config config = {.ram = MIB(16), .vram = MIB(1), .vgamem = MIB(8), .record = records ? "/dev/null" : NULL};
 
-    if (f.display)
-        return &f;
-    if (fake_machine_init(&f.machine, KIB(640), false) ||
-        qxl_create(&f.machine.base, SLOT, &config, &f.display))
+    if (f->display)
+        return f;
+    if (fake_machine_init(&f->machine, KIB(640), false) || qxl_create(&f->machine.base, SLOT, &config, &f->display))
         abort();
-    map(&f);
-    return &f;
+    map(f);
+    return f;
 }
 
 #define STORE(f, field, value)                                                                     \
@@ -235,15 +236,15 @@ static void build_image(struct fixture *f, const uint8_t *step)
     memcpy(cell(f, step[1]), &image, sizeof(image));
 }
 
+static const uint32_t surface_formats[] = {SPICE_SURFACE_FMT_1_A,     SPICE_SURFACE_FMT_8_A,     SPICE_SURFACE_FMT_16_555,
+                                           SPICE_SURFACE_FMT_16_565,  SPICE_SURFACE_FMT_32_xRGB, SPICE_SURFACE_FMT_32_ARGB};
+
 static void build_surface(struct fixture *f, const uint8_t *step)
 {
     QXLSurfaceCmd c = {
         .surface_id = step[2] & 3, .type = step[2] >> 2 & 1, .flags = step[2] >> 3 & 1};
-    static const uint32_t formats[] = {SPICE_SURFACE_FMT_1_A,     SPICE_SURFACE_FMT_8_A,
-                                       SPICE_SURFACE_FMT_16_555,  SPICE_SURFACE_FMT_16_565,
-                                       SPICE_SURFACE_FMT_32_xRGB, SPICE_SURFACE_FMT_32_ARGB};
 
-    c.u.surface_create = (QXLSurface){formats[step[3] % 6], step[4], step[5], (int8_t)step[6] * 4,
+    c.u.surface_create = (QXLSurface){surface_formats[step[3] % 6], step[4], step[5], (int8_t)step[6] * 4,
                                       address(step + 7)};
     memcpy(cell(f, step[1]), &c, sizeof(c));
 }
@@ -307,6 +308,55 @@ static void save_and_load(struct fixture *f, unsigned damage)
     map(f);
 }
 
+/* Another primary, where the first one lies. */
+static void change_primary(struct fixture *f, const uint8_t *step)
+{
+    QXLSurfaceCreate primary = {step[1], step[2], (int8_t)step[3] * 4, surface_formats[step[4] % 6], .mem = 1ULL << 56};
+
+    if (step[5] & 1)
+        out(f, QXL_IO_DESTROY_PRIMARY, 0);
+    STORE(f, create_surface, primary);
+    out(f, step[5] & 2 ? QXL_IO_CREATE_PRIMARY_ASYNC : QXL_IO_CREATE_PRIMARY, 0);
+}
+
+struct wish {
+    struct display *display;
+    const uint8_t *step;
+};
+
+static void ask_display(void *arg)
+{
+    const struct wish *wish = arg;
+    const struct display_device_ops *ops = wish->display->ops;
+    const uint8_t *p = wish->step;
+    const struct display_head heads[] = {{0, 0, 0, p[3] * 8, p[4] * 8}, {1, p[5], 0, p[6], p[7]}};
+    uint8_t caps[58] = {p[3], p[4]};
+
+    switch (p[2] % 5) {
+    case 0:
+        ops->watched(wish->display->device, p[1] & 1);
+        break;
+    case 1:
+        ops->update(wish->display->device);
+        break;
+    case 2:
+        ops->draw(wish->display->device);
+        break;
+    case 3:
+        ops->client_heads(wish->display->device, heads, p[1] % 3);
+        break;
+    default:
+        ops->client_capabilities(wish->display->device, p[1] & 1, caps);
+    }
+}
+
+static void view(struct fixture *f, const uint8_t *step)
+{
+    struct wish wish = {f->display, step};
+
+    loop_call_wait(f->display->loop, ask_display, &wish);
+}
+
 /* All cells, one of them, or the rings and what else is in the header. */
 static void start_other_cpu(struct fixture *f, const uint8_t *step)
 {
@@ -323,12 +373,14 @@ static void start_other_cpu(struct fixture *f, const uint8_t *step)
 static void do_step(struct fixture *f, const uint8_t *step)
 {
     uint64_t addr = cell_address(step[1]);
+    bool other = step[0] & 16;
 
     switch (step[0] & 15) {
     case 0 ... 4:
         build_drawable(f, step);
         push(f, addr, QXL_CMD_DRAW, false);
-        finish(f);
+        if (!other) /* else it may wait for more */
+            finish(f);
         break;
     case 5:
         build_image(f, step);
@@ -356,10 +408,16 @@ static void do_step(struct fixture *f, const uint8_t *step)
         memcpy(f->header + load_le16(step + 1) % (sizeof(QXLRam) - 8), step + 4, step[3] & 7);
         break;
     case 13:
-        out(f, step[1] % 32, step[2] & 7);
+        if (other)
+            change_primary(f, step);
+        else
+            out(f, step[1] % 32, step[2] & 7);
         break;
     case 14:
-        fake_out(&f->machine, 0x3b0 + step[1] % 0x30, step[2], 1);
+        if (other)
+            view(f, step);
+        else
+            fake_out(&f->machine, 0x3b0 + step[1] % 0x30, step[2], 1);
         break;
     default:
         if (step[1] < 16)
@@ -376,7 +434,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct fixture *f = create();
+    struct fixture *f = create(size % STEP % 2);
     struct screenshot shot;
 
     map(f);
