@@ -72,6 +72,20 @@ static void finish_link(struct channel *c)
         c->ops->up(c);
 }
 
+/* What a user does while the server says that. */
+static void use(struct session *s)
+{
+    static const struct user_event events[] = {
+        {.kind = USER_KEY, .key = 0x1e, .down = true}, {.kind = USER_MOTION, .x = 300, .y = -300},
+        {.kind = USER_POSITION, .x = 5, .y = 6},       {.kind = USER_BUTTON, .button = 1, .down = true},
+        {.kind = USER_MOTION, .x = 1},                 {.kind = USER_LOCKS, .key = 2},
+        {.kind = USER_RELEASE_ALL},
+    };
+
+    for (size_t i = 0; i < 3 * ARRAY_SIZE(events) && s->inputs; i++)
+        inputs_event(s->inputs, &events[i % ARRAY_SIZE(events)]);
+}
+
 static void serve(struct session *s, int listener, const uint8_t *data, size_t size)
 {
     struct channel *c;
@@ -85,6 +99,7 @@ static void serve(struct session *s, int listener, const uint8_t *data, size_t s
         abort();
     if (!(data[0] & LINK_STAGE))
         finish_link(c);
+    use(s);
     (void)!send(peer, data + 1, size - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(peer, SHUT_WR);
     if (!s->ended)

@@ -1,6 +1,6 @@
 /*
  * What the other end of a software host's connection may send: frames of streams and datagrams, acknowledgements, ends, of
- * any id and size. The first byte says in what pieces they come. What a stream is opened for says what becomes of it: a
+ * any id and size. The first byte says in what pieces they come, and whether there is a UDP port that leads there. What a stream is opened for says what becomes of it: a
  * socket that nobody reads, a flow of datagrams, or nothing. A control message has this end do what it may do by itself:
  * open, close, send.
  */
@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "vmm/nested_datagram.h"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 #define ROUNDS  6
 #define SOCKETS 64
+#define PEERS   4 /* that send to the port */
 
 struct end {
     struct loop loop;
@@ -24,6 +26,8 @@ struct end {
     int fd, peer;         /* the connection's two */
     int sockets[SOCKETS]; /* the far ends of streams */
     unsigned count;
+    struct datagram_port *port; /* NULL: none */
+    int peers[PEERS];
     bool lost;
 };
 
@@ -108,7 +112,7 @@ static void control(void *opaque, uint32_t code, const uint8_t *data, size_t siz
     uint16_t id = (uint16_t)(code >> 16);
     int near[2];
 
-    switch (code & 7) {
+    switch (code & 15) {
     case 0:
         mux_close(s->mux, id);
         break;
@@ -133,6 +137,10 @@ static void control(void *opaque, uint32_t code, const uint8_t *data, size_t siz
     case 6:
         mux_set_filter(s->mux, id, filter);
         break;
+    case 8:
+        if (s->port)
+            (void)!send(s->peers[id % PEERS], data, size, MSG_DONTWAIT);
+        break;
     default:
         mux_control(s->mux, code, data, size);
     }
@@ -151,6 +159,33 @@ static const struct mux_ops ops = {.opened = opened, .ended = ended, .control = 
 
 /* --- the run --- */
 
+/* At a number of the kernel's choice, which only its socket knows: the next that there is. */
+static void begin_port(struct end *s)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    socklen_t size = sizeof(a);
+    int fd = dup(s->fd);
+
+    close(fd);
+    if (datagram_port_create(&s->port, &s->loop, "127.0.0.1", 0, DATAGRAM_IDLE) ||
+        getsockname(fd, (struct sockaddr *)&a, &size) || datagram_port_start(s->port, s->mux))
+        abort();
+    for (int i = 0; i < PEERS; i++) {
+        s->peers[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (connect(s->peers[i], (struct sockaddr *)&a, sizeof(a)))
+            abort();
+    }
+}
+
+static void finish_port(struct end *s)
+{
+    if (!s->port)
+        return;
+    datagram_port_destroy(s->port);
+    for (int i = 0; i < PEERS; i++)
+        close(s->peers[i]);
+}
+
 /* Whatever was sent must be whole frames; read, so that it can send more. */
 static void hear(struct end *s)
 {
@@ -168,7 +203,7 @@ static void hear(struct end *s)
             abort();
 }
 
-static void begin(struct end *s)
+static void begin(struct end *s, bool with_port)
 {
     int ends[2];
 
@@ -180,10 +215,13 @@ static void begin(struct end *s)
     s->fd = ends[1];
     if (mux_create(&s->mux, &s->loop, s->fd, &ops, s))
         abort();
+    if (with_port)
+        begin_port(s);
 }
 
 static void finish(struct end *s)
 {
+    finish_port(s);
     mux_destroy(s->mux);
     run_rounds(s);
     close(s->peer);
@@ -202,8 +240,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!size)
         return 0;
-    begin(&s);
-    piece = data[0] & 1 ? 1 + data[0] / 2 : SIZE_MAX;
+    begin(&s, data[0] & 2);
+    piece = data[0] & 1 ? 1 + data[0] / 4 : SIZE_MAX;
     for (size_t at = 1; at < size && !s.lost; at += MIN(piece, size - at)) {
         (void)!send(s.peer, data + at, MIN(piece, size - at), MSG_NOSIGNAL | MSG_DONTWAIT);
         run_rounds(&s);
