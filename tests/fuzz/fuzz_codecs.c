@@ -1,6 +1,7 @@
 #include "spice/codec/glz.h"
 #include "spice/codec/glz_deflate.h"
 #include "spice/codec/glz_encode.h"
+#include "spice/codec/jpeg.h"
 #include "spice/codec/lz.h"
 #include "spice/codec/lz4.h"
 #include "spice/codec/quic.h"
@@ -11,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /*
- * What our encoders make must come back as it was. The input is a row of pictures for all codecs and for one GLZ window:
+ * What our encoders make must come back as it was, or nearly so as JPEG has it: that it comes back at all is looked at. The input is a row of pictures for all codecs and for one GLZ window:
  * ten bytes each (the first picks the format, then width, height, how far rows are apart, how the content repeats, how much
  * the writer takes), and bytes whose number the last gives, of which the content is made.
  */
@@ -24,6 +25,7 @@ static struct codecs {
     struct lz *lz;
     struct lz4 *lz4;
     struct quic *quic;
+    struct jpeg *jpeg;
     struct glz_encoder *glz;
     struct glz_window *window;
     struct glz_deflate *deflate;
@@ -35,6 +37,7 @@ static void create(void)
     c.lz = lz_create();
     c.lz4 = lz4_create();
     c.quic = quic_create();
+    c.jpeg = jpeg_codec_create();
     c.glz = glz_encoder_create(WINDOW);
     c.window = glz_window_create(WINDOW);
     c.deflate = glz_deflate_create();
@@ -112,6 +115,22 @@ static void check_glz(const struct image *image, bool withdraw)
     picture_free(&back);
 }
 
+static void check_jpeg(const struct image *image, int quality)
+{
+    struct image back = picture_new(image->format == SPICE_BITMAP_FMT_RGBA ? SPICE_BITMAP_FMT_RGBA : SPICE_BITMAP_FMT_32BIT,
+                                    image->width, image->height, 0);
+    size_t size;
+
+    writer_reset(&c.w);
+    if (jpeg_encode(c.jpeg, &c.w, image, quality) == 0 && jpeg_decode(c.jpeg, c.w.data, c.w.size, &back))
+        abort();
+    writer_reset(&c.w);
+    if (image->format == SPICE_BITMAP_FMT_RGBA && jpeg_alpha_encode(c.jpeg, c.lz, &c.w, image, quality, &size) == 0 &&
+        jpeg_alpha_decode(c.jpeg, c.lz, c.w.data, c.w.size, size, &back))
+        abort();
+    picture_free(&back);
+}
+
 static void check_picture(const uint8_t *head, const uint8_t *data, size_t size)
 {
     uint8_t format = head[0] % (SPICE_BITMAP_FMT_ENUM_END - 1) + SPICE_BITMAP_FMT_1BIT_LE;
@@ -122,8 +141,10 @@ static void check_picture(const uint8_t *head, const uint8_t *data, size_t size)
     draw(&image, head, data, size);
     writer_init(&c.w, head[4] < 16 ? 32u << head[4] : MIB(1));
     check_plain(&image, &back);
-    if (format >= SPICE_BITMAP_FMT_16BIT && format <= SPICE_BITMAP_FMT_RGBA)
+    if (format >= SPICE_BITMAP_FMT_16BIT && format <= SPICE_BITMAP_FMT_RGBA) {
         check_glz(&image, head[8] & 1);
+        check_jpeg(&image, 1 + head[8] % 100);
+    }
     writer_fini(&c.w);
     picture_free(&image);
     picture_free(&back);

@@ -1,6 +1,8 @@
+#include "base/bytes.h"
 #include "spice/codec/jpeg.h"
 #include "tests/fuzz/fuzz_picture.h"
 
+/* A picture's stream, and in the last two bytes where its alpha begins if it has any. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -21,8 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         image.height = shape.height;
     }
     jpeg_decode(jpeg, data, size, &image);
-    if (size)
-        jpeg_alpha_decode(jpeg, lz, data, size, data[0] * size / 256, &image);
+    if (size >= 2)
+        jpeg_alpha_decode(jpeg, lz, data, size - 2, load_le16(data + size - 2), &image);
     free(image.data);
     return 0;
 }
