@@ -7,6 +7,8 @@
  */
 #include "backend/screenshot.h"
 #include "devices/qxl/qxl.h"
+#include "spice/codec/lz.h"
+#include "spice/codec/quic.h"
 #include "tests/fuzz/fuzz_other_cpu.h"
 #include "tests/lib/fake_machine.h"
 
@@ -18,7 +20,6 @@
 #define MAX_STEPS 300
 #define SLOT      PCI_DEVFN(2, 0)
 #define POOL      KIB(64) /* where commands are built; before it lies the primary surface */
-#define CELLS     16
 #define CELL_SIZE 4096
 #define SIDE      64
 
@@ -65,8 +66,8 @@ static struct fixture *create(bool records)
 #define STORE(f, field, value)                                                                     \
     memcpy((f)->header + offsetof(QXLRam, field), &(value), sizeof(value))
 
-/* The cells that start() fills. */
-enum { BITMAP, MASK, SURFACE_IMAGE, PATH, STRING, CLIP, CURSOR, PALETTE, DATA, FIRST_FREE };
+/* The cells that start() fills; between the last of the first row and QUIC_IMAGE is room for commands. */
+enum { BITMAP, MASK, SURFACE_IMAGE, PATH, STRING, CLIP, CURSOR, PALETTE, DATA, QUIC_IMAGE = 16, LZ_IMAGE, CELLS };
 
 static uint64_t cell_address(uint8_t cell)
 {
@@ -117,6 +118,38 @@ static void put_lists(struct fixture *f)
     memcpy(cell(f, CLIP) + sizeof(clip), rects, sizeof(rects));
 }
 
+/* QUIC and LZ are laid out alike. */
+static void put_stream(struct fixture *f, uint8_t n, uint8_t type, const struct writer *w)
+{
+    QXLImage image = {.descriptor = {.type = type, .width = 16, .height = 16}, .quic.data_size = w->size};
+    QXLDataChunk chunk = {.data_size = w->size};
+    size_t at = offsetof(QXLImage, quic) + offsetof(QXLQUICData, data);
+
+    memcpy(cell(f, n), &image, sizeof(image));
+    memcpy(cell(f, n) + at, &chunk, sizeof(chunk));
+    memcpy(cell(f, n) + at + sizeof(chunk), w->data, w->size);
+}
+
+static void put_streams(struct fixture *f)
+{
+    static struct quic *quic;
+    static struct lz *lz;
+    struct image image = {cell(f, DATA), 16, 16, 64, SPICE_BITMAP_FMT_32BIT};
+    struct writer w;
+
+    if (!quic) {
+        quic = quic_create();
+        lz = lz_create();
+    }
+    writer_init(&w, CELL_SIZE / 2);
+    if (quic_encode(quic, &w, &image) == 0)
+        put_stream(f, QUIC_IMAGE, SPICE_IMAGE_TYPE_QUIC, &w);
+    writer_reset(&w);
+    if (lz_encode(lz, &w, &image) == 0)
+        put_stream(f, LZ_IMAGE, SPICE_IMAGE_TYPE_LZ_RGB, &w);
+    writer_fini(&w);
+}
+
 static void put_objects(struct fixture *f)
 {
     QXLCursor cursor = {.header = {.type = SPICE_CURSOR_TYPE_ALPHA, .width = 8, .height = 8},
@@ -133,6 +166,7 @@ static void put_objects(struct fixture *f)
     for (unsigned i = 0; i < 1024; i++)
         cell(f, DATA)[i] = i * 37;
     put_lists(f);
+    put_streams(f);
 }
 
 static void start(struct fixture *f)
