@@ -1,6 +1,7 @@
 /*
  * What the other end of a software host's connection may send: frames of streams and datagrams, acknowledgements, ends, of
- * any id and size. The first byte says in what pieces they come, and whether there is a UDP port that leads there. What a stream is opened for says what becomes of it: a
+ * any id and size. The first byte says in what pieces they come, whether there is a UDP port that leads there, and whether all
+ * of it comes again and again, until windows are full. What a stream is opened for says what becomes of it: a
  * socket that nobody reads, a flow of datagrams, or nothing. A control message has this end do what it may do by itself:
  * open, close, send.
  */
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #define ROUNDS  6
+#define AGAIN   32 /* times */
 #define SOCKETS 64
 #define PEERS   4 /* that send to the port */
 
@@ -131,8 +133,8 @@ static void control(void *opaque, uint32_t code, const uint8_t *data, size_t siz
             mux_attach(s->mux, id, near[0], near[1]);
         break;
     case 5: /* bytes from outside, and an end of theirs */
-        if (s->count && size && send(s->sockets[id % s->count], data, size, MSG_NOSIGNAL) < 0)
-            shutdown(s->sockets[id % s->count], SHUT_WR);
+        if (s->count && (!size || send(s->sockets[id % s->count], data, size, MSG_NOSIGNAL) < 0))
+            shutdown(s->sockets[id % s->count], size & 1 ? SHUT_RD : SHUT_WR);
         break;
     case 6:
         mux_set_filter(s->mux, id, filter);
@@ -236,16 +238,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct end s;
+    unsigned times;
     size_t piece;
 
     if (!size)
         return 0;
+    times = data[0] & 4 ? AGAIN : 1;
     begin(&s, data[0] & 2);
-    piece = data[0] & 1 ? 1 + data[0] / 4 : SIZE_MAX;
-    for (size_t at = 1; at < size && !s.lost; at += MIN(piece, size - at)) {
-        (void)!send(s.peer, data + at, MIN(piece, size - at), MSG_NOSIGNAL | MSG_DONTWAIT);
-        run_rounds(&s);
-    }
+    piece = data[0] & 1 ? 1 + data[0] / 8 : SIZE_MAX;
+    while (times-- && !s.lost)
+        for (size_t at = 1; at < size && !s.lost; at += MIN(piece, size - at)) {
+            (void)!send(s.peer, data + at, MIN(piece, size - at), MSG_NOSIGNAL | MSG_DONTWAIT);
+            run_rounds(&s);
+        }
     if (!s.lost)
         hear(&s);
     finish(&s);
