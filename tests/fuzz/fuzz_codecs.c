@@ -12,9 +12,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /*
- * What our encoders make must come back as it was, or nearly so as JPEG has it: that it comes back at all is looked at. The input is a row of pictures for all codecs and for one GLZ window:
- * ten bytes each (the first picks the format, then width, height, how far rows are apart, how the content repeats, how much
- * the writer takes), and bytes whose number the last gives, of which the content is made.
+ * What our encoders make must come back as it was; of JPEG, which is never quite as it was, that it comes back. The input is a
+ * row of pictures for all codecs and for one GLZ window: ten bytes each (the first picks the format, then width, height, how far
+ * rows are apart, how the content repeats, how much the writer takes), and bytes whose number the last gives, of which the
+ * content is made.
  */
 #define HEAD_BYTES 10
 #define MAX_COUNT  12 /* pictures of an input that are looked at */

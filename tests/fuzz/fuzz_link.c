@@ -7,6 +7,7 @@
 #include "tests/lib/websocket_tunnel.h"
 #include "vmm/config.h"
 
+#include <fcntl.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,18 +25,33 @@ static struct display display;
 static struct spice_server *server;
 static SSL_CTX *client;
 
+/* One user, who is "user", so that SASL has something to ask; nobody where saslpasswd2 is not installed. */
+static const char *make_database(const char *folder)
+{
+    static char path[64], command[sizeof(path) + 80];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/users", folder);
+    snprintf(command, sizeof(command), "echo password | saslpasswd2 -f %s -p -a minivm -c user 2>/dev/null", path);
+    if (system(command) || (fd = open(path, O_RDONLY)) < 0)
+        return "/dev/null";
+    unlink(path);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return path;
+}
+
 static void set_up(void)
 {
     char folder[] = "/tmp/fuzz-link-XXXXXX", web[sizeof(folder) + 16];
     static struct certificate certificate;
     struct ticket_key *key;
     struct spice_config config = {.port = -1, .tls_port = -1, .web_port = -1, .password = "password", .sasl = true,
-                                  .sasl_database = "/dev/null", .tls_certificate = certificate.server,
-                                  .tls_key = certificate.key, .web_folder = web};
+                                  .tls_certificate = certificate.server, .tls_key = certificate.key, .web_folder = web};
 
     log_set_level(LOG_ERROR);
     if (!mkdtemp(folder) || setenv("XDG_DATA_HOME", folder, 1) || certificate_find(&certificate, NULL))
         abort();
+    config.sasl_database = make_database(folder);
     snprintf(web, sizeof(web), "%s/minivm", folder); /* any folder: there are no pages but the first */
     loop_init(&loop);
     input_init(&input);
