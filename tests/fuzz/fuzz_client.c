@@ -119,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2 || size > 100000)
         return 0;
+    session_set_mm_time(&s, 0); /* so that an input can say when a frame is to be shown */
     s.linked = openers[data[0] % ARRAY_SIZE(openers)] != open_main; /* else it will be */
     loop_init(&loop);
     screen_init(&screen);
