@@ -50,12 +50,12 @@ static void refuse_password(uv_timer_t *timer)
 }
 
 /* One line when it begins and one when it has become too much: who guesses shall not fill the log. */
-static void wrong_password(struct link *link, bool looked_at)
+static void wrong_password(struct link *link, bool guessed)
 {
     const char *peer = link->stream->peer;
     unsigned count = 0;
 
-    if (looked_at)
+    if (guessed)
         count = guesses_wrong(&link->server->guesses, peer, uv_hrtime());
     if (count == 1)
         log_warn("spice: %s gave a wrong password", peer);
@@ -127,33 +127,38 @@ void link_take_auth(struct link *link)
 
 /* --- by a ticket --- */
 
-/* When the password has expired, or an address has guessed too often, nobody is told whether this one was right. */
-static bool knows_password(struct link *link, bool *looked_at)
+/*
+ * When the password has expired, or an address has guessed too often, nobody is told whether this one was right. To send none
+ * is no guess: nothing is learned by it, and spice-html5 does so before it asks its user.
+ */
+static bool knows_password(struct link *link, bool *guessed)
 {
     const struct spice_server *server = link->server;
+    enum ticket_content content;
 
-    *looked_at = false;
+    *guessed = false;
     if (!server->asks)
         return !server->sasl;
     if (time(NULL) >= server->expires) {
         log_once(LOG_INFO, "spice: %s is refused: the password has expired", link->stream->peer);
         return false;
     }
-    *looked_at = may_guess(link);
-    if (!*looked_at)
+    if (!may_guess(link))
         return false;
-    link->params.view_only = *server->view_password && ticket_key_check(link->key, link->in, server->view_password);
-    return link->params.view_only || ticket_key_check(link->key, link->in, server->password);
+    content = ticket_key_check(link->key, link->in, server->password, server->view_password);
+    *guessed = content != TICKET_HAS_NOTHING;
+    link->params.view_only = content == TICKET_HAS_VIEW_PASSWORD;
+    return content == TICKET_HAS_PASSWORD || link->params.view_only;
 }
 
 void link_take_ticket(struct link *link)
 {
-    bool looked_at;
+    bool guessed;
 
-    if (knows_password(link, &looked_at))
+    if (knows_password(link, &guessed))
         let_in(link);
     else
-        wrong_password(link, looked_at);
+        wrong_password(link, guessed);
 }
 
 /* --- by SASL --- */

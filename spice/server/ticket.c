@@ -12,6 +12,8 @@
 #define LIFE_NS  (60 * 1000000000ull) /* of a key, from its first use */
 #define MAX_USED 512                  /* tickets that it takes */
 
+#define PASSWORD_SIZE (SPICE_MAX_PASSWORD_LENGTH + 1) /* with its NUL */
+
 struct ticket_key {
     EVP_PKEY *pair;
     unsigned refs;
@@ -88,26 +90,46 @@ static bool use_up(struct ticket_key *key, const uint8_t *ticket)
     return true;
 }
 
-bool ticket_key_check(struct ticket_key *key,
-                      const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8], const char *password)
+/* What is in it up to a NUL, and NULs; false: it was not encrypted for this key, or is too long. */
+static bool open_ticket(struct ticket_key *key, const uint8_t *ticket, char given[PASSWORD_SIZE])
 {
     uint8_t plain[SPICE_TICKET_KEY_PAIR_LENGTH / 8] = {0};
-    uint8_t given[SPICE_MAX_PASSWORD_LENGTH + 1] = {0}, wanted[SPICE_MAX_PASSWORD_LENGTH + 1] = {0};
     size_t size = sizeof(plain);
-    bool ok = decrypt(key->pair, ticket, sizeof(plain), plain, &size) && size <= sizeof(given);
+    bool ok = decrypt(key->pair, ticket, sizeof(plain), plain, &size) && size <= PASSWORD_SIZE;
 
-    memcpy(given, plain, MIN(size, sizeof(given)));
-    /* What follows the password's NUL does not count. */
-    for (size_t i = 0, seen = 0; i < sizeof(given); i++) {
+    memcpy(given, plain, MIN(size, PASSWORD_SIZE));
+    for (size_t i = 0, seen = 0; i < PASSWORD_SIZE; i++) {
         seen |= given[i] == 0;
         given[i] = seen ? 0 : given[i];
     }
-    memcpy(wanted, password, strnlen(password, SPICE_MAX_PASSWORD_LENGTH));
-    ok = CRYPTO_memcmp(given, wanted, sizeof(given)) == 0 && ok && use_up(key, ticket);
     OPENSSL_cleanse(plain, sizeof(plain));
-    OPENSSL_cleanse(given, sizeof(given));
-    OPENSSL_cleanse(wanted, sizeof(wanted));
     return ok;
+}
+
+static bool equal(const char given[PASSWORD_SIZE], const char *password)
+{
+    char wanted[PASSWORD_SIZE] = {0};
+    bool same;
+
+    memcpy(wanted, password, strnlen(password, SPICE_MAX_PASSWORD_LENGTH));
+    same = CRYPTO_memcmp(given, wanted, PASSWORD_SIZE) == 0;
+    OPENSSL_cleanse(wanted, sizeof(wanted));
+    return same;
+}
+
+enum ticket_content ticket_key_check(struct ticket_key *key, const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8],
+                                     const char *password, const char *view_password)
+{
+    char given[PASSWORD_SIZE] = {0};
+    bool ok = open_ticket(key, ticket, given), full = equal(given, password), view = equal(given, view_password);
+    enum ticket_content content = TICKET_HAS_WRONG;
+
+    if (ok && !*given)
+        content = TICKET_HAS_NOTHING;
+    else if (ok && (full || view) && use_up(key, ticket))
+        content = view ? TICKET_HAS_VIEW_PASSWORD : TICKET_HAS_PASSWORD;
+    OPENSSL_cleanse(given, sizeof(given));
+    return content;
 }
 
 /* --- keys to come --- */

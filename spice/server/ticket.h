@@ -26,8 +26,12 @@ struct ticket_key *ticket_keys_take(struct ticket_keys *keys, bool fresh);
 void ticket_key_put(struct ticket_key *key);
 /* DER SubjectPublicKeyInfo */
 const uint8_t *ticket_key_public(const struct ticket_key *key);
-/* Whether the ticket holds this password, and has not come before; takes the same time for each wrong one. */
-bool ticket_key_check(struct ticket_key *key,
-                      const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8], const char *password);
+
+/* TICKET_HAS_WRONG: what opens nothing, or has come before. */
+enum ticket_content { TICKET_HAS_WRONG, TICKET_HAS_NOTHING, TICKET_HAS_PASSWORD, TICKET_HAS_VIEW_PASSWORD };
+
+/* Which of the two (never NULL; "": there is none) a ticket holds; takes the same time for each wrong one. */
+enum ticket_content ticket_key_check(struct ticket_key *key, const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8],
+                                     const char *password, const char *view_password);
 
 #endif

@@ -183,16 +183,15 @@ static void *make_guess(void *arg)
     return NULL;
 }
 
-/* Ten wrong ones, all at once; then the right one from there does not pass, and from elsewhere it does at once. */
-static void test_guessing(void **state UNUSED)
+/* As many at once as make a lock, and none opens. */
+static void guess_often(const char *password)
 {
-    struct guess guesses[GUESSES_MAX], right = {"s3cret", 0};
-    struct peer friend = {.connect = from_elsewhere};
+    struct guess guesses[GUESSES_MAX];
     pthread_t threads[GUESSES_MAX];
     double start = now();
 
     for (size_t i = 0; i < GUESSES_MAX; i++) {
-        guesses[i] = (struct guess){"wrong", 0};
+        guesses[i] = (struct guess){password, 0};
         pthread_create(&threads[i], NULL, make_guess, &guesses[i]);
     }
     for (size_t i = 0; i < GUESSES_MAX; i++) {
@@ -200,12 +199,30 @@ static void test_guessing(void **state UNUSED)
         assert_int_equal(guesses[i].result, SPICE_LINK_ERR_PERMISSION_DENIED);
     }
     assert_true(now() - start < 10);
-    make_guess(&right);
-    assert_int_equal(right.result, SPICE_LINK_ERR_PERMISSION_DENIED);
+}
+
+/* Ten wrong ones, all at once; then the right one from there does not pass, and from elsewhere it does at once. */
+static void test_guessing(void **state UNUSED)
+{
+    struct peer friend = {.connect = from_elsewhere};
+    double start;
+
+    guess_often("wrong");
+    assert_int_equal(try_password("s3cret", false), SPICE_LINK_ERR_PERMISSION_DENIED);
     start = now();
     assert_int_equal(peer_link(&friend, rig.port, SPICE_CHANNEL_MAIN, 0, 0, "s3cret"), SPICE_LINK_ERR_OK);
     assert_true(now() - start < 1);
     peer_close(&friend);
+}
+
+/* To come without one, as often as one likes, keeps nobody out; one after ten wrong ones opens nothing. */
+static void test_no_guess(void **state UNUSED)
+{
+    guess_often("");
+    guess_often("");
+    assert_int_equal(try_password("s3cret", false), SPICE_LINK_ERR_OK);
+    guess_often("wrong");
+    assert_int_equal(try_password("", false), SPICE_LINK_ERR_PERMISSION_DENIED);
 }
 
 static void link_until_reply(struct peer *p, struct spice_link_reply *reply)
@@ -631,6 +648,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cut, start_plain, stop),
         cmocka_unit_test_setup_teardown(test_password, start_password, stop),
         cmocka_unit_test_setup_teardown(test_guessing, start_password, stop),
+        cmocka_unit_test_setup_teardown(test_no_guess, start_password, stop),
         cmocka_unit_test(test_guesses),
         cmocka_unit_test_setup_teardown(test_replay, start_password, stop),
         cmocka_unit_test_setup_teardown(test_new_password, start_password, stop),
