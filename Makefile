@@ -156,7 +156,8 @@ check-all: check
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
 		"tests/payload/save 100" "tests/e2e/test_save.py 10" "tests/payload/draw --first 1000 --seeds 1000" \
 		"$(BUILD)/tests/device/test_qxl_random 1000 20000"
-	$(Q)tests/run --timeout 3600 tests/e2e/test_displays.py tests/e2e/test_drivers.py "tests/e2e/test_heads.py --resizes 200"
+	$(Q)tests/run --timeout 3600 tests/e2e/test_displays.py tests/e2e/test_drivers.py "tests/e2e/test_heads.py --resizes 200" \
+		"tests/e2e/test_stopped.py 60"
 	$(Q)tests/run --timeout 7200 tests/e2e/test_soak.py
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 

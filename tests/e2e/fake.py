@@ -1,5 +1,5 @@
 """Our server with a display that needs no guest: build/tests/e2e/fake_server."""
-import os, subprocess, threading
+import os, re, subprocess, threading
 
 from viewer import read_ppm, require, wait_for
 
@@ -34,6 +34,16 @@ class Server:
         self.command('fds')
         last = [l for l in self.lines if l.startswith('fds ')][-1].split()
         return int(last[1]), int(last[3])
+
+    def status(self, key):
+        """A number of its /proc/PID/status: KiB, or a count."""
+        with open('/proc/%d/status' % self.p.pid) as f:
+            return int(re.search(r'^%s:\s*(\d+)' % key, f.read(), re.M).group(1))
+
+    def frames(self):
+        """How many its film has had."""
+        self.command('frames')
+        return int(self.events('frames')[-1][0])
 
     def picture(self, folder):
         source = os.path.join(folder, 'source.ppm')

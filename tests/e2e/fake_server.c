@@ -4,6 +4,7 @@
  * as it comes.
  *
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
+ *   film N (frames a second over the whole screen, by a thread of its own; 0: no more) | frames
  *   password P | expire SECONDS (from now) | switch PORT TLS_PORT (of 127.0.0.1 and localhost)
  *
  * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH]
@@ -18,6 +19,7 @@
 
 #include <dirent.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,11 @@ struct fake_server {
     struct input_sink mouse, tablet;
     bool has_tablet;
     struct spice_server *spice;
+    struct film {
+        pthread_t thread;
+        unsigned rate;   /* frames a second; 0: there is no thread. Atomic, as is: */
+        unsigned frames; /* since the beginning */
+    } film;
     uv_poll_t commands;
     char line[256];
     size_t used;
@@ -109,6 +116,42 @@ static void split(unsigned n)
     fake_display_set_heads(&server.display, heads, MIN(n, DISPLAY_MAX_HEADS));
 }
 
+/* --- a film: what a guest does whose clock goes on --- */
+
+static void wait_until(struct timespec *when, unsigned rate)
+{
+    when->tv_nsec += 1000000000 / rate;
+    when->tv_sec += when->tv_nsec / 1000000000;
+    when->tv_nsec %= 1000000000;
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, when, NULL);
+}
+
+static void *play(void *arg UNUSED)
+{
+    const struct rect all = {0, 0, server.display.width, server.display.height};
+    struct timespec next;
+    unsigned rate;
+
+    clock_gettime(CLOCK_MONOTONIC, &next);
+    while ((rate = __atomic_load_n(&server.film.rate, __ATOMIC_RELAXED))) {
+        fake_display_film(&server.display, all, server.film.frames, false);
+        __atomic_add_fetch(&server.film.frames, 1, __ATOMIC_RELAXED);
+        wait_until(&next, rate);
+    }
+    return NULL;
+}
+
+static void set_film(unsigned rate)
+{
+    bool was_on = server.film.rate;
+
+    __atomic_store_n(&server.film.rate, rate, __ATOMIC_RELAXED);
+    if (rate && !was_on)
+        pthread_create(&server.film.thread, NULL, play, NULL);
+    else if (!rate && was_on)
+        pthread_join(server.film.thread, NULL);
+}
+
 static void command(const char *line)
 {
     char text[200] = "";
@@ -140,6 +183,10 @@ static void command(const char *line)
         spice_server_expire_password(server.spice, time(NULL) + a);
     else if (sscanf(line, "switch %d %d", &a, &b) == 2)
         spice_server_switch_host(server.spice, &(struct spice_destination){"localhost", a, b});
+    else if (sscanf(line, "film %d", &a) == 1)
+        set_film(a);
+    else if (!strcmp(line, "frames"))
+        printf("frames %u\n", __atomic_load_n(&server.film.frames, __ATOMIC_RELAXED));
     else if (!strcmp(line, "fds"))
         print_resources();
     else
@@ -230,6 +277,7 @@ int main(int argc, char **argv)
     uv_poll_init(&server.loop.uv, &server.commands, 0);
     uv_poll_start(&server.commands, UV_READABLE, commands_ready);
     loop_run(&server.loop);
+    set_film(0);
     spice_server_destroy(server.spice);
     loop_fini(&server.loop);
     fake_display_fini(&server.display);
