@@ -4,6 +4,8 @@ import os, re, subprocess, threading
 from viewer import read_ppm, require, wait_for
 
 PROGRAM = 'build/tests/e2e/fake_server'
+CHANNELS = 4  # that a client opens: main, display, cursor, inputs
+WARM_UP = 30  # clients
 
 
 class Server:
@@ -24,7 +26,7 @@ class Server:
         before = self.lines.count('done')
         self.p.stdin.write(text + '\n')
         self.p.stdin.flush()
-        wait_for(text, lambda: self.lines.count('done') > before)
+        wait_for(text, lambda: self.lines.count('done') > before, step=0.01)
 
     def events(self, kind):
         return [l.split()[1:] for l in self.lines if l.startswith(kind + ' ')]
@@ -56,3 +58,28 @@ class Server:
     def __exit__(self, *_):
         self.p.stdin.close()
         require(self.p.wait(10) == 0, 'the server ended with status %s' % self.p.returncode)
+
+
+def come_and_go(server, command, idle):
+    """A client opens all channels, and is ended while it gets the first picture."""
+    p = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for('all channels', lambda: server.resources()[0] == idle + CHANNELS, step=0.05)
+    finally:
+        p.terminate()
+        p.wait()
+    wait_for('descriptors', lambda: server.resources()[0] == idle, 10, 0.05)
+
+
+def check_reconnects(server, *command):
+    """Of a hundred clients nothing stays; after those before them the server has all that it needs."""
+    server.command('draw mixed')
+    idle = server.resources()[0]
+    for _ in range(WARM_UP):
+        come_and_go(server, command, idle)
+    threads, memory = server.status('Threads'), server.status('RssAnon')
+    for _ in range(100):
+        come_and_go(server, command, idle)
+    require(server.status('Threads') == threads, 'there are %d threads, not %d' % (server.status('Threads'), threads))
+    wait_for('memory within 1 MiB of %d KiB' % memory, lambda: server.status('RssAnon') <= memory + 1024, 10)
+    print('# a hundred clients: %d KiB, %d threads' % (server.status('RssAnon') - memory, threads))

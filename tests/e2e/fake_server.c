@@ -12,6 +12,7 @@
  * The certificate of --tls is where minivm keeps its own: in $XDG_DATA_HOME/minivm/tls.
  */
 #include "base/error.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "spice/server/server.h"
 #include "tests/lib/fake_display.h"
@@ -263,6 +264,7 @@ int main(int argc, char **argv)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     log_set_program("fake_server");
+    heap_give_back(); /* as minivm does */
     loop_init(&server.loop);
     input_init(&server.input);
     server.mouse = (struct input_sink){.scancode = scancode, .motion = motion};

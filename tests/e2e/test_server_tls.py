@@ -146,5 +146,12 @@ def test_openssl(work):
             require(openssl(work, server, *weak) is None, '%s: it connects' % ' '.join(weak))
 
 
-run_tests([test_pictures, test_clear, test_password, test_remote_viewer, test_spicy, test_switch_host, test_sasl, test_openssl],
-          ('spicy-screenshot', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl', 'saslpasswd2'))
+def test_reconnects(work):
+    """a hundred clients, with all channels, leave no descriptors, no threads and no memory"""
+    with tls_server(work) as server:
+        os.environ['SSL_CERT_FILE'] = authority(work)
+        fake.check_reconnects(server, 'spicy-stats', '-h', 'localhost', '-s', str(server.tls_port))
+
+
+run_tests([test_pictures, test_clear, test_password, test_remote_viewer, test_spicy, test_switch_host, test_sasl, test_openssl,
+           test_reconnects], ('spicy-screenshot', 'spicy-stats', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl', 'saslpasswd2'))

@@ -14,14 +14,14 @@ def require(condition, what):
         raise Failed(what)
 
 
-def wait_for(what, test, seconds=PATIENCE):
+def wait_for(what, test, seconds=PATIENCE, step=0.2):
     """The first true value of test()."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = test()
         if value:
             return value
-        time.sleep(0.2)
+        time.sleep(step)
     raise Failed('%s: not within %d s' % (what, seconds))
 
 
