@@ -125,22 +125,30 @@ void peer_link_message(const struct peer *p, unsigned id, uint32_t connection, s
     assert_int_equal(msg_encode(&spice_link_mess_type, &mess, w), 0);
 }
 
-unsigned peer_read_reply(int fd, struct spice_link_reply *reply)
+bool peer_hear_reply(int fd, struct spice_link_reply *reply)
 {
     struct msg_arena arena = {0};
     uint8_t bytes[SPICE_LINK_MAX_SIZE];
     uint32_t size;
     void *msg;
 
-    assert_true(peer_read_bytes(fd, bytes, 16));
+    if (!peer_read_bytes(fd, bytes, 16))
+        return false;
     assert_int_equal(load_le32(bytes), SPICE_MAGIC);
     size = load_le32(bytes + 12);
     assert_in_range(size, sizeof(SpiceLinkReply), sizeof(bytes));
-    assert_true(peer_read_bytes(fd, bytes, size));
+    if (!peer_read_bytes(fd, bytes, size))
+        return false;
     assert_int_equal(msg_decode(&spice_link_reply_type, bytes, size, &arena, &msg), 0);
     *reply = *(struct spice_link_reply *)msg;
     reply->caps = NULL;
     msg_arena_fini(&arena);
+    return true;
+}
+
+unsigned peer_read_reply(int fd, struct spice_link_reply *reply)
+{
+    assert_true(peer_hear_reply(fd, reply));
     return reply->error;
 }
 
@@ -195,21 +203,28 @@ void peer_close(struct peer *p)
 
 /* --- messages --- */
 
-void peer_send(struct peer *p, unsigned id, const void *msg)
+void peer_message(struct peer *p, unsigned id, const void *msg, struct writer *w)
 {
     const struct spice_msg_info *info = spice_msg_find(p->channel, SPICE_TO_SERVER, id);
     struct spice_header header = {.serial = ++p->serial, .type = id};
-    struct writer body, w;
+    struct writer body;
 
     assert_non_null(info);
     writer_init(&body, MIB(1));
-    writer_init(&w, MIB(1) + 100);
     assert_int_equal(msg_encode(info->type, msg, &body), 0);
     header.size = body.size;
-    msg_encode(p->full_header ? &spice_header_type : &spice_mini_header_type, &header, &w);
-    writer_bytes(&w, body.data, body.size);
-    peer_write(p->fd, w.data, w.size);
+    msg_encode(p->full_header ? &spice_header_type : &spice_mini_header_type, &header, w);
+    writer_bytes(w, body.data, body.size);
     writer_fini(&body);
+}
+
+void peer_send(struct peer *p, unsigned id, const void *msg)
+{
+    struct writer w;
+
+    writer_init(&w, MIB(1) + 100);
+    peer_message(p, id, msg, &w);
+    peer_write(p->fd, w.data, w.size);
     writer_fini(&w);
 }
 

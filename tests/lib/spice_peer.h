@@ -44,7 +44,9 @@ bool peer_closed(int fd, int timeout_ms);
 
 /* Header and link message as this peer would send them. */
 void peer_link_message(const struct peer *p, unsigned id, uint32_t connection, struct writer *w);
-/* The header and reply of the server; returns its error. */
+/* The header and reply of the server; false: the connection ends before. */
+bool peer_hear_reply(int fd, struct spice_link_reply *reply);
+/* It must come; returns its error. */
 unsigned peer_read_reply(int fd, struct spice_link_reply *reply);
 /* Encrypt a ticket for the reply's key. */
 void peer_encrypt(const struct spice_link_reply *reply, const char *password, uint8_t ticket[128]);
@@ -53,6 +55,8 @@ unsigned peer_link(struct peer *p, int port, unsigned channel, unsigned id, uint
                    const char *password);
 void peer_close(struct peer *p);
 
+/* A message with its header, as peer_send() sends it. */
+void peer_message(struct peer *p, unsigned id, const void *msg, struct writer *w);
 void peer_send(struct peer *p, unsigned id, const void *msg);
 /* The next message, acknowledged as the server asked; NULL if none comes within the time or the connection ended. */
 const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeout_ms);

@@ -1,5 +1,6 @@
 /* The link stage: what a stranger may say, and how long. */
 #include "spice/server/guesses.h"
+#include "tests/lib/opening.h"
 #include "tests/lib/spice_rig.h"
 
 #include <arpa/inet.h>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#define HEARD 300 /* bytes of a channel's own, up to which it is cut after each */
 
 static struct rig rig;
 
@@ -385,52 +388,55 @@ static int connect_unix(const char *path)
     return -1;
 }
 
-/* What a client sends for a channel until it is linked, and its first message: cut after so many bytes, or false: that is all. */
-static bool cut_channel(unsigned channel, uint32_t session, size_t size)
+/* A client that goes after so many bytes that it says, or, having said all, hears; false: there is no more of those. */
+static bool cut_saying(unsigned channel, uint32_t session, size_t limit)
 {
-    static const uint8_t auth[4] = {SPICE_COMMON_CAP_AUTH_SPICE};
     struct peer p = {.channel = channel, .fd = peer_connect(rig.port)};
-    struct spice_link_reply reply;
-    uint8_t rest[4 + 128 + 14] = {0}, result[4];
-    size_t n;
-    struct writer w;
+    bool all = opening_say(&p, session, "s3cret", limit);
 
-    writer_init(&w, 1000);
-    peer_link_message(&p, 0, session, &w);
-    n = MIN(size, w.size);
-    peer_write(p.fd, w.data, n);
-    size -= n;
-    if (n == w.size && peer_read_reply(p.fd, &reply) == SPICE_LINK_ERR_OK) {
-        memcpy(rest, auth, 4);
-        peer_encrypt(&reply, "s3cret", rest + 4);
-        store_le16(rest + 132, SPICE_MSGC_PONG);
-        store_le32(rest + 134, 12);
-        peer_write(p.fd, rest, MIN(size, sizeof(rest)));
-        if (size >= 132)
-            peer_read_bytes(p.fd, result, 4);
-    }
-    writer_fini(&w);
-    close(p.fd);
-    return size < sizeof(rest);
+    peer_close(&p);
+    return !all;
 }
+
+static bool cut_hearing(unsigned channel, uint32_t session, size_t count)
+{
+    struct peer p = {.channel = channel, .fd = peer_connect(rig.port)};
+    bool heard;
+
+    assert_true(opening_say(&p, session, "s3cret", SIZE_MAX));
+    heard = opening_hear(&p, count);
+    peer_close(&p);
+    return heard && count < HEARD;
+}
+
+static const struct {
+    const char *name;
+    bool (*cut)(unsigned channel, uint32_t session, size_t at);
+} cuts[] = {{"said", cut_saying}, {"heard", cut_hearing}};
 
 /* Every channel, after each byte: nothing stays open, and who is there goes on. */
 static void test_cut_channels(void **state UNUSED)
 {
-    static const unsigned channels[] = {SPICE_CHANNEL_MAIN, SPICE_CHANNEL_DISPLAY, SPICE_CHANNEL_INPUTS, SPICE_CHANNEL_CURSOR};
     const struct spice_msgc_main_mouse_mode_request request = {SPICE_MOUSE_MODE_SERVER};
     const struct spice_msg_main_init *init;
     struct peer friend = {0};
     uint32_t session;
     int before;
 
+    fake_display_draw(&rig.display, "mixed");
+    fake_display_take_heads(&rig.display, 1); /* so that there is an agent */
     assert_int_equal(peer_link(&friend, rig.port, SPICE_CHANNEL_MAIN, 0, 0, "s3cret"), SPICE_LINK_ERR_OK);
     init = peer_expect(&friend, SPICE_MSG_MAIN_INIT);
     session = init->session_id;
     before = open_descriptors();
-    for (size_t i = 0; i < ARRAY_SIZE(channels); i++)
-        for (size_t size = 0; cut_channel(channels[i], channels[i] == SPICE_CHANNEL_MAIN ? 0 : session, size); size++)
-            ;
+    for (size_t i = 0; i < ARRAY_SIZE(opening_channels) * ARRAY_SIZE(cuts); i++) {
+        unsigned channel = opening_channels[i / ARRAY_SIZE(cuts)];
+        size_t at = 0;
+
+        while (cuts[i % ARRAY_SIZE(cuts)].cut(channel, session, at))
+            at++;
+        print_message("%s: %zu bytes %s\n", spice_channel_name(channel), at, cuts[i % ARRAY_SIZE(cuts)].name);
+    }
     expect_descriptors(before);
     peer_send(&friend, SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST, &request);
     peer_expect(&friend, SPICE_MSG_MAIN_MOUSE_MODE);
