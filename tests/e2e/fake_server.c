@@ -7,9 +7,10 @@
  *   film N (frames a second over the whole screen, by a thread of its own; 0: no more) | frames
  *   password P | expire SECONDS (from now) | switch PORT TLS_PORT (of 127.0.0.1 and localhost)
  *
- * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH]
+ * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] [--size WxH]
  *
- * The certificate of --tls is where minivm keeps its own: in $XDG_DATA_HOME/minivm/tls.
+ * --streams: video is streamed to clients on this host too. The certificate of --tls is where minivm keeps its own: in
+ * $XDG_DATA_HOME/minivm/tls.
  */
 #include "base/error.h"
 #include "base/heap.h"
@@ -230,6 +231,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
                                             {"password", 1, NULL, 'w'},
                                             {"compression", 1, NULL, 'c'},
                                             {"size", 1, NULL, 's'},
+                                            {"streams", 0, NULL, 'v'},
                                             {"tls", 0, NULL, 't'},
                                             {"web", 0, NULL, 'b'},
                                             {"sasl", 1, NULL, 'a'},
@@ -244,6 +246,8 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.password = optarg;
         else if (c == 'c')
             config.image_compression = optarg;
+        else if (c == 'v')
+            config.streaming = STREAMING_FILTER;
         else if (c == 't')
             show_certificate(&config);
         else if (c == 'a') {
@@ -252,7 +256,8 @@ static struct spice_config parse(int argc, char **argv, int size[2])
         } else if (c == 'b')
             config.web_folder = CONFIG_WEB_FOLDER;
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
-            die("usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH]");
+            die("usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] "
+                "[--size WxH]");
     }
     return config;
 }
