@@ -125,7 +125,7 @@ def run_tests(tests, programs):
     bad = 0
     for number, test in enumerate(tests, 1):
         if missing:
-            print('ok %d - %s # SKIP not installed: %s' % (number, test.__doc__, ', '.join(missing)), flush=True)
+            print('ok %d - %s # SKIP missing: %s' % (number, test.__doc__, ', '.join(missing)), flush=True)
             continue
         work = tempfile.mkdtemp(prefix=test.__name__)
         try:
