@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFIGURATION "/etc/sasl2/minivm.conf"
+#define CONFIGURATION "minivm.conf"
+#define FOLDERS       "/etc/sasl2" /* where libsasl2 looks for it, unless SASL_CONF_PATH says another thing */
 /* libsasl2 has one type for all of them. */
 #define CALLBACK(function) ((int (*)(void))(void (*)(void))(function))
 
@@ -26,10 +27,13 @@ static bool configured;         /* somebody wrote the file */
 
 /* --- settings --- */
 
-/* What holds where nobody has said another thing. */
+/*
+ * What holds where nobody has said another thing. GSSAPI is not in it: who is offered that chooses it, and cannot go back to a
+ * password when he has no ticket.
+ */
 static const char *setting(const char *option)
 {
-    static const char *const settings[][2] = {{"mech_list", "SCRAM-SHA-512 SCRAM-SHA-256 GSSAPI"},
+    static const char *const settings[][2] = {{"mech_list", "SCRAM-SHA-512 SCRAM-SHA-256"},
                                               {"pwcheck_method", "auxprop"},
                                               {"auxprop_plugin", "sasldb"}};
 
@@ -60,6 +64,19 @@ static int ignore_log(void *context UNUSED, int level UNUSED, const char *messag
     return SASL_OK;
 }
 
+static bool is_configured(void)
+{
+    const char *folders = getenv("SASL_CONF_PATH");
+    char path[PATH_MAX];
+
+    for (const char *at = folders ? folders : FOLDERS; *at; at += strcspn(at, ":"), at += *at == ':') {
+        snprintf(path, sizeof(path), "%.*s/" CONFIGURATION, (int)strcspn(at, ":"), at);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 int auth_sasl_init(const char *db)
 {
     static const sasl_callback_t callbacks[] = {{SASL_CB_GETOPT, CALLBACK(get_option), NULL},
@@ -71,7 +88,7 @@ int auth_sasl_init(const char *db)
     if (db && access(db, R_OK))
         return fail(-errno, "SASL database '%s': %s", db, strerror(errno));
     snprintf(database, sizeof(database), "%s", db ? db : "");
-    configured = access(CONFIGURATION, F_OK) == 0;
+    configured = is_configured();
     if (!begun)
         result = sasl_server_init(callbacks, "minivm");
     begun = result == SASL_OK;

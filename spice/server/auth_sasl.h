@@ -1,9 +1,9 @@
 /*
  * auth_sasl.h - SASL (RFC 4422) as SPICE carries it, by libsasl2: who a client is.
  *
- * The service is "minivm" in libsasl2's configuration: /etc/sasl2/minivm.conf says how users are known. Without that file they
- * are those of a sasldb database (saslpasswd2 -a minivm -c USER), and prove to be by SCRAM or GSSAPI, which never show a
- * password. For GSSAPI the service's principal is spice/HOST.
+ * The service is "minivm" in libsasl2's configuration: /etc/sasl2/minivm.conf, or that of SASL_CONF_PATH, says how users are
+ * known. Without that file they are those of a sasldb database (saslpasswd2 -a minivm -c USER), and prove to be by SCRAM, which
+ * never shows a password. For GSSAPI the service's principal is spice/HOST.
  *
  * The connection is encrypted already: SASL's own encryption is never used. Thread: the main loop's. What it does with files
  * and keys takes milliseconds.

@@ -8,12 +8,13 @@ import os, subprocess, sys, time
 import fake
 from viewer import Viewer, require, run_tests, spicy_screenshot, wait_for
 
-fake.PROGRAM = sys.argv[1] if len(sys.argv) > 1 else fake.PROGRAM
+if __name__ == '__main__' and len(sys.argv) > 1:
+    fake.PROGRAM = sys.argv[1]
 
 
-def tls_server(work, *args):
+def tls_server(work, *args, env=None):
     """Its certificate is made in `work`."""
-    return fake.Server('--tls', '--size', '640x480', *args, env={'XDG_DATA_HOME': work})
+    return fake.Server('--tls', '--size', '640x480', *args, env={'XDG_DATA_HOME': work, **(env or {})})
 
 
 def authority(work):
@@ -153,5 +154,7 @@ def test_reconnects(work):
         fake.check_reconnects(server, 'spicy-stats', '-h', 'localhost', '-s', str(server.tls_port))
 
 
-run_tests([test_pictures, test_clear, test_password, test_remote_viewer, test_spicy, test_switch_host, test_sasl, test_openssl,
-           test_reconnects], ('spicy-screenshot', 'spicy-stats', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl', 'saslpasswd2'))
+if __name__ == '__main__':
+    run_tests([test_pictures, test_clear, test_password, test_remote_viewer, test_spicy, test_switch_host, test_sasl, test_openssl,
+               test_reconnects], ('spicy-screenshot', 'spicy-stats', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl',
+                                  'saslpasswd2'))

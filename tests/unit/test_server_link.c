@@ -474,6 +474,7 @@ static int choose_sasl(void)
     assert_in_range(load_le32(size), 1, sizeof(names) - 1);
     assert_true(peer_read_bytes(p.fd, names, load_le32(size)));
     assert_non_null(strstr(names, "SCRAM-SHA-256"));
+    assert_null(strstr(names, "GSSAPI")); /* who is offered it cannot choose another thing */
     return p.fd;
 }
 

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Stock clients that prove by Kerberos, through SASL's GSSAPI, who they are. TAP on stdout."""
+import os, time
+
+import kerberos
+from test_server_tls import check_screen, tls_server, viewer_file
+from viewer import Viewer, require, run_tests, wait_for
+
+
+def configure(work, realm):
+    """-> what a server needs whose owner has written minivm.conf"""
+    folder = os.path.join(work, 'sasl2')
+    os.mkdir(folder)
+    with open(os.path.join(folder, 'minivm.conf'), 'w') as f:
+        f.write('mech_list: GSSAPI\nkeytab: %s\n' % realm.keytab)
+    return {'SASL_CONF_PATH': folder, 'KRB5_CONFIG': realm.env['KRB5_CONFIG']}
+
+
+def test_ticket(work):
+    """remote-viewer and spicy with a ticket see and type, without a password; without one they see nothing"""
+    with kerberos.Realm(work, 'spice/localhost') as realm:
+        realm.add_user('alma', 'open sesame')
+        with tls_server(work, '--sasl', '/dev/null', env=configure(work, realm)) as server:
+            authority = os.path.join(work, 'minivm', 'tls', 'ca-cert.pem')
+            commands = [('remote-viewer', viewer_file(work, server, host='localhost')),
+                        ('spicy', '-h', 'localhost', '-s', str(server.tls_port), '--spice-ca-file', authority)]
+            for tickets, opens in (realm.env['KRB5CCNAME'], True), ('FILE:' + os.path.join(work, 'none'), False):
+                os.environ.update(realm.env, KRB5CCNAME=tickets)
+                for program, *args in commands:
+                    with Viewer(work, *args, program=program) as v:
+                        if opens:
+                            check_screen(server, v, work)
+                        else:
+                            wait_for('a window', v.windows)
+                            time.sleep(4)
+                            require(not v.place_of(server.picture(work)), '%s: a picture' % program)
+
+
+run_tests([test_ticket], ('remote-viewer', 'spicy', 'Xvfb', 'xdotool', *kerberos.PROGRAMS))
