@@ -103,8 +103,10 @@ class Machine:
         return text
 
     def ready_port(self):
-        """The port of the READY line."""
+        """The port of the READY line; that of the page comes before."""
         line = self.p.stdout.readline().decode()
+        if line.startswith('WEB '):
+            line = self.p.stdout.readline().decode()
         match = re.match(r'READY spice://127\.0\.0\.1:(\d+)\n', line)
         require(match, 'instead of READY: %r; minivm said: %s' % (line, self.messages.decode(errors='replace')))
         return int(match.group(1))

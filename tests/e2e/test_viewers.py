@@ -6,10 +6,12 @@ usage: test_viewers.py [PATH OF fake_server]
 import os, signal, sys, time
 
 import fake
-from viewer import Viewer, require, run_tests, wait_for
+from viewer import PATIENCE, Viewer, require, run_tests, wait_for
 
-fake.PROGRAM = sys.argv[1] if len(sys.argv) > 1 else fake.PROGRAM
+if __name__ == '__main__' and len(sys.argv) > 1:
+    fake.PROGRAM = sys.argv[1]
 CLIENT = os.path.join(os.path.dirname(fake.PROGRAM), '..', '..', 'minivm-client')
+PROGRAMS = 'chromium', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool'
 EDGE = 8  # viewers may draw a frame with round corners over it
 STOPPED = 10  # seconds that a viewer stands still
 WARM_UP = 5  # seconds after which the server has all the memory that it needs
@@ -23,14 +25,14 @@ def inner(picture):
 
 def commands(work, server):
     uri = 'spice://127.0.0.1:%d' % server.port
-    return {'minivm-client': (CLIENT, uri), 'remote-viewer': ('remote-viewer', uri), 'spicy': ('spicy', '--uri=' + uri),
+    return {'minivm-client': (CLIENT, uri), 'remote-viewer': ('remote-viewer', '--auto-resize=never', uri), 'spicy': ('spicy', '--uri=' + uri),
             'chromium': ('chromium', '--no-sandbox', '--app=http://127.0.0.1:%d/spice_auto.html' % server.web_port,
                          '--user-data-dir=' + os.path.join(work, 'profile'), '--no-first-run', '--disable-gpu',
                          '--window-size=800,700', '--window-position=0,0')}
 
 
 class Viewers:
-    """Each on an X server of its own."""
+    """Each on an X server of its own. `server` has a port and a web_port."""
 
     def __init__(self, work, server):
         self.all = {}
@@ -38,6 +40,8 @@ class Viewers:
             folder = os.path.join(work, name)
             os.mkdir(folder)
             self.all[name] = Viewer(folder, *command[1:], program=command[0], number=number)
+        for viewer in self.all.values():
+            viewer.xdotool('mousemove', '1390', '1090')  # Xvfb draws the pointer into its frame buffer
 
     def __enter__(self):
         return self.all
@@ -47,10 +51,9 @@ class Viewers:
             viewer.__exit__(*what)
 
 
-def expect_picture(server, work, viewers, names):
-    picture = inner(server.picture(work))
+def expect_picture(server, work, viewers, names, seconds=PATIENCE):
     for name in names:
-        wait_for('picture of ' + name, lambda: viewers[name].place_of(picture))
+        wait_for('picture of ' + name, lambda: viewers[name].place_of(inner(server.picture(work))), seconds)
 
 
 def keep_busy(server, seconds):
@@ -66,8 +69,6 @@ def test_four(work):
     with fake.Server('--web', '--size', '640x480') as server:
         server.command('draw mixed')
         with Viewers(work, server) as viewers:
-            for viewer in viewers.values():
-                viewer.xdotool('mousemove', '1390', '1090')  # Xvfb draws the pointer into its frame buffer
             expect_picture(server, work, viewers, viewers)
             keep_busy(server, WARM_UP)
             expect_picture(server, work, viewers, viewers)
@@ -85,4 +86,5 @@ def test_four(work):
                 expect_picture(server, work, viewers, [stopped])
 
 
-run_tests([test_four], ('chromium', 'spicy', 'remote-viewer', 'Xvfb', 'xdotool'))
+if __name__ == '__main__':
+    run_tests([test_four], PROGRAMS)
