@@ -74,7 +74,7 @@ def test_four(work):
             expect_picture(server, work, viewers, viewers)
             for stopped in viewers:
                 others = [name for name in viewers if name != stopped]
-                viewers[stopped].p.send_signal(signal.SIGSTOP)
+                viewers[stopped].signal(signal.SIGSTOP)
                 try:
                     before = server.resources()[1]
                     keep_busy(server, STOPPED)
@@ -82,7 +82,7 @@ def test_four(work):
                     grown = server.resources()[1] - before
                     require(grown < 16384, '%s has stopped, and memory grew by %d KiB' % (stopped, grown))
                 finally:
-                    viewers[stopped].p.send_signal(signal.SIGCONT)
+                    viewers[stopped].signal(signal.SIGCONT)
                 expect_picture(server, work, viewers, [stopped])
 
 

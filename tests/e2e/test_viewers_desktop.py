@@ -56,7 +56,7 @@ def move_pointer(desktop, folder, viewer):
 
 def check_stopped(desktop, folder, viewers, stopped):
     others = [name for name in viewers if name != stopped]
-    viewers[stopped].p.send_signal(signal.SIGSTOP)
+    viewers[stopped].signal(signal.SIGSTOP)
     try:
         before = rounds(desktop.m)
         desktop.go_on()
@@ -67,7 +67,7 @@ def check_stopped(desktop, folder, viewers, stopped):
         require(min(seen.values()) > 2, 'a viewer stands still: %s' % seen)
         expect_picture(desktop, folder, viewers, others, ANSWER)
     finally:
-        viewers[stopped].p.send_signal(signal.SIGCONT)
+        viewers[stopped].signal(signal.SIGCONT)
     expect_picture(desktop, folder, viewers, [stopped], ANSWER)
 
 

@@ -44,6 +44,12 @@ def spicy_screenshot(folder, *args):
     return read_ppm(out) if os.path.exists(out) else None
 
 
+def family(pid):
+    """A process and all that it has started."""
+    children = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)], text=True, stdout=subprocess.PIPE).stdout.split()
+    return [pid] + [member for child in children for member in family(int(child))]
+
+
 class Viewer:
     """remote-viewer, or another program, on an X server of its own."""
 
@@ -67,6 +73,11 @@ class Viewer:
         """Those that are to be seen, by their ids."""
         return subprocess.run(['xdotool', 'search', '--onlyvisible', '--name', '.'], env=self.env, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.split()
+
+    def signal(self, number):
+        """To all of its processes: it is another one of Chromium's that reads."""
+        for pid in family(self.p.pid):
+            os.kill(pid, number)
 
     def resize_window(self, width, height):
         """As a user would, who has only one."""
