@@ -8,6 +8,7 @@
 #define SMALL_MESSAGE 4096        /* smaller ones share a buffer */
 #define BUFFER_SIZE   (16 * 1024) /* of shared ones */
 #define MAX_IOV       64
+#define ALIVE_PING    0 /* the id of pings that only want an answer; the main channel counts its own from 1 */
 
 struct channel_buffer {
     TAILQ_ENTRY(channel_buffer) link;
@@ -61,6 +62,7 @@ void channel_close(struct channel *ch)
         buffer_free(ch, TAILQ_FIRST(&ch->queue));
     uv_close((uv_handle_t *)&ch->poll, handle_closed);
     uv_close((uv_handle_t *)&ch->prepare, handle_closed);
+    uv_close((uv_handle_t *)&ch->alive.timer, handle_closed);
     stream_close(ch->params.stream);
     ch->params.stream = NULL;
 }
@@ -70,6 +72,13 @@ static void fail_channel(struct channel *ch, const char *why)
     log_info("spice: %s channel %u of %s: %s", spice_channel_name(ch->params.type), ch->params.id,
              ch->params.stream->peer, why);
     channel_close(ch);
+}
+
+/* The link, not what was said on it. */
+static void lose_channel(struct channel *ch, const char *why)
+{
+    ch->lost = true;
+    fail_channel(ch, why);
 }
 
 bool channel_has_cap(const struct channel *ch, unsigned cap)
@@ -216,9 +225,12 @@ void channel_flush(struct channel *ch)
         n = stream_writev(ch->params.stream, iov, gather(ch, iov));
         if (n > 0)
             consume(ch, n);
+        if (n > 0 && ch->stuck)
+            alive_heard(&ch->alive);
     }
+    ch->stuck = n == -EAGAIN;
     if (n < 0 && n != -EAGAIN)
-        fail_channel(ch, "the connection was lost");
+        lose_channel(ch, "the connection was lost");
     else
         update_poll(ch);
 }
@@ -346,9 +358,11 @@ static bool receive_some(struct channel *ch)
     if (n == -EAGAIN)
         return false;
     if (n <= 0) {
+        ch->lost = true;
         channel_close(ch);
         return false;
     }
+    alive_heard(&ch->alive);
     ch->in_size += n;
     if (take_messages(ch) < 0)
         fail_channel(ch, "message too large, the connection ends");
@@ -366,6 +380,7 @@ static void poll_event(uv_poll_t *poll, int status, int events)
     struct channel *ch = poll->data;
 
     if (status < 0) {
+        ch->lost = true;
         channel_close(ch);
         return;
     }
@@ -386,6 +401,23 @@ static void before_sleep(uv_prepare_t *prepare)
     if (!ch->closed)
         send_round(ch);
 }
+
+/* --- whether it is still there --- */
+
+static bool ask(struct alive *alive)
+{
+    const struct spice_msg_ping ping = {.id = ALIVE_PING, .timestamp = uv_hrtime() / 1000};
+
+    channel_send(container_of(alive, struct channel, alive), SPICE_MSG_PING, &ping);
+    return true;
+}
+
+static void dead(struct alive *alive)
+{
+    lose_channel(container_of(alive, struct channel, alive), "the client does not answer, the connection ends");
+}
+
+static const struct alive_ops alive_ops = {ask, dead};
 
 int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop *loop,
                  const struct channel_params *params)
@@ -409,9 +441,11 @@ int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop 
         return err;
     }
     uv_prepare_init(&loop->uv, &ch->prepare);
+    alive_init(&ch->alive, loop, &alive_ops, params->patience);
     ch->poll.data = ch;
     ch->prepare.data = ch;
-    ch->handles = 2;
+    ch->alive.timer.data = ch;
+    ch->handles = 3;
     uv_prepare_start(&ch->prepare, before_sleep);
     update_poll(ch);
     return 0;

@@ -4,7 +4,8 @@
  * Incoming bytes become decoded messages for ops->message; what every channel has (acknowledgement, pong, good-bye) is done
  * here. Outgoing messages are queued and sent together before the loop sleeps. channel_ready() says whether the client can
  * take more: nothing waits in the queue and the client has acknowledged enough. Who sends much asks first and keeps the rest
- * as state, not as queued bytes; a queue that still passes max_queue ends the connection.
+ * as state, not as queued bytes; a queue that still passes max_queue ends the connection, and so does a client that does not
+ * answer (alive.h).
  *
  * States: open -> closed (stream gone, nothing is sent or delivered) -> freed, when libuv has let go of the handles.
  * Thread: the loop's. channel_close() may be called from inside any callback.
@@ -14,6 +15,7 @@
 
 #include "base/loop.h"
 #include "spice/protocol/messages.h"
+#include "spice/server/alive.h"
 #include "spice/server/stream.h"
 
 #include <sys/queue.h>
@@ -31,6 +33,7 @@ struct channel_params {
     uint8_t type, id;
     bool view_only; /* who came may look, and do nothing else */
     uint32_t skip; /* bytes of the link stage that are still to come, and say nothing new */
+    unsigned patience; /* milliseconds that the client has to answer; 0: it need not */
     bool first; /* display channel of the session: it may use the client's dictionary */
     uint32_t common_caps[CHANNEL_MAX_CAPS], caps[CHANNEL_MAX_CAPS];
 };
@@ -51,8 +54,10 @@ struct channel {
     struct loop *loop;
     struct channel_params params;
     bool mini_header, closed;
+    bool lost; /* closed: neither we nor the client wanted that */
     uv_poll_t poll;
     uv_prepare_t prepare; /* sends what was queued in this round of the loop */
+    struct alive alive;
     unsigned handles;     /* that libuv still has */
 
     /* incoming */
@@ -63,6 +68,7 @@ struct channel {
     /* outgoing */
     TAILQ_HEAD(channel_queue, channel_buffer) queue;
     size_t queued, max_queue; /* bytes */
+    bool stuck;               /* the socket took less than there was */
     struct writer out;
     uint64_t serial;
     uint32_t ack_window, ack_generation, unacked; /* in messages; window 0: no limit */

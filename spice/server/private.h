@@ -51,6 +51,7 @@ struct spice_server {
     enum wan jpeg, zlib;
     enum streaming streaming;
     uint8_t video_codecs[SERVER_MAX_CODECS]; /* the best first; 0: no more */
+    unsigned patience; /* milliseconds that a client has to answer; 0: it need not */
     struct tls *tls;         /* NULL: none */
     uint32_t plain_channels; /* 1 << SPICE_CHANNEL_* */
     struct web_site *site;   /* NULL: no pages */

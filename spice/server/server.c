@@ -23,6 +23,8 @@ uint32_t server_mm_time(void)
 /* Who answers later is not on this host: a tunnel has its address. A busy one takes milliseconds to make its ticket. */
 #define LOCAL_NS 20000000
 
+#define PATIENCE_MS 30000 /* unless the configuration has another */
+
 unsigned server_check_channel(struct spice_server *server, const struct channel_params *p)
 {
     const struct session *session = session_find(server, p->session);
@@ -56,14 +58,15 @@ void server_adopt(struct spice_server *server, const struct channel_params *para
     struct session *session = session_find(server, params->session);
     struct channel_params p = *params;
 
+    p.patience = server->patience;
     if (session && session->round_trip > LOCAL_NS)
         params->stream->local = false;
     if (params->type == SPICE_CHANNEL_MAIN)
-        session_start(server, params);
+        session_start(server, &p);
     else if (!session)
         stream_close(params->stream);
     else if (params->type == SPICE_CHANNEL_INPUTS)
-        adopt_inputs(session, params);
+        adopt_inputs(session, &p);
     else {
         p.first = params->type == SPICE_CHANNEL_DISPLAY && !session->has_display;
         session->has_display |= p.first;
@@ -223,6 +226,7 @@ static int configure(struct spice_server *server, const struct spice_config *con
     server->jpeg = config->jpeg;
     server->zlib = config->zlib;
     server->streaming = config->streaming;
+    server->patience = config->patience < 0 ? 0 : config->patience ? (unsigned)config->patience : PATIENCE_MS;
     if (!err)
         err = parse_codecs(config->video_codecs, server->video_codecs);
     if (err)

@@ -41,6 +41,7 @@ struct spice_config {
     enum wan zlib; /* around GLZ pictures; AUTO is ALWAYS: it is tried, and kept if it made them smaller */
     enum streaming streaming;
     const char *video_codecs; /* "vp8,h264,mjpeg", the best first, those that are to be used; NULL: that */
+    int patience; /* milliseconds that a viewer may take to answer before its connection ends; 0: 30000, -1: any time */
 };
 
 struct spice_server;

@@ -6,7 +6,7 @@
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
  *   password P | expire SECONDS (from now) | switch PORT TLS_PORT (of 127.0.0.1 and localhost)
  *
- * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH]
+ * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH] [--patience MS]
  *
  * The certificate of --tls is where minivm keeps its own: in $XDG_DATA_HOME/minivm/tls.
  */
@@ -185,6 +185,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
                                             {"tls", 0, NULL, 't'},
                                             {"web", 0, NULL, 'b'},
                                             {"sasl", 1, NULL, 'a'},
+                                            {"patience", 1, NULL, 'e'},
                                             {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
     int c;
@@ -198,13 +199,16 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.image_compression = optarg;
         else if (c == 't')
             show_certificate(&config);
+        else if (c == 'e')
+            config.patience = atoi(optarg);
         else if (c == 'a') {
             config.sasl = true;
             config.sasl_database = optarg;
         } else if (c == 'b')
             config.web_folder = CONFIG_WEB_FOLDER;
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
-            die("usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH]");
+            die("usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--size WxH] "
+                "[--patience MS]");
     }
     return config;
 }
