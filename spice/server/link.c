@@ -36,6 +36,7 @@ static void handle_closed(uv_handle_t *handle)
     ticket_key_put(link->key);
     auth_sasl_destroy(link->sasl);
     writer_fini(&link->out);
+    explicit_bzero(link->password, sizeof(link->password));
     free(link->in);
     free(link);
 }
@@ -95,7 +96,7 @@ static void finish(struct link *link)
         link->params.stream = link->stream;
         link->stream = NULL; /* not ours any more */
         link_close(link);
-        server_adopt(server, &link->params);
+        server_adopt(server, &link->params, link->password);
     } else {
         link_close(link);
     }

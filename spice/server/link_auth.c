@@ -1,7 +1,9 @@
 /* link_auth.c - who comes: by a ticket, which is the password encrypted with our key, or by SASL. */
 #include "base/log.h"
 #include "spice/server/link_private.h"
+#include "spice/server/peer_address.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #define PENALTY_MS     1000 /* after a wrong password */
@@ -127,23 +129,78 @@ void link_take_auth(struct link *link)
 
 /* --- by a ticket --- */
 
+/* Whether the ticket holds this one; then it is known what who comes may do. */
+static bool holds(struct link *link, const char *password, bool view_only)
+{
+    if (!*password || !ticket_key_check(link->key, link->in, password))
+        return false;
+    snprintf(link->password, sizeof(link->password), "%s", password);
+    link->params.view_only = view_only;
+    return true;
+}
+
+/* The session that this channel says to belong to, if it came from the same place. */
+static const struct session *own_session(const struct link *link)
+{
+    const struct session *session = session_find(link->server, link->params.session);
+    uint8_t here[16], there[16];
+
+    if (!session || link->params.type == SPICE_CHANNEL_MAIN)
+        return NULL;
+    peer_address(link->stream->peer, here);
+    peer_address(session->peer, there);
+    return memcmp(here, there, sizeof(here)) ? NULL : session;
+}
+
+/* Of those who were lost, the first who could be this one, or the next. */
+static struct lost *next_lost(const struct link *link, const struct lost *after)
+{
+    if (link->params.type != SPICE_CHANNEL_MAIN)
+        return NULL;
+    return grace_next(&link->server->grace, link->stream->peer, uv_hrtime(), after);
+}
+
+/* Whoever else comes finds no passwords here but the one that there is for all. */
+static bool has_another(const struct link *link)
+{
+    return own_session(link) || next_lost(link, NULL);
+}
+
+static bool holds_another(struct link *link)
+{
+    const struct session *session = own_session(link);
+    struct lost *lost = NULL;
+
+    if (session && holds(link, session->password, session->view_only))
+        return true;
+    while ((lost = next_lost(link, lost)))
+        if (holds(link, lost->password, lost->view_only)) {
+            log_info("spice: %s comes back", link->stream->peer);
+            grace_take(lost);
+            return true;
+        }
+    return false;
+}
+
 /* When the password has expired, or an address has guessed too often, nobody is told whether this one was right. */
 static bool knows_password(struct link *link, bool *looked_at)
 {
     const struct spice_server *server = link->server;
+    bool expired = time(NULL) >= server->expires;
 
     *looked_at = false;
     if (!server->asks)
         return !server->sasl;
-    if (time(NULL) >= server->expires) {
+    if (expired && !has_another(link)) {
         log_once(LOG_INFO, "spice: %s is refused: the password has expired", link->stream->peer);
         return false;
     }
     *looked_at = may_guess(link);
     if (!*looked_at)
         return false;
-    link->params.view_only = *server->view_password && ticket_key_check(link->key, link->in, server->view_password);
-    return link->params.view_only || ticket_key_check(link->key, link->in, server->password);
+    if (!expired && (holds(link, server->view_password, true) || holds(link, server->password, false)))
+        return true;
+    return holds_another(link);
 }
 
 void link_take_ticket(struct link *link)

@@ -13,6 +13,7 @@
 #define SPICE_SERVER_PRIVATE_H
 
 #include "spice/server/channel.h"
+#include "spice/server/grace.h"
 #include "spice/server/guesses.h"
 #include "spice/server/server.h"
 #include "spice/server/ticket.h"
@@ -30,6 +31,7 @@ struct session {
     uint32_t id;                   /* connection_id; random, not 0 */
     struct channel *main, *inputs; /* NULL: not there */
     char peer[64];       /* where it came from */
+    char password[SPICE_MAX_PASSWORD_LENGTH + 1]; /* that it came with, for its other channels and its return; "": none */
     uint64_t since;      /* when; nanoseconds */
     uint64_t round_trip; /* nanoseconds; 0: not known */
     bool view_only;      /* what it does with keys, mouse, agent has no effect */
@@ -63,6 +65,7 @@ struct spice_server {
     TAILQ_HEAD(link_list, link) links; /* the oldest first */
     unsigned link_count;
     struct guesses guesses;
+    struct grace grace;
     LIST_HEAD(, session) sessions;
     unsigned session_count;
     struct display_port *ports[SERVER_MAX_DISPLAYS]; /* by display id */
@@ -82,8 +85,8 @@ struct display_layout {
 uint32_t server_mm_time(void);
 /* Whether the channel may be opened: SPICE_LINK_ERR_OK or why not. */
 unsigned server_check_channel(struct spice_server *server, const struct channel_params *params);
-/* Make a channel of a stream that was linked. */
-void server_adopt(struct spice_server *server, const struct channel_params *params);
+/* Make a channel of a stream that was linked; password: what it proved, "": none. */
+void server_adopt(struct spice_server *server, const struct channel_params *params, const char *password);
 /* Whether clients may say where the pointer is. */
 bool server_can_point(const struct spice_server *server);
 /* Choose the mouse mode and tell all clients. */
@@ -110,13 +113,15 @@ void link_close_all(struct spice_server *server);
 
 /* session.c */
 struct session *session_find(struct spice_server *server, uint32_t id);
-void session_start(struct spice_server *server, const struct channel_params *params);
+void session_start(struct spice_server *server, const struct channel_params *params, const char *password);
 /* The main channel is closing: end the rest. */
 void session_end(struct session *session);
 /* Whose words reach the agent: of those who may do more than look, the one who has been here longest; NULL: there is none. */
 struct session *session_owner(const struct spice_server *server);
 /* Say good-bye to all. */
 void session_close_all(struct spice_server *server);
+/* Nobody who was lost may come back, nor who is here if he is lost. */
+void session_forget_passwords(struct spice_server *server);
 
 /* main_channel.c */
 /* Becomes session->main; false without memory. From here on the channel's end is the session's. */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 uint32_t server_mm_time(void)
@@ -53,7 +54,7 @@ static void adopt_inputs(struct session *session, const struct channel_params *p
 }
 
 /* The check was made when the link's last reply was queued, just before: nothing has changed since. */
-void server_adopt(struct spice_server *server, const struct channel_params *params)
+void server_adopt(struct spice_server *server, const struct channel_params *params, const char *password)
 {
     struct session *session = session_find(server, params->session);
     struct channel_params p = *params;
@@ -62,7 +63,7 @@ void server_adopt(struct spice_server *server, const struct channel_params *para
     if (session && session->round_trip > LOCAL_NS)
         params->stream->local = false;
     if (params->type == SPICE_CHANNEL_MAIN)
-        session_start(server, &p);
+        session_start(server, &p, password);
     else if (!session)
         stream_close(params->stream);
     else if (params->type == SPICE_CHANNEL_INPUTS)
@@ -338,6 +339,8 @@ int spice_server_set_password(struct spice_server *server, const char *password,
     err = set_password(server, password);
     if (!err && connected == TICKET_DISCONNECT)
         session_close_all(server);
+    if (!err && connected != TICKET_KEEP)
+        session_forget_passwords(server);
     return err;
 }
 
@@ -346,6 +349,8 @@ int spice_server_expire_password(struct spice_server *server, int64_t when)
     if (!server->asks)
         return fail(-EINVAL, "there is no password that could expire");
     server->expires = when;
+    if (when <= time(NULL))
+        session_forget_passwords(server);
     return 0;
 }
 
@@ -396,6 +401,7 @@ void spice_server_destroy(struct spice_server *server)
     input_remove_listener(server->input, &server->input_listener);
     explicit_bzero(server->password, sizeof(server->password));
     explicit_bzero(server->view_password, sizeof(server->view_password));
+    grace_clear(&server->grace);
     free(server->name);
     free(server);
 }

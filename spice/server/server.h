@@ -54,9 +54,15 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
 /* What a new password means for those who are connected: nothing; that it is refused; their end. */
 enum ticket_connected { TICKET_KEEP, TICKET_FAIL, TICKET_DISCONNECT };
 
-/* From here on this is the password, and does not expire. -EBUSY by TICKET_FAIL, -EINVAL for its size; with fail_text(). */
+/*
+ * From here on this is the password, and does not expire. With TICKET_KEEP who is connected, or was lost a moment ago, keeps
+ * the right to come back with the one that he had (grace.h). -EBUSY by TICKET_FAIL, -EINVAL for its size; with fail_text().
+ */
 int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected);
-/* When the password expires, in seconds since 1970; INT64_MAX: never. Who is connected stays. -EINVAL: there is none. */
+/*
+ * When the password expires, in seconds since 1970; INT64_MAX: never. Who is connected stays, and may come back if he is lost
+ * later, unless `when` has come already: that ends each right to come in. -EINVAL: there is none.
+ */
 int spice_server_expire_password(struct spice_server *server, int64_t when);
 /* Another server, as clients reach it. */
 struct spice_destination {

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 struct session *session_find(struct spice_server *server, uint32_t id)
@@ -27,7 +28,7 @@ static uint32_t new_id(struct spice_server *server)
     return id;
 }
 
-void session_start(struct spice_server *server, const struct channel_params *params)
+void session_start(struct spice_server *server, const struct channel_params *params, const char *password)
 {
     struct session *session = calloc(1, sizeof(*session));
 
@@ -38,6 +39,7 @@ void session_start(struct spice_server *server, const struct channel_params *par
     session->server = server;
     session->id = new_id(server);
     snprintf(session->peer, sizeof(session->peer), "%s", params->stream->peer);
+    snprintf(session->password, sizeof(session->password), "%s", password);
     session->view_only = params->view_only;
     session->since = uv_hrtime();
     LIST_INSERT_HEAD(&server->sessions, session, entry);
@@ -66,11 +68,14 @@ void session_end(struct session *session)
     log_info("spice: %s is gone after %llu s", session->peer, (uv_hrtime() - session->since) / 1000000000ull);
     LIST_REMOVE(session, entry);
     server->session_count--;
+    if (session->main && session->main->lost)
+        grace_add(&server->grace, session->peer, session->password, session->view_only, uv_hrtime());
     if (session->inputs)
         channel_close(session->inputs);
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         if (server->ports[i])
             display_port_close_session(server->ports[i], session->id);
+    explicit_bzero(session->password, sizeof(session->password));
     free(session);
     owner = session_owner(server);
     if (owner && owner != before && server->takes_heads)
@@ -83,4 +88,13 @@ void session_close_all(struct spice_server *server)
 
     while ((session = LIST_FIRST(&server->sessions)))
         channel_say_goodbye(session->main);
+}
+
+void session_forget_passwords(struct spice_server *server)
+{
+    struct session *session;
+
+    LIST_FOREACH (session, &server->sessions, entry)
+        explicit_bzero(session->password, sizeof(session->password));
+    grace_clear(&server->grace);
 }

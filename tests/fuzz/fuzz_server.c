@@ -41,7 +41,7 @@ static void adopt(uint8_t type, uint32_t session, bool mini, int fd)
         .stream = stream_create_socket(fd, "unix"), .session = session, .type = type};
 
     params.common_caps[0] = mini ? 1u << SPICE_COMMON_CAP_MINI_HEADER : 0;
-    server_adopt(server, &params);
+    server_adopt(server, &params, "");
 }
 
 /* A session for the channel to belong to, and its peer's end. */
