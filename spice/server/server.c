@@ -339,6 +339,8 @@ int spice_server_set_password(struct spice_server *server, const char *password,
     err = set_password(server, password);
     if (!err && connected == TICKET_DISCONNECT)
         session_close_all(server);
+    if (!err)
+        grace_clear(&server->grace);
     if (!err && connected != TICKET_KEEP)
         session_forget_passwords(server);
     return err;

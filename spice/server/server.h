@@ -55,8 +55,8 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
 enum ticket_connected { TICKET_KEEP, TICKET_FAIL, TICKET_DISCONNECT };
 
 /*
- * From here on this is the password, and does not expire. With TICKET_KEEP who is connected, or was lost a moment ago, keeps
- * the right to come back with the one that he had (grace.h). -EBUSY by TICKET_FAIL, -EINVAL for its size; with fail_text().
+ * From here on this is the password, and does not expire. With TICKET_KEEP who is connected may come back with the one that
+ * he had if he is lost later (grace.h); who was lost before may not. -EBUSY by TICKET_FAIL, -EINVAL for its size; with fail_text().
  */
 int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected);
 /*
