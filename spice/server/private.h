@@ -4,7 +4,8 @@
  * The main loop owns the server, its links, its sessions and their main and inputs channels. A display's loop owns its
  * port: the display and cursor channels of all clients, the sink, the encoders. The two only send each other calls:
  *
- *   main -> port   adopt a linked stream; close a session's channels; what a user wants of monitors; shut down (waited for)
+ *   main -> port   adopt a linked stream; close a session's channels; they go to another server, or have come from one;
+ *                  what a user wants of monitors; shut down (waited for)
  *   port -> main   the picture's size and monitors, of which the main loop has a copy
  *
  * When a user last did something is an atomic of the port.
@@ -24,6 +25,16 @@
 
 struct display_port;
 struct link;
+struct migration;
+
+/* Where a session stands while the machine moves to another server (migrate.h). */
+enum session_move {
+    MOVE_NONE,
+    MOVE_ASKED,    /* to connect there */
+    MOVE_READY,    /* it has, but starts anew there */
+    MOVE_SEAMLESS, /* it has, and takes its channels' state along */
+    MOVE_GOING
+};
 
 /* One client: its main channel and what joined it. It lives as long as its main channel. */
 struct session {
@@ -36,6 +47,8 @@ struct session {
     uint64_t round_trip; /* nanoseconds; 0: not known */
     bool view_only;      /* what it does with keys, mouse, agent has no effect */
     bool has_display; /* had one: the client's dictionary is that one's */
+    bool arriving;    /* from another server: it is not here yet */
+    enum session_move move;
     LIST_ENTRY(session) entry;
 };
 
@@ -54,6 +67,9 @@ struct spice_server {
     enum streaming streaming;
     uint8_t video_codecs[SERVER_MAX_CODECS]; /* the best first; 0: no more */
     unsigned patience; /* milliseconds that a client has to answer; 0: it need not */
+    unsigned move_time; /* milliseconds for each part of a move */
+    bool expects;      /* sessions from another server */
+    struct migration *migration; /* NULL: the machine stays */
     struct tls *tls;         /* NULL: none */
     uint32_t plain_channels; /* 1 << SPICE_CHANNEL_* */
     struct web_site *site;   /* NULL: no pages */
@@ -111,6 +127,13 @@ void link_start(struct spice_server *server, struct stream *stream);
 void link_keys_ready(void *server);
 void link_close_all(struct spice_server *server);
 
+/* migrate.c */
+/* A client says how far it got: MOVE_SEAMLESS, MOVE_READY, or MOVE_NONE, it cannot. */
+void migrate_answer(struct session *session, enum session_move move);
+/* The session has ended. */
+void migrate_gone(struct session *session);
+void migrate_destroy(struct migration *m);
+
 /* session.c */
 struct session *session_find(struct spice_server *server, uint32_t id);
 void session_start(struct spice_server *server, const struct channel_params *params, const char *password);
@@ -120,6 +143,10 @@ void session_end(struct session *session);
 struct session *session_owner(const struct spice_server *server);
 /* Say good-bye to all. */
 void session_close_all(struct spice_server *server);
+/* It has come from another server, and is here now; anew: its channels' state was not kept. */
+void session_arrived(struct session *session, bool anew);
+/* Its channels go to another server, each with its state. */
+void session_leave(struct session *session);
 /* Nobody who was lost may come back, nor who is here if he is lost. */
 void session_forget_passwords(struct spice_server *server);
 
@@ -128,6 +155,8 @@ void session_forget_passwords(struct spice_server *server);
 bool main_channel_create(struct session *session, const struct channel_params *params);
 void main_channel_send_mouse_mode(struct channel *ch);
 void main_channel_send_switch(struct channel *ch, const struct spice_destination *to);
+/* Connect there; whether that can be said to this client, and then whether its channels may take their state along. */
+bool main_channel_send_begin(struct channel *ch, const struct spice_destination *to);
 /* Whether there is an agent for it is another matter than before. */
 void main_channel_send_agent(struct channel *ch);
 
@@ -135,11 +164,15 @@ void main_channel_send_agent(struct channel *ch);
 /* Becomes session->inputs, unless there is no memory. */
 void inputs_channel_create(struct session *session, const struct channel_params *params);
 void inputs_channel_send_leds(struct channel *ch, unsigned leds);
+/* From another server, where nothing of it was kept. */
+void inputs_channel_arrive(struct channel *ch);
 
 /* display_port.c; called in the main loop */
 struct display_port *display_port_create(struct spice_server *server, struct display *display);
 void display_port_adopt(struct display_port *port, const struct channel_params *params);
 void display_port_close_session(struct display_port *port, uint32_t session);
+void display_port_leave(struct display_port *port, uint32_t session);
+void display_port_arrive(struct display_port *port, uint32_t session);
 /* A user did something: what is drawn next is urgent. */
 void display_port_input(struct display_port *port);
 /* Closes its channels with a good-bye and waits for that. */

@@ -42,6 +42,7 @@ struct spice_config {
     enum streaming streaming;
     const char *video_codecs; /* "vp8,h264,mjpeg", the best first, those that are to be used; NULL: that */
     int patience; /* milliseconds that a viewer may take to answer before its connection ends; 0: 30000, -1: any time */
+    unsigned move_time; /* milliseconds for clients to connect to another server, and to go there; 0: 10000 */
 };
 
 struct spice_server;
@@ -64,6 +65,8 @@ int spice_server_set_password(struct spice_server *server, const char *password,
  * later, unless `when` has come already: that ends each right to come in. -EINVAL: there is none.
  */
 int spice_server_expire_password(struct spice_server *server, int64_t when);
+/* --- other servers --- */
+
 /* Another server, as clients reach it. */
 struct spice_destination {
     const char *host;    /* a name or an address */
@@ -73,6 +76,27 @@ struct spice_destination {
 
 /* Send all clients there; they connect anew, with the password that they know. -EINVAL with fail_text() */
 int spice_server_switch_host(struct spice_server *server, const struct spice_destination *to);
+
+/*
+ * The machine moves to another host, and its clients with it (migrate.c):
+ *
+ *   start   clients connect there beside their connections here, with the password that they know; done() when each has said
+ *           whether it could, or its time is over
+ *   finish  the machine has stopped here, and is about to go on there: clients go; done() when none of those who were here is left
+ *   cancel  it stays after all, and so do they; instead of finish
+ *
+ * done() is called once, in the main loop, never from inside of these; not after cancel. -EBUSY, -EINVAL with fail_text().
+ */
+int spice_server_migrate_start(struct spice_server *server, const struct spice_destination *to,
+                               void (*done)(void *opaque), void *opaque);
+int spice_server_migrate_finish(struct spice_server *server, void (*done)(void *opaque), void *opaque);
+int spice_server_migrate_cancel(struct spice_server *server);
+/*
+ * The other side: whether clients may bring sessions from another server. At first they may not; those that are about to come
+ * when that is over are closed.
+ */
+void spice_server_migrate_expect(struct spice_server *server, bool on);
+
 /* The TCP ports listened on, or -1. */
 int spice_server_port(const struct spice_server *server);
 int spice_server_tls_port(const struct spice_server *server);

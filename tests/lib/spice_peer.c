@@ -580,6 +580,11 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
     case SPICE_MSG_DISPLAY_INVAL_LIST:
         forget_list(s, msg);
         break;
+    case SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS:
+        for (size_t i = 0; i < PEER_KEPT; i++)
+            if (s->kept[i].data)
+                forget(s, i);
+        break;
     case SPICE_MSG_DISPLAY_DRAW_FILL:
         draw_fill(s, msg);
         break;
