@@ -95,8 +95,8 @@ static void take_modifiers(struct inputs_channel *in, unsigned wanted)
     for (size_t i = 0; i < ARRAY_SIZE(locks); i++) {
         if (!((wanted ^ in->locks) & locks[i].led) || in->held[0][locks[i].code])
             continue;
-        press(in, locks[i].code);
-        press(in, locks[i].code | 0x80);
+        take_scancode(in, locks[i].code);
+        take_scancode(in, locks[i].code | 0x80);
         in->locks ^= locks[i].led;
     }
 }

@@ -125,7 +125,7 @@ void migrate_answer(struct session *session, enum session_move move)
 {
     struct migration *m = session->server->migration;
 
-    if (session->move != MOVE_ASKED || !m)
+    if (!session->unanswered || --session->unanswered || session->move != MOVE_ASKED || !m)
         return;
     if (move == MOVE_SEAMLESS && !channel_has_cap(session->main, SPICE_MAIN_CAP_SEAMLESS_MIGRATE))
         move = MOVE_READY;
@@ -172,8 +172,11 @@ static void ask(struct session *session)
     const struct migration *m = session->server->migration;
 
     session->move = MOVE_ASKED; /* before: sending may end it */
-    if (session->arriving || !main_channel_send_begin(session->main, &m->to))
-        session->move = MOVE_NONE;
+    session->unanswered++;
+    if (!session->arriving && main_channel_send_begin(session->main, &m->to))
+        return;
+    session->move = MOVE_NONE;
+    session->unanswered--;
 }
 
 int spice_server_migrate_start(struct spice_server *server, const struct spice_destination *to,

@@ -49,6 +49,7 @@ struct session {
     bool has_display; /* had one: the client's dictionary is that one's */
     bool arriving;    /* from another server: it is not here yet */
     enum session_move move;
+    unsigned unanswered; /* it was asked to connect there, also for moves that were called off since */
     LIST_ENTRY(session) entry;
 };
 

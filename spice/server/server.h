@@ -85,7 +85,8 @@ int spice_server_switch_host(struct spice_server *server, const struct spice_des
  *   finish  the machine has stopped here, and is about to go on there: clients go; done() when none of those who were here is left
  *   cancel  it stays after all, and so do they; instead of finish
  *
- * done() is called once, in the main loop, never from inside of these; not after cancel. -EBUSY, -EINVAL with fail_text().
+ * done() is called once, in the main loop, never from inside of these; not after cancel, and start's not after finish.
+ * -EBUSY, -EINVAL with fail_text().
  */
 int spice_server_migrate_start(struct spice_server *server, const struct spice_destination *to,
                                void (*done)(void *opaque), void *opaque);

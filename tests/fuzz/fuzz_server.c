@@ -1,6 +1,6 @@
 /*
- * What a client may send: the first byte chooses the link stage or a channel that was linked, the rest is its bytes. The
- * server and its display share the loop.
+ * What a client may send: the first byte chooses the link stage or a channel that was linked, and where its session stands;
+ * the rest is its bytes, or what it brings of another server. The server and its display share the loop.
  */
 #include "spice/server/private.h"
 
@@ -9,6 +9,13 @@
 #include <unistd.h>
 
 #define ROUNDS 4
+
+/* Of the first byte; the lowest three bits are the channel. */
+#define ARRIVES  0x10 /* the session comes from another server */
+#define BRINGS   0x20 /* and the bytes are the state that it has */
+#define LEAVES   0x40 /* it goes to another server */
+#define MINI     0x80
+#define FOREIGN  77   /* a session's number at another server */
 
 static struct loop loop;
 static struct input input;
@@ -30,6 +37,7 @@ static void set_up(void)
     if (spice_server_create(&server, &loop, &config, &input) ||
         spice_server_add_display(server, &display))
         abort();
+    spice_server_migrate_expect(server, true);
     while (!(key = ticket_keys_take(server->keys, false)))
         uv_run(&loop.uv, UV_RUN_ONCE);
     ticket_key_put(key);
@@ -45,13 +53,13 @@ static void adopt(uint8_t type, uint32_t session, bool mini, int fd)
 }
 
 /* A session for the channel to belong to, and its peer's end. */
-static uint32_t start_session(int *main_fd)
+static uint32_t start_session(int *main_fd, bool arrives)
 {
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends))
         abort();
-    adopt(SPICE_CHANNEL_MAIN, 0, true, ends[0]);
+    adopt(SPICE_CHANNEL_MAIN, arrives ? FOREIGN : 0, true, ends[0]);
     *main_fd = ends[1];
     return LIST_FIRST(&server->sessions)->id;
 }
@@ -62,6 +70,19 @@ static void run_rounds(void)
         uv_run(&loop.uv, UV_RUN_NOWAIT);
 }
 
+/* The header of one message around all that follows. */
+static void begin_state(int fd, bool mini, size_t size)
+{
+    const struct spice_header header = {.serial = 1, .type = SPICE_MSGC_MIGRATE_DATA, .size = (uint32_t)size};
+    struct writer w;
+
+    writer_init(&w, SPICE_HEADER_SIZE);
+    if (msg_encode(mini ? &spice_mini_header_type : &spice_header_type, &header, &w) ||
+        write(fd, w.data, w.size) != (ssize_t)w.size)
+        abort();
+    writer_fini(&w);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -69,16 +90,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t types[] = {SPICE_CHANNEL_MAIN, SPICE_CHANNEL_DISPLAY, SPICE_CHANNEL_INPUTS,
                                     SPICE_CHANNEL_CURSOR};
     int ends[2], main_fd = -1;
+    unsigned type = size ? (data[0] & 7) % 5 : 0;
+    bool mini = size && data[0] & MINI, arrives = size && data[0] & ARRIVES;
 
     if (!server)
         set_up();
     if (!size || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends))
         return 0;
-    if (data[0] % 5 == 4)
+    if (type == 4)
         spice_server_accept(server, ends[0], "unix");
     else
-        adopt(types[data[0] % 5], data[0] % 5 ? start_session(&main_fd) : 0, data[0] & 0x80,
-              ends[0]);
+        adopt(types[type], type ? start_session(&main_fd, arrives) : arrives ? FOREIGN : 0, mini, ends[0]);
+    run_rounds();
+    if (data[0] & LEAVES && !LIST_EMPTY(&server->sessions))
+        session_leave(LIST_FIRST(&server->sessions));
+    if (data[0] & BRINGS && type != 4)
+        begin_state(ends[1], mini, size - 1);
     if (write(ends[1], data + 1, size - 1) < 0)
         abort();
     run_rounds();
