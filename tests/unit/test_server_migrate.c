@@ -526,6 +526,22 @@ static void test_other_machine(void **state UNUSED)
     leave(&d);
 }
 
+/* Who is about to come has no agent yet, though he was here first. */
+static void test_agent_owner(void **state UNUSED)
+{
+    const struct spice_msg_main_init *init;
+    struct peer coming = {.caps = CAPS}, present = {.caps = CAPS};
+
+    fake_display_take_heads(&there.display, 1);
+    link_channel(&there, &coming, SPICE_CHANNEL_MAIN, 4711, "");
+    link_channel(&there, &present, SPICE_CHANNEL_MAIN, 0, "");
+    init = peer_expect(&present, SPICE_MSG_MAIN_INIT);
+    assert_int_equal(init->agent_connected, 1);
+    peer_close(&present);
+    expect_silence(&coming);
+    peer_close(&coming);
+}
+
 /* The cursor is said again: what it is and where. */
 static void test_cursor(void **state UNUSED)
 {
@@ -865,6 +881,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_inputs, start_patient, stop),
         cmocka_unit_test_setup_teardown(test_agent, start_patient, stop),
         cmocka_unit_test_setup_teardown(test_other_machine, start_patient, stop),
+        cmocka_unit_test_setup_teardown(test_agent_owner, start_patient, stop),
         cmocka_unit_test_setup_teardown(test_cursor, start_patient, stop),
         cmocka_unit_test_setup_teardown(test_semi_seamless, start_patient, stop),
         cmocka_unit_test_setup_teardown(test_switch, start_patient, stop),
