@@ -224,6 +224,11 @@ static void acknowledge(struct peer *p, const struct spice_msg_info *info, const
         p->ack_count = p->ack_window;
         peer_send(p, SPICE_MSGC_ACK, NULL);
     }
+    if (info->id == SPICE_MSG_PING && p->channel != SPICE_CHANNEL_MAIN) {
+        const struct spice_msg_ping *ping = msg;
+
+        peer_send(p, SPICE_MSGC_PONG, &(struct spice_msgc_pong){ping->id, ping->timestamp});
+    }
 }
 
 const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeout_ms)
@@ -561,6 +566,7 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
 {
     switch (info->id) {
     case SPICE_MSG_SET_ACK:
+    case SPICE_MSG_PING:
     case SPICE_MSG_DISPLAY_MONITORS_CONFIG:
         break;
     case SPICE_MSG_DISPLAY_SURFACE_CREATE:

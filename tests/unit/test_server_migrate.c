@@ -530,13 +530,15 @@ static void test_other_machine(void **state UNUSED)
 static void test_agent_owner(void **state UNUSED)
 {
     const struct spice_msg_main_init *init;
-    struct peer coming = {.caps = CAPS}, present = {.caps = CAPS};
+    struct peer coming = {.caps = CAPS}, present = {.caps = CAPS}, display = {0};
 
     fake_display_take_heads(&there.display, 1);
     link_channel(&there, &coming, SPICE_CHANNEL_MAIN, 4711, "");
     link_channel(&there, &present, SPICE_CHANNEL_MAIN, 0, "");
     init = peer_expect(&present, SPICE_MSG_MAIN_INIT);
-    assert_int_equal(init->agent_connected, 1);
+    link_channel(&there, &display, SPICE_CHANNEL_DISPLAY, init->session_id, ""); /* now the guest's drivers are looked at */
+    peer_expect(&present, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS);
+    peer_close(&display);
     peer_close(&present);
     expect_silence(&coming);
     peer_close(&coming);
