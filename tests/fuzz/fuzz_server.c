@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROUNDS 4
+#define ROUNDS    4
+#define UPDATE_US 3000
 
 /* Of the first byte; the lowest three bits are the channel. */
 #define ARRIVES  0x10 /* the session comes from another server */
@@ -109,6 +110,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (write(ends[1], data + 1, size - 1) < 0)
         abort();
     run_rounds();
+    if (data[0] & BRINGS && types[type % 4] == SPICE_CHANNEL_DISPLAY) {
+        usleep(UPDATE_US); /* what it shows is compared when there is an update */
+        run_rounds();
+    }
     close(ends[1]);
     if (main_fd >= 0)
         close(main_fd);

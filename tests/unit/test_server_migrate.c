@@ -810,6 +810,7 @@ static void test_lies(void **state UNUSED)
         }
         for (int j = 0; j < CHANNELS; j++) /* another channel's */
             assert_int_equal(try_state(i, &c.state[j]), i == j);
+        free(bytes);
     }
     assert_true(taken && refused);
     check_server();
