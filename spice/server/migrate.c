@@ -3,9 +3,9 @@
  *
  *   CONNECTING -> (each client has answered, or the time is over) -> CONNECTED -> GOING -> (all have gone, or the time is over)
  *
- * Who answers late is late, not lost: what counts is how far each is at the end. Then each goes as well as it can: with its channels' state (MIGRATE on each channel, then MIGRATE_DATA), or, connected
- * there, but starting anew (MIGRATE_END), or by connecting when it is told to (SWITCH_HOST). Who has not gone when the time is
- * over is not coming along, and is closed.
+ * Who answers late is late, not lost: what counts is how far each is at the end. Then each goes as well as it can: with its
+ * channels' state (MIGRATE on each channel, then MIGRATE_DATA), or, connected there, but starting anew (MIGRATE_END), or by
+ * connecting when it is told to (SWITCH_HOST). Who has not gone when the time is over is not coming along, and is closed.
  */
 #include "base/error.h"
 #include "base/log.h"

@@ -57,7 +57,8 @@ enum ticket_connected { TICKET_KEEP, TICKET_FAIL, TICKET_DISCONNECT };
 
 /*
  * From here on this is the password, and does not expire. With TICKET_KEEP who is connected may come back with the one that
- * he had if he is lost later (grace.h); who was lost before may not. -EBUSY by TICKET_FAIL, -EINVAL for its size; with fail_text().
+ * he had if he is lost later (grace.h); who was lost before may not. -EBUSY by TICKET_FAIL, -EINVAL for its size; with
+ * fail_text().
  */
 int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected);
 /*
@@ -82,7 +83,8 @@ int spice_server_switch_host(struct spice_server *server, const struct spice_des
  *
  *   start   clients connect there beside their connections here, with the password that they know; done() when each has said
  *           whether it could, or its time is over
- *   finish  the machine has stopped here, and is about to go on there: clients go; done() when none of those who were here is left
+ *   finish  the machine has stopped here, and is about to go on there: clients go; done() when none of those who were here
+ *           is left
  *   cancel  it stays after all, and so do they; instead of finish
  *
  * done() is called once, in the main loop, never from inside of these; not after cancel, and start's not after finish.

@@ -46,7 +46,8 @@ void session_start(struct spice_server *server, const struct channel_params *par
     LIST_INSERT_HEAD(&server->sessions, session, entry);
     server->session_count++;
     log_info("spice: %s %s%s%s", params->stream->peer,
-             session->arriving ? "is about to come from another server" : "is connected", params->stream->secure ? "" : ", without encryption", session->view_only ? ", and may only look" : "");
+             session->arriving ? "is about to come from another server" : "is connected",
+             params->stream->secure ? "" : ", without encryption", session->view_only ? ", and may only look" : "");
     if (!main_channel_create(session, params))
         session_end(session);
 }

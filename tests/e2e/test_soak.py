@@ -3,8 +3,8 @@
 
 usage: tests/e2e/test_soak.py [MINUTES]
 
-A stock Debian draws all of its screen again and again; remote-viewer is stopped (SIGSTOP) nearly all the time. Another viewer must see
-what changes, the guest's kernel must not complain; and in the end remote-viewer shows what is to be seen. Beside it the server
+A stock Debian draws all of its screen again and again; remote-viewer is stopped (SIGSTOP) nearly all the time. Another
+viewer must see what changes, the guest's kernel must not complain; and in the end remote-viewer shows what is to be seen. Beside it the server
 alone has spicy-stats for a client, stopped too: its memory can be looked at, that of a software host's VMM cannot.
 """
 import os, shutil, signal, subprocess, sys, tempfile, threading, time

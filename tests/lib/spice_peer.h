@@ -54,7 +54,10 @@ unsigned peer_link(struct peer *p, int port, unsigned channel, unsigned id, uint
 void peer_close(struct peer *p);
 
 void peer_send(struct peer *p, unsigned id, const void *msg);
-/* The next message, acknowledged as the server asked, a ping answered but on the main channel; NULL if none comes within the time or the connection ended. */
+/*
+ * The next message, acknowledged as the server asked, a ping answered but on the main channel; NULL if none comes within the
+ * time or the connection ended.
+ */
 const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeout_ms);
 /* Read until that message comes. */
 void *peer_expect(struct peer *p, unsigned id);
