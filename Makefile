@@ -115,8 +115,8 @@ E2E_TESTS := $(filter-out %.c %.mk $(LONG_TESTS),$(wildcard tests/e2e/test_*))
 BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py)
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
-THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_heads \
-	server_link server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
+THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_alive server_heads \
+	server_link server_migrate server_return server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
 THREADED_BIN := $(filter $(addprefix $(BUILD)/tests/,$(THREADED)),$(UNIT_BIN) $(DEVICE_BIN))
 SANITIZED_TESTS = $(patsubst build/%,build/address-undefined/%,$(UNIT_BIN) $(DEVICE_BIN)) \
 	$(patsubst build/%,build/thread/%,$(THREADED_BIN))

@@ -196,6 +196,16 @@ struct glz_encoder *glz_encoder_create(uint32_t window)
     return encoder;
 }
 
+uint64_t glz_encoder_next(const struct glz_encoder *encoder)
+{
+    return encoder->dictionary.next;
+}
+
+void glz_encoder_go_on(struct glz_encoder *encoder, uint64_t next)
+{
+    encoder->dictionary.oldest = encoder->dictionary.next = next;
+}
+
 void glz_encoder_destroy(struct glz_encoder *encoder)
 {
     if (!encoder)

@@ -8,7 +8,8 @@
  * What the caller owes the client, which keeps the same pictures by what the streams say:
  *
  *   - One encoder for each session: a client that connects anew knows no picture, and its ids begin at 0. It lives until
- *     the session's last display channel is gone, and is thrown away or reset then.
+ *     the session's last display channel is gone, and is thrown away or reset then. A session that goes on at another
+ *     server has a new encoder there, whose ids go on: so the client lets go of the pictures from before.
  *   - Every stream is sent, on any one display channel of that session; those of one channel in the order of their ids.
  *     A client holds what refers to a picture that another channel has yet to bring, and keeps all pictures after a
  *     missing id for good.
@@ -32,6 +33,11 @@ struct glz_encoder;
 /* window: pixels, as the client told; 0 where it keeps none (then each picture is -E2BIG). NULL without memory. */
 struct glz_encoder *glz_encoder_create(uint32_t window);
 void glz_encoder_destroy(struct glz_encoder *encoder);
+
+/* The id that the next picture gets. */
+uint64_t glz_encoder_next(const struct glz_encoder *encoder);
+/* Of an encoder that has made no picture: the first one gets this id. */
+void glz_encoder_go_on(struct glz_encoder *encoder, uint64_t next);
 
 /* As if it were new; the window stays. */
 void glz_encoder_reset(struct glz_encoder *encoder);

@@ -16,6 +16,18 @@ static uint32_t missing(const struct agent_stream *s)
     return (uint32_t)message_size(s) - s->have;
 }
 
+bool agent_stream_is_sane(const uint8_t *data, uint32_t have)
+{
+    struct agent_stream s = {.have = have};
+
+    if (have < sizeof(VDAgentMessage))
+        return true;
+    if (have > sizeof(s.data))
+        return false;
+    memcpy(s.data, data, sizeof(VDAgentMessage));
+    return message_size(&s) <= sizeof(s.data) && message_size(&s) > have;
+}
+
 static void finish(struct agent_stream *s, agent_message_fn *fn, void *opaque)
 {
     const uint8_t *type = s->data + offsetof(VDAgentMessage, type);

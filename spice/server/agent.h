@@ -25,6 +25,9 @@ struct agent_stream {
 
 typedef void agent_message_fn(void *opaque, uint32_t type, const uint8_t *body, uint32_t size);
 
+/* Whether a message so far as it has come can be one. */
+bool agent_stream_is_sane(const uint8_t *data, uint32_t have);
+
 /* One chunk. fn is called for each message that it completes; the body is valid during the call. */
 void agent_take(struct agent_stream *s, const struct spice_data *chunk, agent_message_fn *fn, void *opaque);
 

@@ -1,5 +1,6 @@
 #include "spice/server/channel.h"
 #include "base/log.h"
+#include "spice/server/migrate_data.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #define SMALL_MESSAGE 4096        /* smaller ones share a buffer */
 #define BUFFER_SIZE   (16 * 1024) /* of shared ones */
 #define MAX_IOV       64
+#define ALIVE_PING    0 /* the id of pings that only want an answer; the main channel counts its own from 1 */
 
 struct channel_buffer {
     TAILQ_ENTRY(channel_buffer) link;
@@ -61,6 +63,7 @@ void channel_close(struct channel *ch)
         buffer_free(ch, TAILQ_FIRST(&ch->queue));
     uv_close((uv_handle_t *)&ch->poll, handle_closed);
     uv_close((uv_handle_t *)&ch->prepare, handle_closed);
+    uv_close((uv_handle_t *)&ch->alive.timer, handle_closed);
     stream_close(ch->params.stream);
     ch->params.stream = NULL;
 }
@@ -70,6 +73,13 @@ static void fail_channel(struct channel *ch, const char *why)
     log_info("spice: %s channel %u of %s: %s", spice_channel_name(ch->params.type), ch->params.id,
              ch->params.stream->peer, why);
     channel_close(ch);
+}
+
+/* The link, not what was said on it. */
+static void lose_channel(struct channel *ch, const char *why)
+{
+    ch->lost = true;
+    fail_channel(ch, why);
 }
 
 bool channel_has_cap(const struct channel *ch, unsigned cap)
@@ -88,7 +98,7 @@ static void update_poll(struct channel *ch)
 
 bool channel_ready(const struct channel *ch)
 {
-    return !ch->closed && TAILQ_EMPTY(&ch->queue) &&
+    return !ch->closed && ch->phase == CHANNEL_LIVE && TAILQ_EMPTY(&ch->queue) &&
            (!ch->ack_window || ch->unacked < 2 * ch->ack_window);
 }
 
@@ -149,7 +159,7 @@ static int encode(struct channel *ch, const struct spice_msg_info *info, const v
     return msg_encode(type, &header, &head);
 }
 
-void channel_send(struct channel *ch, unsigned id, const void *msg)
+void channel_send_silent(struct channel *ch, unsigned id, const void *msg)
 {
     const struct spice_msg_info *info = spice_msg_find(ch->params.type, SPICE_TO_CLIENT, id);
     bool was_empty = TAILQ_EMPTY(&ch->queue);
@@ -166,6 +176,12 @@ void channel_send(struct channel *ch, unsigned id, const void *msg)
         fail_channel(ch, "the client does not read, the connection ends");
     else if (was_empty)
         update_poll(ch); /* the loop may be about to sleep: then the socket wakes it */
+}
+
+void channel_send(struct channel *ch, unsigned id, const void *msg)
+{
+    if (ch->phase == CHANNEL_LIVE)
+        channel_send_silent(ch, id, msg);
 }
 
 void channel_set_ack_window(struct channel *ch, uint32_t window)
@@ -216,9 +232,12 @@ void channel_flush(struct channel *ch)
         n = stream_writev(ch->params.stream, iov, gather(ch, iov));
         if (n > 0)
             consume(ch, n);
+        if (n > 0 && ch->stuck)
+            alive_heard(&ch->alive);
     }
+    ch->stuck = n == -EAGAIN;
     if (n < 0 && n != -EAGAIN)
-        fail_channel(ch, "the connection was lost");
+        lose_channel(ch, "the connection was lost");
     else
         update_poll(ch);
 }
@@ -248,6 +267,55 @@ void channel_say_goodbye(struct channel *ch)
     channel_close(ch);
 }
 
+/* --- to and from another server --- */
+
+void channel_leave(struct channel *ch)
+{
+    const struct spice_msg_migrate msg = {SPICE_MIGRATE_NEED_FLUSH | SPICE_MIGRATE_NEED_DATA_TRANSFER};
+
+    channel_send(ch, SPICE_MSG_MIGRATE, &msg);
+    if (ch->phase == CHANNEL_LIVE)
+        ch->phase = CHANNEL_LEAVING;
+    alive_heard(&ch->alive); /* the time for this journey is another */
+}
+
+void channel_arrive(struct channel *ch)
+{
+    ch->phase = CHANNEL_LIVE;
+}
+
+/* The client has heard that it is to go; what it says after this it will say there. */
+static void send_state(struct channel *ch)
+{
+    struct spice_data data;
+    struct writer w;
+
+    if (ch->phase != CHANNEL_LEAVING)
+        return;
+    writer_init(&w, CHANNEL_MAX_MESSAGE);
+    if (ch->ops->save(ch, &w)) {
+        fail_channel(ch, "its state is not to be had, the connection ends");
+    } else {
+        data = (struct spice_data){(uint32_t)w.size, w.data};
+        channel_send_silent(ch, SPICE_MSG_MIGRATE_DATA, &data);
+        ch->phase = CHANNEL_LEFT;
+    }
+    writer_fini(&w);
+}
+
+static void take_state(struct channel *ch, const struct spice_data *data)
+{
+    bool expected = ch->phase == CHANNEL_ARRIVING;
+    struct msg_arena arena = {0};
+    void *state;
+
+    ch->phase = CHANNEL_LIVE;
+    if (!expected || migrate_data_decode(ch->params.type, data->data, data->size, &arena, &state) ||
+        !ch->ops->restore(ch, state))
+        fail_channel(ch, "it brought a state that cannot be, the connection ends");
+    msg_arena_fini(&arena);
+}
+
 /* --- incoming --- */
 
 static void handle_ack(struct channel *ch)
@@ -274,8 +342,12 @@ static void dispatch(struct channel *ch, unsigned id, const void *body, size_t s
     trace(ch, "->", info, msg);
     switch (id) {
     case SPICE_MSGC_ACK_SYNC:
+        break;
     case SPICE_MSGC_MIGRATE_FLUSH_MARK:
+        send_state(ch);
+        break;
     case SPICE_MSGC_MIGRATE_DATA:
+        take_state(ch, msg);
         break;
     case SPICE_MSGC_ACK:
         handle_ack(ch);
@@ -346,9 +418,11 @@ static bool receive_some(struct channel *ch)
     if (n == -EAGAIN)
         return false;
     if (n <= 0) {
+        ch->lost = true;
         channel_close(ch);
         return false;
     }
+    alive_heard(&ch->alive);
     ch->in_size += n;
     if (take_messages(ch) < 0)
         fail_channel(ch, "message too large, the connection ends");
@@ -366,6 +440,7 @@ static void poll_event(uv_poll_t *poll, int status, int events)
     struct channel *ch = poll->data;
 
     if (status < 0) {
+        ch->lost = true;
         channel_close(ch);
         return;
     }
@@ -387,6 +462,24 @@ static void before_sleep(uv_prepare_t *prepare)
         send_round(ch);
 }
 
+/* --- whether it is still there --- */
+
+static bool ask(struct alive *alive)
+{
+    const struct spice_msg_ping ping = {.id = ALIVE_PING, .timestamp = uv_hrtime() / 1000};
+    struct channel *ch = container_of(alive, struct channel, alive);
+
+    channel_send(ch, SPICE_MSG_PING, &ping);
+    return ch->phase == CHANNEL_LIVE;
+}
+
+static void dead(struct alive *alive)
+{
+    lose_channel(container_of(alive, struct channel, alive), "the client does not answer, the connection ends");
+}
+
+static const struct alive_ops alive_ops = {ask, dead};
+
 int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop *loop,
                  const struct channel_params *params)
 {
@@ -395,6 +488,7 @@ int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop 
     ch->ops = ops;
     ch->loop = loop;
     ch->params = *params;
+    ch->phase = params->arriving ? CHANNEL_ARRIVING : CHANNEL_LIVE;
     ch->mini_header =
         spice_has_cap(params->common_caps, CHANNEL_MAX_CAPS, SPICE_COMMON_CAP_MINI_HEADER);
     ch->max_queue = CHANNEL_MAX_QUEUE;
@@ -409,9 +503,11 @@ int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop 
         return err;
     }
     uv_prepare_init(&loop->uv, &ch->prepare);
+    alive_init(&ch->alive, loop, &alive_ops, params->patience);
     ch->poll.data = ch;
     ch->prepare.data = ch;
-    ch->handles = 2;
+    ch->alive.timer.data = ch;
+    ch->handles = 3;
     uv_prepare_start(&ch->prepare, before_sleep);
     update_poll(ch);
     return 0;

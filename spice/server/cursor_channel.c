@@ -3,6 +3,7 @@
  * move that came with it.
  */
 #include "spice/server/display_port.h"
+#include "spice/server/migrate_data.h"
 
 #include <stdlib.h>
 
@@ -105,6 +106,21 @@ static void take_message(struct channel *ch UNUSED, unsigned id UNUSED, const vo
 {
 }
 
+/* There is nothing to remember: shape and place are said again. */
+static int save(struct channel *ch UNUSED, struct writer *w)
+{
+    return migrate_data_encode(SPICE_CHANNEL_CURSOR, &(struct migrate_cursor){0}, w);
+}
+
+static bool restore(struct channel *ch, const void *state UNUSED)
+{
+    channel_set_ack_window(ch, ACK_WINDOW);
+    cursor_channel_shape(ch);
+    if (!ch->closed)
+        cursor_channel_move(ch);
+    return true;
+}
+
 static void closed(struct channel *ch)
 {
     port_channel_closed(cursor_of(ch)->port, ch);
@@ -115,7 +131,15 @@ static void free_channel(struct channel *ch)
     free(cursor_of(ch));
 }
 
-static const struct channel_ops cursor_ops = {take_message, update, closed, free_channel};
+static const struct channel_ops cursor_ops = {take_message, update, save, restore, closed, free_channel};
+
+static void start(struct cursor_channel *c)
+{
+    channel_set_ack_window(&c->base, ACK_WINDOW);
+    if (!c->base.closed)
+        send_init(c);
+    cursor_channel_move(&c->base); /* viewers take the place from a MOVE, not from INIT */
+}
 
 void cursor_channel_create(struct display_port *port, const struct channel_params *params)
 {
@@ -131,8 +155,14 @@ void cursor_channel_create(struct display_port *port, const struct channel_param
     }
     c->port = port;
     LIST_INSERT_HEAD(&port->cursors, &c->base, link);
-    channel_set_ack_window(&c->base, ACK_WINDOW);
-    if (!c->base.closed)
-        send_init(c);
-    cursor_channel_move(&c->base); /* viewers take the place from a MOVE, not from INIT */
+    if (!params->arriving)
+        start(c);
+}
+
+void cursor_channel_arrive(struct channel *ch)
+{
+    if (ch->phase != CHANNEL_ARRIVING)
+        return;
+    channel_arrive(ch);
+    start(cursor_of(ch));
 }

@@ -7,7 +7,9 @@
 #include "spice/server/display_channel.h"
 
 #include "base/log.h"
+#include "spice/server/migrate_data.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /*
@@ -46,6 +48,16 @@ static void destroy_surface(struct display_channel *d)
     d->hint = (struct copied){0};
 }
 
+/* Nothing is known yet of what the client shows on it. */
+static int begin_surface(struct display_channel *d, uint32_t width, uint32_t height)
+{
+    if (view_init(&d->view, width, height) || edges_init(&d->edges, height) || lossy_init(&d->lossy, width, height))
+        return -ENOMEM;
+    video_init(d, width, height);
+    d->heads_changed = true;
+    return 0;
+}
+
 static void create_surface(struct display_channel *d, const struct display_surface *s)
 {
     struct spice_msg_display_surface_create msg = {
@@ -55,15 +67,12 @@ static void create_surface(struct display_channel *d, const struct display_surfa
         .flags = SPICE_SURFACE_FLAGS_PRIMARY,
     };
 
-    if (view_init(&d->view, s->width, s->height) || edges_init(&d->edges, s->height) ||
-        lossy_init(&d->lossy, s->width, s->height)) {
+    if (begin_surface(d, s->width, s->height)) {
         log_once(LOG_ERROR, "spice: out of memory for a client's display, the connection ends");
         channel_close(&d->base);
         return;
     }
-    video_init(d, s->width, s->height);
     d->fresh = true;
-    d->heads_changed = true;
     channel_send(&d->base, SPICE_MSG_DISPLAY_SURFACE_CREATE, &msg);
 }
 
@@ -177,6 +186,14 @@ static uint64_t interval(const struct display_channel *d)
     return (uint64_t)d->changed * 2 > (uint64_t)shown->columns * shown->height ? FULL_INTERVAL_NS : MIN_INTERVAL_NS;
 }
 
+/* Nothing is being made: what the client shows is known. */
+static void leave(struct display_channel *d)
+{
+    d->leaving = false;
+    video_fini(d, true);
+    channel_leave(&d->base);
+}
+
 void display_updated(struct display_channel *d, bool something)
 {
     uint64_t took = uv_hrtime() - d->update_start;
@@ -186,6 +203,8 @@ void display_updated(struct display_channel *d, bool something)
     d->rest_until = d->update_start + 2 * took;
     d->next_update = MAX(d->rest_until, d->update_start + interval(d));
     d->held = out_of_date(d);
+    if (d->leaving)
+        leave(d);
     schedule(d);
 }
 
@@ -233,6 +252,12 @@ void display_channel_heads(struct channel *ch)
     schedule(display_of(ch));
 }
 
+static void start(struct display_channel *d)
+{
+    channel_set_ack_window(&d->base, DISPLAY_ACK_WINDOW);
+    schedule(d);
+}
+
 /* --- the client speaks --- */
 
 static void take_preference(struct display_channel *d, uint8_t compression)
@@ -251,8 +276,7 @@ static void take_init(struct display_channel *d, const struct spice_msgc_display
     /* The client has one of each for all its display channels. */
     if (d->base.params.first) {
         pixmap_cache_init(&d->cache, init->pixmap_cache_size);
-        encoding_use_dictionary(d->encoding, CLAMP(init->glz_dictionary_window_size, 0,
-                                                   DICTIONARY_PIXELS));
+        encoding_use_dictionary(d->encoding, CLAMP(init->glz_dictionary_window_size, 0, DICTIONARY_PIXELS), 0);
     }
     port_display_joined(d->port, &d->base);
 }
@@ -283,6 +307,112 @@ static void take_message(struct channel *ch, unsigned id, const void *msg)
     }
 }
 
+/* --- to and from another server --- */
+
+void display_channel_leave(struct channel *ch)
+{
+    struct display_channel *d = display_of(ch);
+
+    if (encoding_busy(d->encoding))
+        d->leaving = true;
+    else
+        leave(d);
+}
+
+static int save(struct channel *ch, struct writer *w)
+{
+    struct display_channel *d = display_of(ch);
+    const struct display_surface *s = port_surface(d->port);
+    struct migrate_display state = {
+        .initialised = d->initialised,
+        .first = ch->params.first,
+        .compression = d->compression,
+        .refused_codecs = d->video_link.refused,
+        .cache = (uint32_t)d->cache.room,
+    };
+    struct shown shown;
+    int err;
+
+    if (s)
+        fingerprint_refresh(&d->port->print, s);
+    err = shown_take(&shown, &d->view, &d->lossy, s ? &d->port->print.now : NULL, s);
+    if (err)
+        return err;
+    encoding_dictionary(d->encoding, &state.window, &state.next_picture);
+    static_assert(sizeof(state.codecs) == sizeof(d->video_link.wishes));
+    memcpy(state.codecs, d->video_link.wishes, sizeof(state.codecs));
+    state.width = shown.width;
+    state.height = shown.height;
+    state.secret = shown.secret;
+    state.tile_count = shown.count;
+    state.tiles = shown.tiles;
+    err = migrate_data_encode(SPICE_CHANNEL_DISPLAY, &state, w);
+    shown_fini(&shown);
+    return err;
+}
+
+/* What the client keeps and has in its dictionary is nothing that is known here: it forgets it. */
+static void restore_client(struct display_channel *d, const struct migrate_display *state)
+{
+    d->initialised = state->initialised;
+    d->base.params.first = state->first;
+    d->compression = state->compression;
+    d->video_link.refused = state->refused_codecs;
+    video_take_wishes(d, state->codecs, strnlen((const char *)state->codecs, sizeof(state->codecs)));
+    if (!state->initialised)
+        return; /* DISPLAY_INIT will come here */
+    if (state->first) {
+        pixmap_cache_init(&d->cache, state->cache);
+        encoding_use_dictionary(d->encoding, MIN(state->window, DICTIONARY_PIXELS), state->next_picture);
+        channel_send(&d->base, SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS, &(struct spice_msg_wait_for_channels){0});
+    }
+    port_display_joined(d->port, &d->base);
+}
+
+/* What it shows counts if the surface has that size: who says so pays for no more memory than others. */
+static int restore_shown(struct display_channel *d, const struct migrate_display *state)
+{
+    const struct spice_msg_display_surface_destroy gone = {0};
+    const struct display_surface *s = port_surface(d->port);
+    size_t size = state->tile_count * sizeof(*state->tiles);
+
+    if (!state->width)
+        return 0;
+    if (!s || s->width != state->width || s->height != state->height) {
+        channel_send(&d->base, SPICE_MSG_DISPLAY_SURFACE_DESTROY, &gone);
+        return 0;
+    }
+    d->brought = (struct shown){state->width, state->height, state->secret, state->tile_count, malloc(size)};
+    if (!d->brought.tiles || begin_surface(d, state->width, state->height))
+        return -ENOMEM;
+    memcpy(d->brought.tiles, state->tiles, size);
+    return 0;
+}
+
+static bool restore(struct channel *ch, const void *data)
+{
+    struct display_channel *d = display_of(ch);
+    const struct migrate_display *state = data;
+
+    static_assert(MIGRATE_MAX_TILES >= DISPLAY_MAX_WIDTH / (STRIP * SHOWN_COLUMNS) * DISPLAY_MAX_HEIGHT / SHOWN_ROWS);
+    if (d->initialised || state->tile_count != shown_count(state->width, state->height))
+        return false;
+    channel_set_ack_window(ch, DISPLAY_ACK_WINDOW);
+    restore_client(d, state);
+    if (restore_shown(d, state))
+        return false;
+    schedule(d);
+    return true;
+}
+
+void display_channel_arrive(struct channel *ch)
+{
+    if (ch->phase != CHANNEL_ARRIVING)
+        return;
+    channel_arrive(ch);
+    start(display_of(ch));
+}
+
 /* --- life --- */
 
 static void free_timer(uv_handle_t *handle)
@@ -306,12 +436,13 @@ static void free_channel(struct channel *ch)
     view_fini(&d->view);
     edges_fini(&d->edges);
     lossy_fini(&d->lossy);
+    shown_fini(&d->brought);
     pixmap_cache_fini(&d->cache);
     encoding_abandon(d->encoding);
     free(d);
 }
 
-static const struct channel_ops display_ops = {take_message, ready, closed, free_channel};
+static const struct channel_ops display_ops = {take_message, ready, save, restore, closed, free_channel};
 
 void display_channel_create(struct display_port *port, const struct channel_params *params)
 {
@@ -339,6 +470,6 @@ void display_channel_create(struct display_port *port, const struct channel_para
     uv_timer_init(&port->display->loop->uv, timer);
     timer->data = d;
     LIST_INSERT_HEAD(&port->displays, &d->base, link);
-    channel_set_ack_window(&d->base, DISPLAY_ACK_WINDOW);
-    schedule(d);
+    if (!params->arriving)
+        start(d);
 }

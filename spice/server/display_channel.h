@@ -9,6 +9,7 @@
 #include "spice/server/move_search.h"
 #include "spice/server/pixmap_cache.h"
 #include "spice/server/rate.h"
+#include "spice/server/shown.h"
 #include "spice/server/video_streams.h"
 
 /* Messages acknowledged at once; twice as many may be under way. */
@@ -19,6 +20,8 @@ struct display_channel {
     struct display_port *port;
     struct view view; /* of the surface that the client has; shown.hash == NULL: it has none */
     bool initialised; /* its DISPLAY_INIT came */
+    bool leaving;     /* for another server, when what is being made has been sent */
+    struct shown brought; /* what it showed when it came from another server, until that was compared */
     bool heads_changed, fresh; /* fresh: the surface has no content yet */
     uint8_t compression;
     uint64_t image_id;
@@ -57,8 +60,11 @@ struct batch *encoding_batch(struct encoding *e);
 /* Encode what is in the batch, here or in a worker, and call display_send_batch() then. */
 void encoding_start(struct encoding *e, struct display_channel *d);
 bool encoding_busy(const struct encoding *e);
-/* The client's dictionary has so many pixels, and is for this channel alone: used from the next start on. */
-void encoding_use_dictionary(struct encoding *e, uint32_t window);
+/* The client's dictionary has so many pixels, is for this channel alone, and is to get this picture next: used from the next
+ * start on. */
+void encoding_use_dictionary(struct encoding *e, uint32_t window, uint64_t next);
+/* What is to be said to that elsewhere. Not while it is busy. */
+void encoding_dictionary(const struct encoding *e, uint32_t *window, uint64_t *next);
 /* A stream's encoder, owned; NULL: none. Not while it is busy. */
 void encoding_set_video(struct encoding *e, uint32_t stream, struct video_encoder *video);
 struct video_encoder *encoding_video(const struct encoding *e, uint32_t stream);

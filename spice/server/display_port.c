@@ -318,6 +318,47 @@ void display_port_close_session(struct display_port *port, uint32_t session)
     call_port(port, close_session, &(struct channel_params){.session = session});
 }
 
+/* --- sessions that go to other servers, or come from there --- */
+
+static void for_session(struct channel_list *list, uint32_t session, void (*fn)(struct channel *ch))
+{
+    struct channel *ch, *next;
+
+    for (ch = LIST_FIRST(list); ch; ch = next) { /* sending may end it */
+        next = LIST_NEXT(ch, link);
+        if (ch->params.session == session)
+            fn(ch);
+    }
+}
+
+static void leave(void *arg)
+{
+    struct port_call *call = arg;
+
+    for_session(&call->port->displays, call->params.session, display_channel_leave);
+    for_session(&call->port->cursors, call->params.session, channel_leave);
+    call_done(call);
+}
+
+void display_port_leave(struct display_port *port, uint32_t session)
+{
+    call_port(port, leave, &(struct channel_params){.session = session});
+}
+
+static void arrive(void *arg)
+{
+    struct port_call *call = arg;
+
+    for_session(&call->port->displays, call->params.session, display_channel_arrive);
+    for_session(&call->port->cursors, call->params.session, cursor_channel_arrive);
+    call_done(call);
+}
+
+void display_port_arrive(struct display_port *port, uint32_t session)
+{
+    call_port(port, arrive, &(struct channel_params){.session = session});
+}
+
 /* --- what users want of monitors --- */
 
 struct heads_call {

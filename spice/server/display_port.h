@@ -54,10 +54,14 @@ void display_channel_damage(struct channel *ch, const struct rect *rects, size_t
 /* Damage that is known to have moved there. */
 void display_channel_moved(struct channel *ch, const struct rect *to, int32_t dx, int32_t dy);
 void display_channel_heads(struct channel *ch);
+/* To another server, as soon as what is being made has been sent; from another, where nothing of it was kept. */
+void display_channel_leave(struct channel *ch);
+void display_channel_arrive(struct channel *ch);
 
 /* cursor_channel.c; joins port->cursors */
 void cursor_channel_create(struct display_port *port, const struct channel_params *params);
 void cursor_channel_shape(struct channel *ch);
 void cursor_channel_move(struct channel *ch);
+void cursor_channel_arrive(struct channel *ch);
 
 #endif

@@ -18,6 +18,7 @@ struct encoding {
     struct batch *batch;
     struct video_encoder *video[VIDEO_MAX_STREAMS];
     uint32_t window; /* of the client's dictionary, in pixels */
+    uint64_t next;   /* picture in it, at the beginning */
     bool busy;
 };
 
@@ -56,9 +57,16 @@ bool encoding_busy(const struct encoding *e)
     return e->busy;
 }
 
-void encoding_use_dictionary(struct encoding *e, uint32_t window)
+void encoding_use_dictionary(struct encoding *e, uint32_t window, uint64_t next)
 {
     e->window = window;
+    e->next = next;
+}
+
+void encoding_dictionary(const struct encoding *e, uint32_t *window, uint64_t *next)
+{
+    *window = e->window;
+    *next = MAX(e->next, picture_next(e->encoder));
 }
 
 void encoding_set_video(struct encoding *e, uint32_t stream, struct video_encoder *video)
@@ -110,7 +118,7 @@ static void done(uv_work_t *work, int status UNUSED)
 void encoding_start(struct encoding *e, struct display_channel *d)
 {
     e->channel = d;
-    picture_use_dictionary(e->encoder, e->window);
+    picture_use_dictionary(e->encoder, e->window, e->next);
     e->busy = e->batch->pixel_count > SMALL_PIXELS &&
               uv_queue_work(&d->base.loop->uv, &e->work, run, done) == 0;
     if (e->busy)

@@ -1,23 +1,15 @@
 #include "spice/server/guesses.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
+#include "spice/server/peer_address.h"
+
+#include <netinet/in.h>
 #include <string.h>
 
-/* What we know an offender by: the IPv6 network, or ::ffff: and the IPv4 address; 0 for what is neither. */
+/* What we know an offender by: the IPv6 network, or the whole IPv4 address. */
 static void address_of(const char *peer, uint8_t address[16])
 {
-    const char *colon = strrchr(peer, ':');
-    char host[INET6_ADDRSTRLEN] = "", *zone;
-
-    memset(address, 0, 16);
-    if (colon)
-        snprintf(host, sizeof(host), "%.*s", (int)(colon - peer), peer);
-    if ((zone = strchr(host, '%')))
-        *zone = 0;
-    if (inet_pton(AF_INET, host, address + 12) == 1)
-        memset(address + 10, 0xff, 2);
-    else if (inet_pton(AF_INET6, host, address) == 1 && !IN6_IS_ADDR_V4MAPPED((struct in6_addr *)address))
+    peer_address(peer, address);
+    if (!IN6_IS_ADDR_V4MAPPED((struct in6_addr *)address))
         memset(address + 8, 0, 8);
 }
 

@@ -1,4 +1,5 @@
 /* The inputs channel: keys, buttons, motion, and the keyboard's LEDs back. */
+#include "spice/server/migrate_data.h"
 #include "spice/server/private.h"
 
 #include <stdlib.h>
@@ -13,6 +14,8 @@ struct inputs_channel {
     unsigned buttons; /* held, as SPICE_MOUSE_BUTTON_MASK_*, which are backend/input.h's bits too */
     unsigned x, y, display; /* the last position */
     unsigned motions;       /* since the last acknowledgement */
+    uint8_t pending[MIGRATE_MAX_PENDING]; /* scancodes that came when the guest was gone already */
+    uint32_t pending_count;
     unsigned locks;         /* LEDs as they will be once the guest has seen our lock keys */
 };
 
@@ -42,17 +45,26 @@ static void press(struct inputs_channel *in, uint8_t code)
     input_scancode(input_of(in), code);
 }
 
+/* To the guest, wherever it is. */
+static void take_scancode(struct inputs_channel *in, uint8_t code)
+{
+    if (in->base.phase == CHANNEL_LIVE)
+        press(in, code);
+    else if (in->pending_count < sizeof(in->pending))
+        in->pending[in->pending_count++] = code;
+}
+
 /* Up to four bytes, the first one lowest. */
 static void take_key(struct inputs_channel *in, uint32_t code)
 {
     for (; code & 0xff; code >>= 8)
-        press(in, code & 0xff);
+        take_scancode(in, code & 0xff);
 }
 
 static void take_scancodes(struct inputs_channel *in, const struct spice_data *data)
 {
     for (uint32_t i = 0; i < data->size; i++)
-        press(in, data->data[i]);
+        take_scancode(in, data->data[i]);
 }
 
 /* A client that goes must leave no key stuck. */
@@ -83,8 +95,8 @@ static void take_modifiers(struct inputs_channel *in, unsigned wanted)
     for (size_t i = 0; i < ARRAY_SIZE(locks); i++) {
         if (!((wanted ^ in->locks) & locks[i].led) || in->held[0][locks[i].code])
             continue;
-        press(in, locks[i].code);
-        press(in, locks[i].code | 0x80);
+        take_scancode(in, locks[i].code);
+        take_scancode(in, locks[i].code | 0x80);
         in->locks ^= locks[i].led;
     }
 }
@@ -102,12 +114,27 @@ void inputs_channel_send_leds(struct channel *ch, unsigned leds)
     channel_send(ch, SPICE_MSG_INPUTS_KEY_MODIFIERS, &msg);
 }
 
+static void send_init(struct inputs_channel *in)
+{
+    const struct spice_msg_inputs_key_modifiers msg = {input_of(in)->leds};
+
+    in->locks = msg.modifiers;
+    channel_send(&in->base, SPICE_MSG_INPUTS_INIT, &msg);
+}
+
 /* --- the mouse --- */
+
+static void acknowledge(struct inputs_channel *in)
+{
+    for (; in->motions >= SPICE_INPUT_MOTION_ACK_BUNCH && in->base.phase == CHANNEL_LIVE && !in->base.closed;
+         in->motions -= SPICE_INPUT_MOTION_ACK_BUNCH)
+        channel_send(&in->base, SPICE_MSG_INPUTS_MOUSE_MOTION_ACK, NULL);
+}
 
 static void acknowledge_motion(struct inputs_channel *in)
 {
-    if (++in->motions % SPICE_INPUT_MOTION_ACK_BUNCH == 0)
-        channel_send(&in->base, SPICE_MSG_INPUTS_MOUSE_MOTION_ACK, NULL);
+    in->motions = MIN(in->motions + 1, MIGRATE_MAX_UNTOLD);
+    acknowledge(in);
 }
 
 static void take_motion(struct inputs_channel *in, const struct spice_msgc_inputs_mouse_motion *m)
@@ -202,11 +229,75 @@ static void take_message(struct channel *ch, unsigned id, const void *msg)
     }
 }
 
+/* --- to and from another server --- */
+
+static int save(struct channel *ch, struct writer *w)
+{
+    const struct inputs_channel *in = container_of(ch, struct inputs_channel, base);
+    struct migrate_inputs state = {
+        .prefix = in->prefix,
+        .buttons = in->buttons,
+        .x = in->x,
+        .y = in->y,
+        .display = in->display,
+        .untold = in->motions,
+        .pending_count = in->pending_count,
+        .pending = in->pending,
+    };
+
+    static_assert(MIGRATE_HELD_BYTES * 8 == sizeof(in->held));
+    for (unsigned i = 0; i < sizeof(in->held); i++)
+        state.held[i / 8] |= in->held[i / 128][i % 128] << i % 8;
+    return migrate_data_encode(SPICE_CHANNEL_INPUTS, &state, w);
+}
+
+/* What is held there is held here: the guest is the same. Who may only look holds nothing, whatever he says. */
+static void restore_held(struct inputs_channel *in, const struct migrate_inputs *state)
+{
+    for (unsigned i = 0; i < sizeof(in->held); i++)
+        in->held[i / 128][i % 128] = state->held[i / 8] >> i % 8 & 1;
+    in->prefix = state->prefix;
+    in->buttons = state->buttons;
+    in->x = state->x;
+    in->y = state->y;
+    in->display = state->display;
+    for (uint32_t i = 0; i < state->pending_count; i++)
+        press(in, state->pending[i]);
+}
+
+static bool restore(struct channel *ch, const void *data)
+{
+    struct inputs_channel *in = container_of(ch, struct inputs_channel, base);
+    const struct migrate_inputs *state = data;
+
+    if (state->buttons & ~BUTTONS || state->x > MAX_POSITION || state->y > MAX_POSITION ||
+        state->display >= SERVER_MAX_DISPLAYS)
+        return false;
+    if (!in->session->view_only)
+        restore_held(in, state);
+    in->motions = state->untold;
+    acknowledge(in);
+    if (!ch->closed)
+        inputs_channel_send_leds(ch, input_of(in)->leds);
+    return true;
+}
+
+void inputs_channel_arrive(struct channel *ch)
+{
+    struct inputs_channel *in = container_of(ch, struct inputs_channel, base);
+
+    if (ch->phase != CHANNEL_ARRIVING)
+        return;
+    channel_arrive(ch);
+    send_init(in);
+}
+
 static void closed(struct channel *ch)
 {
     struct inputs_channel *in = container_of(ch, struct inputs_channel, base);
 
-    release_all(in);
+    if (ch->phase != CHANNEL_LEFT) /* they are held at another server now */
+        release_all(in);
     in->session->inputs = NULL;
 }
 
@@ -215,23 +306,21 @@ static void free_channel(struct channel *ch)
     free(container_of(ch, struct inputs_channel, base));
 }
 
-static const struct channel_ops inputs_ops = {take_message, NULL, closed, free_channel};
+static const struct channel_ops inputs_ops = {take_message, NULL, save, restore, closed, free_channel};
 
 void inputs_channel_create(struct session *session, const struct channel_params *params)
 {
     struct inputs_channel *in = calloc(1, sizeof(*in));
-    struct spice_msg_inputs_key_modifiers init = {session->server->input->leds};
 
     if (!in) {
         stream_close(params->stream);
         return;
     }
     in->session = session;
-    in->locks = init.modifiers;
     if (channel_init(&in->base, &inputs_ops, session->server->loop, params)) {
         free(in);
         return;
     }
     session->inputs = &in->base;
-    channel_send(&in->base, SPICE_MSG_INPUTS_INIT, &init);
+    send_init(in);
 }

@@ -36,6 +36,7 @@ static void handle_closed(uv_handle_t *handle)
     ticket_key_put(link->key);
     auth_sasl_destroy(link->sasl);
     writer_fini(&link->out);
+    explicit_bzero(link->password, sizeof(link->password));
     free(link->in);
     free(link);
 }
@@ -95,7 +96,7 @@ static void finish(struct link *link)
         link->params.stream = link->stream;
         link->stream = NULL; /* not ours any more */
         link_close(link);
-        server_adopt(server, &link->params);
+        server_adopt(server, &link->params, link->password);
     } else {
         link_close(link);
     }
@@ -169,7 +170,8 @@ static uint32_t channel_caps(unsigned type)
 {
     switch (type) {
     case SPICE_CHANNEL_MAIN:
-        return 1u << SPICE_MAIN_CAP_NAME_AND_UUID | 1u << SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS;
+        return 1u << SPICE_MAIN_CAP_NAME_AND_UUID | 1u << SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS |
+               1u << SPICE_MAIN_CAP_SEMI_SEAMLESS_MIGRATE | 1u << SPICE_MAIN_CAP_SEAMLESS_MIGRATE;
     case SPICE_CHANNEL_DISPLAY:
         return 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG | 1u << SPICE_DISPLAY_CAP_LZ4_COMPRESSION |
                1u << SPICE_DISPLAY_CAP_PREF_COMPRESSION | 1u << SPICE_DISPLAY_CAP_STREAM_REPORT |

@@ -1,7 +1,10 @@
 /* link_auth.c - who comes: by a ticket, which is the password encrypted with our key, or by SASL. */
 #include "base/log.h"
 #include "spice/server/link_private.h"
+#include "spice/server/peer_address.h"
 
+#include <openssl/crypto.h>
+#include <stdio.h>
 #include <time.h>
 
 #define PENALTY_MS     1000 /* after a wrong password */
@@ -127,6 +130,69 @@ void link_take_auth(struct link *link)
 
 /* --- by a ticket --- */
 
+/* Whether it is this one that came; then it is known what who comes may do. */
+static bool holds(struct link *link, const char *given, const char *password, bool view_only)
+{
+    if (!*password || !ticket_holds(given, password))
+        return false;
+    snprintf(link->password, sizeof(link->password), "%s", password);
+    link->params.view_only = view_only;
+    return true;
+}
+
+/* The session that this channel says to belong to, if it came from the same place. */
+static const struct session *own_session(const struct link *link)
+{
+    const struct session *session = session_find(link->server, link->params.session);
+    uint8_t here[16], there[16];
+
+    if (!session || link->params.type == SPICE_CHANNEL_MAIN)
+        return NULL;
+    peer_address(link->stream->peer, here);
+    peer_address(session->peer, there);
+    return memcmp(here, there, sizeof(here)) ? NULL : session;
+}
+
+/* Of those who were lost, the first who could be this one, or the next. */
+static struct lost *next_lost(const struct link *link, const struct lost *after)
+{
+    if (link->params.type != SPICE_CHANNEL_MAIN)
+        return NULL;
+    return grace_next(&link->server->grace, link->stream->peer, uv_hrtime(), after);
+}
+
+/* Whoever else comes finds no passwords here but the one that there is for all. */
+static bool has_another(const struct link *link)
+{
+    return own_session(link) || next_lost(link, NULL);
+}
+
+static bool holds_another(struct link *link, const char *given)
+{
+    const struct session *session = own_session(link);
+    struct lost *lost = NULL;
+
+    if (session && holds(link, given, session->password, session->view_only))
+        return true;
+    while ((lost = next_lost(link, lost)))
+        if (holds(link, given, lost->password, lost->view_only)) {
+            log_info("spice: %s comes back", link->stream->peer);
+            grace_take(lost);
+            return true;
+        }
+    return false;
+}
+
+/* In time, or as one who was here before. Each comparison takes its time, whichever is right. */
+static bool is_right(struct link *link, const char *given, bool expired)
+{
+    const struct spice_server *server = link->server;
+
+    if (!expired && (holds(link, given, server->view_password, true) || holds(link, given, server->password, false)))
+        return true;
+    return holds_another(link, given);
+}
+
 /*
  * When the password has expired, or an address has guessed too often, nobody is told whether this one was right. To send none
  * is no guess: nothing is learned by it, and spice-html5 does so before it asks its user.
@@ -134,21 +200,25 @@ void link_take_auth(struct link *link)
 static bool knows_password(struct link *link, bool *guessed)
 {
     const struct spice_server *server = link->server;
-    enum ticket_content content;
+    bool expired = time(NULL) >= server->expires, right;
+    char given[TICKET_PASSWORD_SIZE];
 
     *guessed = false;
     if (!server->asks)
         return !server->sasl;
-    if (time(NULL) >= server->expires) {
+    if (expired && !has_another(link)) {
         log_once(LOG_INFO, "spice: %s is refused: the password has expired", link->stream->peer);
         return false;
     }
     if (!may_guess(link))
         return false;
-    content = ticket_key_check(link->key, link->in, server->password, server->view_password);
-    *guessed = content != TICKET_HAS_NOTHING;
-    link->params.view_only = content == TICKET_HAS_VIEW_PASSWORD;
-    return content == TICKET_HAS_PASSWORD || link->params.view_only;
+    right = ticket_key_open(link->key, link->in, given);
+    *guessed = !right || *given;
+    right = right && is_right(link, given, expired);
+    if (right)
+        ticket_key_use(link->key, link->in);
+    OPENSSL_cleanse(given, sizeof(given));
+    return right;
 }
 
 void link_take_ticket(struct link *link)

@@ -35,6 +35,7 @@ struct link {
     bool closed, granted; /* granted: the channel starts when the reply is out */
     bool is_web;          /* a websocket has begun: no other begins inside of it */
     struct ticket_key *key;
+    char password[SPICE_MAX_PASSWORD_LENGTH + 1]; /* that the ticket held; "": none was asked */
     struct auth_sasl *sasl;
     char mechanism[AUTH_SASL_MAX_NAME + 1]; /* that SASL is to begin with; "": it has begun */
     unsigned steps;                         /* of SASL */

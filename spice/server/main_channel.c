@@ -1,6 +1,7 @@
 /* The main channel: what there is to connect to, mouse modes, the machine's name. */
 #include "base/log.h"
 #include "spice/server/agent.h"
+#include "spice/server/migrate_data.h"
 #include "spice/server/private.h"
 
 #include <stdlib.h>
@@ -8,9 +9,11 @@
 struct main_channel {
     struct channel base;
     struct session *session;
+    bool agent_told;    /* there is one */
     bool agent_started; /* the client knows of the agent: what it said to the one before has come */
     struct agent_stream agent;
     uint32_t agent_tokens; /* chunks that the client takes from an agent */
+    uint32_t untold; /* chunks of its own that it may send again, and does not know */
     uint64_t ping_sent; /* nanoseconds */
     uint32_t ping_id;
 };
@@ -56,6 +59,7 @@ static void send_init(struct main_channel *m)
         .multi_media_time = server_mm_time(),
     };
 
+    m->agent_told = msg.agent_connected;
     channel_send(&m->base, SPICE_MSG_MAIN_INIT, &msg);
 }
 
@@ -121,8 +125,11 @@ void main_channel_send_agent(struct channel *ch)
 {
     struct main_channel *m = container_of(ch, struct main_channel, base);
 
+    if (ch->phase != CHANNEL_LIVE)
+        return; /* it will be told where it goes, or when it has come */
     m->agent_started = false;
-    if (!has_agent(m))
+    m->agent_told = has_agent(m);
+    if (!m->agent_told)
         channel_send(ch, SPICE_MSG_MAIN_AGENT_DISCONNECTED, &(struct spice_msg_main_agent_disconnected){0});
     else if (channel_has_cap(ch, SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS))
         channel_send(ch, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS, &(struct spice_msg_main_agent_tokens){AGENT_TOKENS});
@@ -164,13 +171,23 @@ static void take_agent_message(void *opaque, uint32_t type, const uint8_t *body,
         send_capabilities(m);
 }
 
+static void send_tokens(struct main_channel *m)
+{
+    const struct spice_msg_main_agent_tokens msg = {m->untold};
+
+    if (m->base.closed || m->base.phase != CHANNEL_LIVE || !m->untold)
+        return;
+    m->untold = 0;
+    channel_send(&m->base, SPICE_MSG_MAIN_AGENT_TOKEN, &msg);
+}
+
 static void take_agent_data(struct main_channel *m, const struct spice_data *chunk)
 {
     if (!m->agent_started)
         return;
     agent_take(&m->agent, chunk, take_agent_message, m);
-    if (!m->base.closed)
-        channel_send(&m->base, SPICE_MSG_MAIN_AGENT_TOKEN, &(struct spice_msg_main_agent_tokens){1});
+    m->untold = MIN(m->untold + 1, MIGRATE_MAX_UNTOLD);
+    send_tokens(m);
 }
 
 static void start_agent(struct main_channel *m, const struct spice_msg_main_agent_tokens *tokens)
@@ -187,18 +204,118 @@ static void take_agent_tokens(struct main_channel *m, const struct spice_msg_mai
 
 /* --- somewhere else --- */
 
-void main_channel_send_switch(struct channel *ch, const struct spice_destination *to)
+static struct spice_msg_main_migrate_begin destination(const struct spice_destination *to)
 {
-    const struct spice_msg_main_migrate_begin msg = {
+    return (struct spice_msg_main_migrate_begin){
         .port = (uint16_t)MAX(to->port, 0),
         .secure_port = (uint16_t)MAX(to->tls_port, 0),
         .host_size = (uint32_t)strlen(to->host) + 1,
         .host = (const uint8_t *)to->host,
         .cert_subject_size = to->subject ? (uint32_t)strlen(to->subject) + 1 : 0,
         .cert_subject = (const uint8_t *)to->subject,
+        .src_version = MIGRATE_VERSION,
     };
+}
+
+void main_channel_send_switch(struct channel *ch, const struct spice_destination *to)
+{
+    const struct spice_msg_main_migrate_begin msg = destination(to);
 
     channel_send(ch, SPICE_MSG_MAIN_MIGRATE_SWITCH_HOST, &msg);
+}
+
+bool main_channel_send_begin(struct channel *ch, const struct spice_destination *to)
+{
+    const struct spice_msg_main_migrate_begin msg = destination(to);
+
+    if (!channel_has_cap(ch, SPICE_MAIN_CAP_SEMI_SEAMLESS_MIGRATE))
+        return false;
+    channel_send(ch, channel_has_cap(ch, SPICE_MAIN_CAP_SEAMLESS_MIGRATE) ? SPICE_MSG_MAIN_MIGRATE_BEGIN_SEAMLESS
+                                                                         : SPICE_MSG_MAIN_MIGRATE_BEGIN,
+                 &msg);
+    return true;
+}
+
+/* A client has connected here beside its server, and asks whether that one's data would be understood. */
+static void answer_version(struct main_channel *m, uint32_t version)
+{
+    if (m->base.phase == CHANNEL_ARRIVING)
+        channel_send_silent(&m->base, version == MIGRATE_VERSION ? SPICE_MSG_MAIN_MIGRATE_DST_SEAMLESS_ACK
+                                                                 : SPICE_MSG_MAIN_MIGRATE_DST_SEAMLESS_NACK,
+                            NULL);
+}
+
+static int save(struct channel *ch, struct writer *w)
+{
+    const struct main_channel *m = container_of(ch, struct main_channel, base);
+    const struct migrate_main state = {
+        .agent_told = m->agent_told,
+        .agent_started = m->agent_started && m->agent_told,
+        .mouse_mode = current_mode(m->session->server),
+        .agent_tokens = m->agent_tokens,
+        .untold = m->untold,
+        .skip = m->agent.skip,
+        .have = m->agent.have,
+        .data = m->agent.data,
+    };
+
+    return migrate_data_encode(SPICE_CHANNEL_MAIN, &state, w);
+}
+
+/* The agent is the same, if it is there: what was begun is gone on with. */
+static void restore_agent(struct main_channel *m, const struct migrate_main *state)
+{
+    m->agent_told = state->agent_told;
+    m->agent_started = state->agent_started;
+    m->agent_tokens = state->agent_tokens;
+    m->untold = state->untold;
+    m->agent = (struct agent_stream){.have = state->have, .skip = state->skip};
+    memcpy(m->agent.data, state->data, state->have);
+    send_tokens(m);
+    if (!m->base.closed && m->agent_told != has_agent(m))
+        main_channel_send_agent(&m->base);
+}
+
+static void restore_mode(struct main_channel *m, unsigned mode)
+{
+    const struct spice_server *server = m->session->server;
+
+    if (mode != current_mode(server) && mode & supported_modes(server) && !m->session->view_only)
+        server_set_mouse_mode(m->session->server, mode == SPICE_MOUSE_MODE_CLIENT);
+    else
+        main_channel_send_mouse_mode(&m->base);
+}
+
+/* What was told of the machine still holds: it is the same. Its clock is another. */
+static bool restore(struct channel *ch, const void *data)
+{
+    struct main_channel *m = container_of(ch, struct main_channel, base);
+    const struct migrate_main *state = data;
+
+    if (!agent_stream_is_sane(state->data, state->have))
+        return false;
+    session_arrived(m->session, false);
+    channel_send(ch, SPICE_MSG_MAIN_MULTI_MEDIA_TIME, &(struct spice_msg_main_multi_media_time){server_mm_time()});
+    if (!ch->closed)
+        restore_mode(m, state->mouse_mode);
+    if (!ch->closed)
+        restore_agent(m, state);
+    if (!ch->closed)
+        send_ping(m);
+    return true;
+}
+
+/* It had to leave everything there. Of channels it needs no list: it has connected them already. */
+static void start_anew(struct main_channel *m)
+{
+    if (m->base.phase != CHANNEL_ARRIVING)
+        return;
+    channel_arrive(&m->base);
+    session_arrived(m->session, true);
+    send_init(m);
+    send_identity(m);
+    if (!m->base.closed)
+        send_ping(m);
 }
 
 /* --- what the client says --- */
@@ -235,8 +352,23 @@ static void take_message(struct channel *ch, unsigned id, const void *msg)
     case SPICE_MSGC_MAIN_AGENT_DATA:
         take_agent_data(m, msg);
         break;
+    case SPICE_MSGC_MAIN_MIGRATE_CONNECTED:
+        migrate_answer(m->session, MOVE_READY);
+        break;
+    case SPICE_MSGC_MAIN_MIGRATE_CONNECTED_SEAMLESS:
+        migrate_answer(m->session, MOVE_SEAMLESS);
+        break;
+    case SPICE_MSGC_MAIN_MIGRATE_CONNECT_ERROR:
+        migrate_answer(m->session, MOVE_NONE);
+        break;
+    case SPICE_MSGC_MAIN_MIGRATE_DST_DO_SEAMLESS:
+        answer_version(m, ((const struct spice_msgc_main_migrate_dst_do_seamless *)msg)->src_version);
+        break;
+    case SPICE_MSGC_MAIN_MIGRATE_END:
+        start_anew(m);
+        break;
     default:
-        /* What is answered already, client info, migration: nothing here needs them. */
+        /* What is answered already, client info: nothing here needs them. */
         break;
     }
 }
@@ -254,7 +386,7 @@ static void free_channel(struct channel *ch)
     free(container_of(ch, struct main_channel, base));
 }
 
-static const struct channel_ops main_ops = {take_message, NULL, closed, free_channel};
+static const struct channel_ops main_ops = {take_message, NULL, save, restore, closed, free_channel};
 
 bool main_channel_create(struct session *session, const struct channel_params *params)
 {
@@ -270,6 +402,8 @@ bool main_channel_create(struct session *session, const struct channel_params *p
         return false;
     }
     session->main = &m->base;
+    if (params->arriving)
+        return true;
     send_init(m);
     send_identity(m);
     send_ping(m);

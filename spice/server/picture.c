@@ -61,10 +61,18 @@ void picture_encoder_destroy(struct picture_encoder *e)
     free(e);
 }
 
-void picture_use_dictionary(struct picture_encoder *e, uint32_t window)
+void picture_use_dictionary(struct picture_encoder *e, uint32_t window, uint64_t next)
 {
-    if (!e->glz && window)
-        e->glz = glz_encoder_create(window);
+    if (e->glz || !window)
+        return;
+    e->glz = glz_encoder_create(window);
+    if (e->glz)
+        glz_encoder_go_on(e->glz, next);
+}
+
+uint64_t picture_next(const struct picture_encoder *e)
+{
+    return e->glz ? glz_encoder_next(e->glz) : 0;
 }
 
 /* --- what kind of content --- */

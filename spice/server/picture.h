@@ -27,10 +27,12 @@ struct picture {
 struct picture_encoder *picture_encoder_create(void);
 void picture_encoder_destroy(struct picture_encoder *e);
 /*
- * From now on refer to what was sent before; window: the pixels that the client's dictionary has. Then every picture made
- * must be sent, in order, or withdrawn. Without memory for it nothing changes.
+ * From now on refer to what was sent before; window: the pixels that the client's dictionary has; next: the number of the
+ * next picture in it. Then every picture made must be sent, in order, or withdrawn. Without memory for it nothing changes.
  */
-void picture_use_dictionary(struct picture_encoder *e, uint32_t window);
+void picture_use_dictionary(struct picture_encoder *e, uint32_t window, uint64_t next);
+/* The number that the next picture gets; 0 without a dictionary. */
+uint64_t picture_next(const struct picture_encoder *e);
 /* Append to the writer. -ENOMEM */
 int picture_encode(struct picture_encoder *e, const struct image *from,
                    const struct picture_wish *wish, struct writer *w, struct picture *picture);

@@ -4,7 +4,8 @@
  * The main loop owns the server, its links, its sessions and their main and inputs channels. A display's loop owns its
  * port: the display and cursor channels of all clients, the sink, the encoders. The two only send each other calls:
  *
- *   main -> port   adopt a linked stream; close a session's channels; what a user wants of monitors; shut down (waited for)
+ *   main -> port   adopt a linked stream; close a session's channels; they go to another server, or have come from one;
+ *                  what a user wants of monitors; shut down (waited for)
  *   port -> main   the picture's size and monitors, of which the main loop has a copy
  *
  * When a user last did something is an atomic of the port.
@@ -13,6 +14,7 @@
 #define SPICE_SERVER_PRIVATE_H
 
 #include "spice/server/channel.h"
+#include "spice/server/grace.h"
 #include "spice/server/guesses.h"
 #include "spice/server/server.h"
 #include "spice/server/ticket.h"
@@ -23,6 +25,16 @@
 
 struct display_port;
 struct link;
+struct migration;
+
+/* Where a session stands while the machine moves to another server (migrate.h). */
+enum session_move {
+    MOVE_NONE,
+    MOVE_ASKED,    /* to connect there */
+    MOVE_READY,    /* it has, but starts anew there */
+    MOVE_SEAMLESS, /* it has, and takes its channels' state along */
+    MOVE_GOING
+};
 
 /* One client: its main channel and what joined it. It lives as long as its main channel. */
 struct session {
@@ -30,10 +42,14 @@ struct session {
     uint32_t id;                   /* connection_id; random, not 0 */
     struct channel *main, *inputs; /* NULL: not there */
     char peer[64];       /* where it came from */
+    char password[SPICE_MAX_PASSWORD_LENGTH + 1]; /* that it came with, for its other channels and its return; "": none */
     uint64_t since;      /* when; nanoseconds */
     uint64_t round_trip; /* nanoseconds; 0: not known */
     bool view_only;      /* what it does with keys, mouse, agent has no effect */
     bool has_display; /* had one: the client's dictionary is that one's */
+    bool arriving;    /* from another server: it is not here yet */
+    enum session_move move;
+    unsigned unanswered; /* it was asked to connect there, also for moves that were called off since */
     LIST_ENTRY(session) entry;
 };
 
@@ -51,6 +67,10 @@ struct spice_server {
     enum wan jpeg, zlib;
     enum streaming streaming;
     uint8_t video_codecs[SERVER_MAX_CODECS]; /* the best first; 0: no more */
+    unsigned patience; /* milliseconds that a client has to answer; 0: it need not */
+    unsigned move_time; /* milliseconds for each part of a move */
+    bool expects;      /* sessions from another server */
+    struct migration *migration; /* NULL: the machine stays */
     struct tls *tls;         /* NULL: none */
     uint32_t plain_channels; /* 1 << SPICE_CHANNEL_* */
     struct web_site *site;   /* NULL: no pages */
@@ -62,6 +82,7 @@ struct spice_server {
     TAILQ_HEAD(link_list, link) links; /* the oldest first */
     unsigned link_count;
     struct guesses guesses;
+    struct grace grace;
     LIST_HEAD(, session) sessions;
     unsigned session_count;
     struct display_port *ports[SERVER_MAX_DISPLAYS]; /* by display id */
@@ -81,8 +102,8 @@ struct display_layout {
 uint32_t server_mm_time(void);
 /* Whether the channel may be opened: SPICE_LINK_ERR_OK or why not. */
 unsigned server_check_channel(struct spice_server *server, const struct channel_params *params);
-/* Make a channel of a stream that was linked. */
-void server_adopt(struct spice_server *server, const struct channel_params *params);
+/* Make a channel of a stream that was linked; password: what it proved, "": none. */
+void server_adopt(struct spice_server *server, const struct channel_params *params, const char *password);
 /* Whether clients may say where the pointer is. */
 bool server_can_point(const struct spice_server *server);
 /* Choose the mouse mode and tell all clients. */
@@ -107,21 +128,36 @@ void link_start(struct spice_server *server, struct stream *stream);
 void link_keys_ready(void *server);
 void link_close_all(struct spice_server *server);
 
+/* migrate.c */
+/* A client says how far it got: MOVE_SEAMLESS, MOVE_READY, or MOVE_NONE, it cannot. */
+void migrate_answer(struct session *session, enum session_move move);
+/* The session has ended. */
+void migrate_gone(struct session *session);
+void migrate_destroy(struct migration *m);
+
 /* session.c */
 struct session *session_find(struct spice_server *server, uint32_t id);
-void session_start(struct spice_server *server, const struct channel_params *params);
+void session_start(struct spice_server *server, const struct channel_params *params, const char *password);
 /* The main channel is closing: end the rest. */
 void session_end(struct session *session);
 /* Whose words reach the agent: of those who may do more than look, the one who has been here longest; NULL: there is none. */
 struct session *session_owner(const struct spice_server *server);
 /* Say good-bye to all. */
 void session_close_all(struct spice_server *server);
+/* It has come from another server, and is here now; anew: its channels' state was not kept. */
+void session_arrived(struct session *session, bool anew);
+/* Its channels go to another server, each with its state. */
+void session_leave(struct session *session);
+/* Nobody who was lost may come back, nor who is here if he is lost. */
+void session_forget_passwords(struct spice_server *server);
 
 /* main_channel.c */
 /* Becomes session->main; false without memory. From here on the channel's end is the session's. */
 bool main_channel_create(struct session *session, const struct channel_params *params);
 void main_channel_send_mouse_mode(struct channel *ch);
 void main_channel_send_switch(struct channel *ch, const struct spice_destination *to);
+/* Connect there; whether that can be said to this client, and then whether its channels may take their state along. */
+bool main_channel_send_begin(struct channel *ch, const struct spice_destination *to);
 /* Whether there is an agent for it is another matter than before. */
 void main_channel_send_agent(struct channel *ch);
 
@@ -129,11 +165,15 @@ void main_channel_send_agent(struct channel *ch);
 /* Becomes session->inputs, unless there is no memory. */
 void inputs_channel_create(struct session *session, const struct channel_params *params);
 void inputs_channel_send_leds(struct channel *ch, unsigned leds);
+/* From another server, where nothing of it was kept. */
+void inputs_channel_arrive(struct channel *ch);
 
 /* display_port.c; called in the main loop */
 struct display_port *display_port_create(struct spice_server *server, struct display *display);
 void display_port_adopt(struct display_port *port, const struct channel_params *params);
 void display_port_close_session(struct display_port *port, uint32_t session);
+void display_port_leave(struct display_port *port, uint32_t session);
+void display_port_arrive(struct display_port *port, uint32_t session);
 /* A user did something: what is drawn next is urgent. */
 void display_port_input(struct display_port *port);
 /* Closes its channels with a good-bye and waits for that. */

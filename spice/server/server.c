@@ -11,6 +11,7 @@
 #include <linux/sockios.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 uint32_t server_mm_time(void)
@@ -33,10 +34,18 @@ const struct sandbox_calls spice_link_sandbox = {.name = "SPICE clients that com
 
 /* --- channels --- */
 
-#define MAX_HOST 256 /* bytes of a destination's name */
-
 /* Who answers later is not on this host: a tunnel has its address. A busy one takes milliseconds to make its ticket. */
 #define LOCAL_NS 20000000
+
+/* Unless the configuration has others. */
+#define PATIENCE_MS  30000
+#define MOVE_TIME_MS 10000
+
+/* Whether a session with a number of another server's may come; once more, if it was about to: its first try was called off. */
+static bool may_arrive(const struct spice_server *server, const struct session *session)
+{
+    return server->expects && (!session || session->arriving);
+}
 
 unsigned server_check_channel(struct spice_server *server, const struct channel_params *p)
 {
@@ -44,7 +53,7 @@ unsigned server_check_channel(struct spice_server *server, const struct channel_
     bool here;
 
     if (p->type == SPICE_CHANNEL_MAIN) {
-        if (p->session)
+        if (p->session && !may_arrive(server, session))
             return SPICE_LINK_ERR_BAD_CONNECTION_ID;
         return server->session_count < SERVER_MAX_SESSIONS ? SPICE_LINK_ERR_OK
                                                            : SPICE_LINK_ERR_ERROR;
@@ -65,20 +74,27 @@ static void adopt_inputs(struct session *session, const struct channel_params *p
     inputs_channel_create(session, params);
 }
 
-/* The check was made when the link's last reply was queued, just before: nothing has changed since. */
-void server_adopt(struct spice_server *server, const struct channel_params *params)
+/* The check was made when the link's last reply was queued, just before: little has changed since. */
+void server_adopt(struct spice_server *server, const struct channel_params *params, const char *password)
 {
     struct session *session = session_find(server, params->session);
     struct channel_params p = *params;
 
+    p.patience = server->patience;
+    p.arriving = session ? session->arriving : p.session != 0;
     if (session && session->round_trip > LOCAL_NS)
         params->stream->local = false;
-    if (params->type == SPICE_CHANNEL_MAIN)
-        session_start(server, params);
-    else if (!session)
+    if (params->type == SPICE_CHANNEL_MAIN && session && session->arriving) {
+        channel_close(session->main);
+        session = NULL;
+        p.arriving = true;
+    }
+    if ((params->type == SPICE_CHANNEL_MAIN) == (session != NULL))
         stream_close(params->stream);
+    else if (params->type == SPICE_CHANNEL_MAIN)
+        session_start(server, &p, password);
     else if (params->type == SPICE_CHANNEL_INPUTS)
-        adopt_inputs(session, params);
+        adopt_inputs(session, &p);
     else {
         p.first = params->type == SPICE_CHANNEL_DISPLAY && !session->has_display;
         session->has_display |= p.first;
@@ -238,6 +254,8 @@ static int configure(struct spice_server *server, const struct spice_config *con
     server->jpeg = config->jpeg;
     server->zlib = config->zlib;
     server->streaming = config->streaming;
+    server->patience = config->patience < 0 ? 0 : config->patience ? (unsigned)config->patience : PATIENCE_MS;
+    server->move_time = config->move_time ? config->move_time : MOVE_TIME_MS;
     if (!err)
         err = parse_codecs(config->video_codecs, server->video_codecs);
     if (err)
@@ -349,6 +367,10 @@ int spice_server_set_password(struct spice_server *server, const char *password,
     err = set_password(server, password);
     if (!err && connected == TICKET_DISCONNECT)
         session_close_all(server);
+    if (!err)
+        grace_clear(&server->grace);
+    if (!err && connected != TICKET_KEEP)
+        session_forget_passwords(server);
     return err;
 }
 
@@ -357,22 +379,8 @@ int spice_server_expire_password(struct spice_server *server, int64_t when)
     if (!server->asks)
         return fail(-EINVAL, "there is no password that could expire");
     server->expires = when;
-    return 0;
-}
-
-int spice_server_switch_host(struct spice_server *server, const struct spice_destination *to)
-{
-    struct session *session, *next;
-
-    if (!to->host || !*to->host || strlen(to->host) >= MAX_HOST || (to->subject && strlen(to->subject) >= MAX_HOST))
-        return fail(-EINVAL, "viewers cannot be sent to a host without a name, or with one this long");
-    if (to->port <= 0 && to->tls_port <= 0)
-        return fail(-EINVAL, "viewers cannot be sent to a host without a port");
-    log_info("spice: %u viewers are sent to %s", server->session_count, to->host);
-    for (session = LIST_FIRST(&server->sessions); session; session = next) { /* sending may end it */
-        next = LIST_NEXT(session, entry);
-        main_channel_send_switch(session->main, to);
-    }
+    if (when <= time(NULL))
+        session_forget_passwords(server);
     return 0;
 }
 
@@ -398,6 +406,7 @@ void spice_server_destroy(struct spice_server *server)
     for (size_t i = 0; i < ARRAY_SIZE(server->listeners); i++)
         listener_destroy(server->listeners[i]);
     link_close_all(server);
+    migrate_destroy(server->migration);
     session_close_all(server);
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         display_port_destroy(server->ports[i]);
@@ -407,6 +416,7 @@ void spice_server_destroy(struct spice_server *server)
     input_remove_listener(server->input, &server->input_listener);
     explicit_bzero(server->password, sizeof(server->password));
     explicit_bzero(server->view_password, sizeof(server->view_password));
+    grace_clear(&server->grace);
     free(server->name);
     free(server);
 }

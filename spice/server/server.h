@@ -44,6 +44,8 @@ struct spice_config {
     enum wan zlib; /* around GLZ pictures; AUTO is ALWAYS: it is tried, and kept if it made them smaller */
     enum streaming streaming;
     const char *video_codecs; /* "vp8,h264,mjpeg", the best first, those that are to be used; NULL: that */
+    int patience; /* milliseconds that a viewer may take to answer before its connection ends; 0: 30000, -1: any time */
+    unsigned move_time; /* milliseconds for clients to connect to another server, and to go there; 0: 10000 */
 };
 
 struct spice_server;
@@ -56,10 +58,19 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
 /* What a new password means for those who are connected: nothing; that it is refused; their end. */
 enum ticket_connected { TICKET_KEEP, TICKET_FAIL, TICKET_DISCONNECT };
 
-/* From here on this is the password, and does not expire. -EBUSY by TICKET_FAIL, -EINVAL for its size; with fail_text(). */
+/*
+ * From here on this is the password, and does not expire. With TICKET_KEEP who is connected may come back with the one that
+ * he had if he is lost later (grace.h); who was lost before may not. -EBUSY by TICKET_FAIL, -EINVAL for its size; with
+ * fail_text().
+ */
 int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected);
-/* When the password expires, in seconds since 1970; INT64_MAX: never. Who is connected stays. -EINVAL: there is none. */
+/*
+ * When the password expires, in seconds since 1970; INT64_MAX: never. Who is connected stays, and may come back if he is lost
+ * later, unless `when` has come already: that ends each right to come in. -EINVAL: there is none.
+ */
 int spice_server_expire_password(struct spice_server *server, int64_t when);
+/* --- other servers --- */
+
 /* Another server, as clients reach it. */
 struct spice_destination {
     const char *host;    /* a name or an address */
@@ -69,6 +80,29 @@ struct spice_destination {
 
 /* Send all clients there; they connect anew, with the password that they know. -EINVAL with fail_text() */
 int spice_server_switch_host(struct spice_server *server, const struct spice_destination *to);
+
+/*
+ * The machine moves to another host, and its clients with it (migrate.c):
+ *
+ *   start   clients connect there beside their connections here, with the password that they know; done() when each has said
+ *           whether it could, or its time is over
+ *   finish  the machine has stopped here, and is about to go on there: clients go; done() when none of those who were here
+ *           is left
+ *   cancel  it stays after all, and so do they; instead of finish
+ *
+ * done() is called once, in the main loop, never from inside of these; not after cancel, and start's not after finish.
+ * -EBUSY, -EINVAL with fail_text().
+ */
+int spice_server_migrate_start(struct spice_server *server, const struct spice_destination *to,
+                               void (*done)(void *opaque), void *opaque);
+int spice_server_migrate_finish(struct spice_server *server, void (*done)(void *opaque), void *opaque);
+int spice_server_migrate_cancel(struct spice_server *server);
+/*
+ * The other side: whether clients may bring sessions from another server. At first they may not; those that are about to come
+ * when that is over are closed.
+ */
+void spice_server_migrate_expect(struct spice_server *server, bool on);
+
 /* The TCP ports listened on, or -1. */
 int spice_server_port(const struct spice_server *server);
 int spice_server_tls_port(const struct spice_server *server);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 struct session *session_find(struct spice_server *server, uint32_t id)
@@ -27,7 +28,7 @@ static uint32_t new_id(struct spice_server *server)
     return id;
 }
 
-void session_start(struct spice_server *server, const struct channel_params *params)
+void session_start(struct spice_server *server, const struct channel_params *params, const char *password)
 {
     struct session *session = calloc(1, sizeof(*session));
 
@@ -36,13 +37,16 @@ void session_start(struct spice_server *server, const struct channel_params *par
         return;
     }
     session->server = server;
-    session->id = new_id(server);
+    session->id = params->session ? params->session : new_id(server);
+    session->arriving = params->session != 0;
     snprintf(session->peer, sizeof(session->peer), "%s", params->stream->peer);
+    snprintf(session->password, sizeof(session->password), "%s", password);
     session->view_only = params->view_only;
     session->since = uv_hrtime();
     LIST_INSERT_HEAD(&server->sessions, session, entry);
     server->session_count++;
-    log_info("spice: %s is connected%s%s", params->stream->peer,
+    log_info("spice: %s %s%s%s", params->stream->peer,
+             session->arriving ? "is about to come from another server" : "is connected",
              params->stream->secure ? "" : ", without encryption", session->view_only ? ", and may only look" : "");
     if (!main_channel_create(session, params))
         session_end(session);
@@ -53,7 +57,7 @@ struct session *session_owner(const struct spice_server *server)
     struct session *session, *owner = NULL;
 
     LIST_FOREACH (session, &server->sessions, entry) /* the newest first */
-        if (!session->view_only)
+        if (!session->view_only && !session->arriving)
             owner = session;
     return owner;
 }
@@ -66,15 +70,46 @@ void session_end(struct session *session)
     log_info("spice: %s is gone after %llu s", session->peer, (uv_hrtime() - session->since) / 1000000000ull);
     LIST_REMOVE(session, entry);
     server->session_count--;
+    if (session->main && session->main->lost && session->move != MOVE_GOING)
+        grace_add(&server->grace, session->peer, session->password, session->view_only, uv_hrtime());
     if (session->inputs)
         channel_close(session->inputs);
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         if (server->ports[i])
             display_port_close_session(server->ports[i], session->id);
+    migrate_gone(session);
+    explicit_bzero(session->password, sizeof(session->password));
     free(session);
     owner = session_owner(server);
     if (owner && owner != before && server->takes_heads)
         main_channel_send_agent(owner->main);
+}
+
+void session_arrived(struct session *session, bool anew)
+{
+    struct spice_server *server = session->server;
+
+    session->arriving = false;
+    log_info("spice: %s has come from another server%s", session->peer, anew ? ", and starts anew" : "");
+    if (!anew)
+        return; /* each channel brings what it needs */
+    if (session->inputs)
+        inputs_channel_arrive(session->inputs);
+    for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
+        if (server->ports[i])
+            display_port_arrive(server->ports[i], session->id);
+}
+
+void session_leave(struct session *session)
+{
+    struct spice_server *server = session->server;
+
+    for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
+        if (server->ports[i])
+            display_port_leave(server->ports[i], session->id);
+    if (session->inputs)
+        channel_leave(session->inputs);
+    channel_leave(session->main); /* the last: with it the session may end */
 }
 
 void session_close_all(struct spice_server *server)
@@ -83,4 +118,13 @@ void session_close_all(struct spice_server *server)
 
     while ((session = LIST_FIRST(&server->sessions)))
         channel_say_goodbye(session->main);
+}
+
+void session_forget_passwords(struct spice_server *server)
+{
+    struct session *session;
+
+    LIST_FOREACH (session, &server->sessions, entry)
+        explicit_bzero(session->password, sizeof(session->password));
+    grace_clear(&server->grace);
 }

@@ -12,7 +12,6 @@
 #define LIFE_NS  (60 * 1000000000ull) /* of a key, from its first use */
 #define MAX_USED 512                  /* tickets that it takes */
 
-#define PASSWORD_SIZE (SPICE_MAX_PASSWORD_LENGTH + 1) /* with its NUL */
 
 struct ticket_key {
     EVP_PKEY *pair;
@@ -76,60 +75,48 @@ static bool decrypt(EVP_PKEY *pair, const uint8_t *in, size_t in_size, uint8_t *
     return ok;
 }
 
-/* False when it was used before. */
-static bool use_up(struct ticket_key *key, const uint8_t *ticket)
+/* Or so many were that nobody can tell. */
+static bool was_used(const struct ticket_key *key, const uint8_t *ticket)
 {
     uint64_t beginning = load_le64(ticket);
 
     for (unsigned i = 0; i < key->used_count; i++)
         if (key->used[i] == beginning)
-            return false;
-    if (key->used_count == MAX_USED)
-        return false;
-    key->used[key->used_count++] = beginning;
-    return true;
+            return true;
+    return key->used_count == MAX_USED;
 }
 
-/* What is in it up to a NUL, and NULs; false: it was not encrypted for this key, or is too long. */
-static bool open_ticket(struct ticket_key *key, const uint8_t *ticket, char given[PASSWORD_SIZE])
+void ticket_key_use(struct ticket_key *key, const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8])
+{
+    if (key->used_count < MAX_USED)
+        key->used[key->used_count++] = load_le64(ticket);
+}
+
+bool ticket_key_open(struct ticket_key *key, const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8],
+                     char given[TICKET_PASSWORD_SIZE])
 {
     uint8_t plain[SPICE_TICKET_KEY_PAIR_LENGTH / 8] = {0};
     size_t size = sizeof(plain);
-    bool ok = decrypt(key->pair, ticket, sizeof(plain), plain, &size) && size <= PASSWORD_SIZE;
+    bool ok = decrypt(key->pair, ticket, sizeof(plain), plain, &size) && size <= TICKET_PASSWORD_SIZE;
 
-    memcpy(given, plain, MIN(size, PASSWORD_SIZE));
-    for (size_t i = 0, seen = 0; i < PASSWORD_SIZE; i++) {
+    memcpy(given, plain, MIN(size, TICKET_PASSWORD_SIZE));
+    for (size_t i = 0, seen = 0; i < TICKET_PASSWORD_SIZE; i++) {
         seen |= given[i] == 0;
         given[i] = seen ? 0 : given[i];
     }
     OPENSSL_cleanse(plain, sizeof(plain));
-    return ok;
+    return ok && !was_used(key, ticket);
 }
 
-static bool equal(const char given[PASSWORD_SIZE], const char *password)
+bool ticket_holds(const char given[TICKET_PASSWORD_SIZE], const char *password)
 {
-    char wanted[PASSWORD_SIZE] = {0};
+    char wanted[TICKET_PASSWORD_SIZE] = {0};
     bool same;
 
     memcpy(wanted, password, strnlen(password, SPICE_MAX_PASSWORD_LENGTH));
-    same = CRYPTO_memcmp(given, wanted, PASSWORD_SIZE) == 0;
+    same = CRYPTO_memcmp(given, wanted, TICKET_PASSWORD_SIZE) == 0;
     OPENSSL_cleanse(wanted, sizeof(wanted));
     return same;
-}
-
-enum ticket_content ticket_key_check(struct ticket_key *key, const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8],
-                                     const char *password, const char *view_password)
-{
-    char given[PASSWORD_SIZE] = {0};
-    bool ok = open_ticket(key, ticket, given), full = equal(given, password), view = equal(given, view_password);
-    enum ticket_content content = TICKET_HAS_WRONG;
-
-    if (ok && !*given)
-        content = TICKET_HAS_NOTHING;
-    else if (ok && (full || view) && use_up(key, ticket))
-        content = view ? TICKET_HAS_VIEW_PASSWORD : TICKET_HAS_PASSWORD;
-    OPENSSL_cleanse(given, sizeof(given));
-    return content;
 }
 
 /* --- keys to come --- */

@@ -27,11 +27,14 @@ void ticket_key_put(struct ticket_key *key);
 /* DER SubjectPublicKeyInfo */
 const uint8_t *ticket_key_public(const struct ticket_key *key);
 
-/* TICKET_HAS_WRONG: what opens nothing, or has come before. */
-enum ticket_content { TICKET_HAS_WRONG, TICKET_HAS_NOTHING, TICKET_HAS_PASSWORD, TICKET_HAS_VIEW_PASSWORD };
+#define TICKET_PASSWORD_SIZE (SPICE_MAX_PASSWORD_LENGTH + 1)
 
-/* Which of the two (never NULL; "": there is none) a ticket holds; takes the same time for each wrong one. */
-enum ticket_content ticket_key_check(struct ticket_key *key, const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8],
-                                     const char *password, const char *view_password);
+/* What is in a ticket up to a NUL, and NULs; false: it was not encrypted for this key, is too long, or was used. */
+bool ticket_key_open(struct ticket_key *key, const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8],
+                     char given[TICKET_PASSWORD_SIZE]);
+/* Whether that is this password; takes the same time for each wrong one. */
+bool ticket_holds(const char given[TICKET_PASSWORD_SIZE], const char *password);
+/* It has opened something: a ticket is good once. */
+void ticket_key_use(struct ticket_key *key, const uint8_t ticket[SPICE_TICKET_KEY_PAIR_LENGTH / 8]);
 
 #endif

@@ -349,6 +349,8 @@ void display_update(struct display_channel *d)
     video_begin(d);
     refine(d);
     fingerprint_refresh(&port->print, c.surface);
+    shown_apply(&d->brought, &d->view, c.now, c.surface);
+    shown_fini(&d->brought);
     c.count = view_compare(&d->view, c.now, c.changed);
     d->changed = c.count;
     video_take(d, &c);

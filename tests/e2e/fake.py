@@ -9,11 +9,12 @@ WARM_UP = 30  # clients
 
 
 class Server:
-    """fake_server: commands go to its stdin; what it prints is collected."""
+    """fake_server: commands go to its stdin; what it prints is collected; its log goes to a file, if one is named."""
 
-    def __init__(self, *args, env=None):
-        self.p = subprocess.Popen([PROGRAM, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.DEVNULL, text=True, bufsize=1, env=dict(os.environ, **(env or {})))
+    def __init__(self, *args, env=None, log=os.devnull):
+        with open(log, 'w') as f:
+            self.p = subprocess.Popen([PROGRAM, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=f, text=True,
+                                      bufsize=1, env=dict(os.environ, **(env or {})))
         self.port, self.tls_port, self.web_port = (int(port) for port in self.p.stdout.readline().split()[1:])
         self.lines = []
         threading.Thread(target=self.read, daemon=True).start()

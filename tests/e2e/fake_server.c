@@ -6,8 +6,10 @@
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
  *   film N (frames a second over the whole screen, by a thread of its own; 0: no more) | frames
  *   password P | expire SECONDS (from now) | switch PORT TLS_PORT (of 127.0.0.1 and localhost)
+ *   expect 0|1 | migrate PORT TLS_PORT ("connected") | finish ("gone") | cancel: what is printed when that is done
  *
  * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] [--size WxH]
+ *                    [--patience MS] [--move-time MS] [--debug]
  *
  * --streams: video is streamed to clients on this host too. The certificate of --tls is where minivm keeps its own: in
  * $XDG_DATA_HOME/minivm/tls.
@@ -154,6 +156,27 @@ static void set_film(unsigned rate)
         pthread_join(server.film.thread, NULL);
 }
 
+static void print(void *text)
+{
+    printf("%s\n", (const char *)text);
+}
+
+/* A step of a move; false: it is none, or is refused. */
+static bool move(const char *line)
+{
+    int a, b;
+
+    if (sscanf(line, "expect %d", &a) == 1)
+        spice_server_migrate_expect(server.spice, a);
+    else if (sscanf(line, "migrate %d %d", &a, &b) == 2)
+        return !spice_server_migrate_start(server.spice, &(struct spice_destination){"localhost", a, b}, print, "connected");
+    else if (!strcmp(line, "finish"))
+        return !spice_server_migrate_finish(server.spice, print, "gone");
+    else
+        return !strcmp(line, "cancel") && !spice_server_migrate_cancel(server.spice);
+    return true;
+}
+
 static void command(const char *line)
 {
     char text[200] = "";
@@ -191,7 +214,7 @@ static void command(const char *line)
         printf("frames %u\n", __atomic_load_n(&server.film.frames, __ATOMIC_RELAXED));
     else if (!strcmp(line, "fds"))
         print_resources();
-    else
+    else if (!move(line))
         printf("unknown command: ");
     printf("done\n");
 }
@@ -235,6 +258,9 @@ static struct spice_config parse(int argc, char **argv, int size[2])
                                             {"tls", 0, NULL, 't'},
                                             {"web", 0, NULL, 'b'},
                                             {"sasl", 1, NULL, 'a'},
+                                            {"patience", 1, NULL, 'e'},
+                                            {"move-time", 1, NULL, 'm'},
+                                            {"debug", 0, NULL, 'd'},
                                             {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
     int c;
@@ -250,6 +276,12 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.streaming = STREAMING_FILTER;
         else if (c == 't')
             show_certificate(&config);
+        else if (c == 'e')
+            config.patience = atoi(optarg);
+        else if (c == 'd')
+            log_set_level(LOG_DEBUG);
+        else if (c == 'm')
+            config.move_time = (unsigned)atoi(optarg);
         else if (c == 'a') {
             config.sasl = true;
             config.sasl_database = optarg;
@@ -257,7 +289,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.web_folder = CONFIG_WEB_FOLDER;
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
             die("usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] "
-                "[--size WxH]");
+                "[--size WxH] [--patience MS] [--move-time MS] [--debug]");
     }
     return config;
 }

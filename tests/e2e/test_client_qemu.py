@@ -21,11 +21,11 @@ def free_port():
 
 
 @contextlib.contextmanager
-def qemu(folder, *spice, devices=()):
+def qemu(folder, *spice, devices=(), boot=ECHO):
     """QEMU with its SPICE server on a free port, until the block ends."""
     disk = os.path.join(folder, 'echo.img')
     with open(disk, 'wb') as f:
-        f.write(ECHO.ljust(1 << 20, b'\0'))
+        f.write(boot.ljust(1 << 20, b'\0'))
     port = free_port()
     option = ','.join(['addr=127.0.0.1,port=%d' % port, *spice])
     command = ['qemu-system-x86_64', '-accel', 'tcg', '-m', '32', '-vga', 'qxl', '-display', 'none', '-net', 'none',
@@ -203,4 +203,5 @@ def main():
     return 1 if failed else 0
 
 
-sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

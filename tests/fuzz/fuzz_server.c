@@ -1,7 +1,7 @@
 /*
- * What a client may send: the first byte chooses the link stage or a channel that was linked, its headers, and whether it can
- * do everything or nothing; the rest is its bytes. Then the display, which shares the loop, changes in all ways, so that the
- * channel has something to send in the state that it is in.
+ * What a client may send: the first byte chooses the link stage or a channel that was linked, its headers, whether it can do
+ * everything or nothing, and where its session stands; the rest is its bytes, or what it brings of another server. Then the
+ * display, which shares the loop, changes in all ways, so that the channel has something to send in the state that it is in.
  */
 #include "spice/server/private.h"
 
@@ -10,7 +10,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROUNDS 4
+#define ROUNDS    4
+#define UPDATE_US 3000
+
+/* Of the first byte; the lowest three bits are the channel. */
+#define CAN_EVERYTHING 0x08
+#define ARRIVES  0x10 /* the session comes from another server */
+#define BRINGS   0x20 /* and the bytes are the state that it has */
+#define LEAVES   0x40 /* it goes to another server */
+#define MINI     0x80
+#define FOREIGN  77   /* a session's number at another server */
 
 static struct loop loop;
 static struct input input;
@@ -32,32 +41,31 @@ static void set_up(void)
     if (spice_server_create(&server, &loop, &config, &input) ||
         spice_server_add_display(server, &display))
         abort();
+    spice_server_migrate_expect(server, true);
     while (!(key = ticket_keys_take(server->keys, false)))
         uv_run(&loop.uv, UV_RUN_ONCE);
     ticket_key_put(key);
 }
-
-enum { MINI_HEADERS = 0x80, CAN_EVERYTHING = 0x40 }; /* in the first byte */
 
 static void adopt(uint8_t type, uint32_t session, uint8_t flags, int fd)
 {
     struct channel_params params = {
         .stream = stream_create_socket(fd, "unix"), .session = session, .type = type};
 
-    params.common_caps[0] = flags & MINI_HEADERS ? 1u << SPICE_COMMON_CAP_MINI_HEADER : 0;
+    params.common_caps[0] = flags & MINI ? 1u << SPICE_COMMON_CAP_MINI_HEADER : 0;
     if (flags & CAN_EVERYTHING)
         memset(params.caps, 0xff, sizeof(params.caps));
-    server_adopt(server, &params);
+    server_adopt(server, &params, "");
 }
 
 /* A session for the channel to belong to, and its peer's end. */
-static uint32_t start_session(int *main_fd)
+static uint32_t start_session(int *main_fd, bool arrives)
 {
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends))
         abort();
-    adopt(SPICE_CHANNEL_MAIN, 0, MINI_HEADERS, ends[0]);
+    adopt(SPICE_CHANNEL_MAIN, arrives ? FOREIGN : 0, MINI, ends[0]);
     *main_fd = ends[1];
     return LIST_FIRST(&server->sessions)->id;
 }
@@ -88,6 +96,19 @@ static void change_display(void)
     server_set_heads(server, heads, 1 + turn % 2);
 }
 
+/* The header of one message around all that follows. */
+static void begin_state(int fd, bool mini, size_t size)
+{
+    const struct spice_header header = {.serial = 1, .type = SPICE_MSGC_MIGRATE_DATA, .size = (uint32_t)size};
+    struct writer w;
+
+    writer_init(&w, SPICE_HEADER_SIZE);
+    if (msg_encode(mini ? &spice_mini_header_type : &spice_header_type, &header, &w) ||
+        write(fd, w.data, w.size) != (ssize_t)w.size)
+        abort();
+    writer_fini(&w);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -95,18 +116,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t types[] = {SPICE_CHANNEL_MAIN, SPICE_CHANNEL_DISPLAY, SPICE_CHANNEL_INPUTS,
                                     SPICE_CHANNEL_CURSOR};
     int ends[2], main_fd = -1;
+    unsigned type = size ? (data[0] & 7) % 5 : 0;
+    bool arrives = size && data[0] & ARRIVES;
 
     if (!server)
         set_up();
     if (!size || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends))
         return 0;
-    if (data[0] % 5 == 4)
+    if (type == 4)
         spice_server_accept(server, ends[0], "unix");
     else
-        adopt(types[data[0] % 5], data[0] % 5 ? start_session(&main_fd) : 0, data[0], ends[0]);
+        adopt(types[type], type ? start_session(&main_fd, arrives) : arrives ? FOREIGN : 0, data[0], ends[0]);
+    run_rounds();
+    if (data[0] & LEAVES && !LIST_EMPTY(&server->sessions))
+        session_leave(LIST_FIRST(&server->sessions));
+    if (data[0] & BRINGS && type != 4)
+        begin_state(ends[1], data[0] & MINI, size - 1);
     if (write(ends[1], data + 1, size - 1) < 0)
         abort();
     run_rounds();
+    if (data[0] & BRINGS && types[type % 4] == SPICE_CHANNEL_DISPLAY) {
+        usleep(UPDATE_US); /* what it shows is compared when there is an update */
+        run_rounds();
+    }
     change_display();
     run_rounds();
     close(ends[1]);

@@ -239,6 +239,11 @@ static void acknowledge(struct peer *p, const struct spice_msg_info *info, const
         p->ack_count = p->ack_window;
         peer_send(p, SPICE_MSGC_ACK, NULL);
     }
+    if (info->id == SPICE_MSG_PING && p->channel != SPICE_CHANNEL_MAIN) {
+        const struct spice_msg_ping *ping = msg;
+
+        peer_send(p, SPICE_MSGC_PONG, &(struct spice_msgc_pong){ping->id, ping->timestamp});
+    }
 }
 
 const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeout_ms)
@@ -576,6 +581,7 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
 {
     switch (info->id) {
     case SPICE_MSG_SET_ACK:
+    case SPICE_MSG_PING:
     case SPICE_MSG_DISPLAY_MONITORS_CONFIG:
         break;
     case SPICE_MSG_DISPLAY_SURFACE_CREATE:
@@ -594,6 +600,11 @@ void peer_screen_apply(struct peer_screen *s, const struct spice_msg_info *info,
         break;
     case SPICE_MSG_DISPLAY_INVAL_LIST:
         forget_list(s, msg);
+        break;
+    case SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS:
+        for (size_t i = 0; i < PEER_KEPT; i++)
+            if (s->kept[i].data)
+                forget(s, i);
         break;
     case SPICE_MSG_DISPLAY_DRAW_FILL:
         draw_fill(s, msg);

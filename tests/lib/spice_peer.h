@@ -58,7 +58,10 @@ void peer_close(struct peer *p);
 /* A message with its header, as peer_send() sends it. */
 void peer_message(struct peer *p, unsigned id, const void *msg, struct writer *w);
 void peer_send(struct peer *p, unsigned id, const void *msg);
-/* The next message, acknowledged as the server asked; NULL if none comes within the time or the connection ended. */
+/*
+ * The next message, acknowledged as the server asked, a ping answered but on the main channel; NULL if none comes within the
+ * time or the connection ended.
+ */
 const struct spice_msg_info *peer_receive(struct peer *p, void **msg, int timeout_ms);
 /* Read until that message comes. */
 void *peer_expect(struct peer *p, unsigned id);

@@ -16,7 +16,7 @@ struct rig {
     char log[4096]; /* what arrived in the sinks; read it with rig_log() */
 };
 
-/* config may be NULL: any port, no password. */
+/* config may be NULL: any port, no password. Clients need not answer, unless it says how long they may take. */
 void rig_start(struct rig *rig, const struct spice_config *config);
 void rig_stop(struct rig *rig);
 /* Run fn in the server's loop. */
