@@ -51,7 +51,6 @@ static const struct condition {
     {SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
     {SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD},
     {SCMP_SYS(tgkill), 0, UINT64_MAX, 0, true},
-    {SCMP_SYS(kill), 0, UINT64_MAX, 0, true},
     {SCMP_SYS(prctl), 0, UINT64_MAX, PR_SET_NAME},
 };
 
@@ -85,15 +84,15 @@ bool sandbox_started(void)
 }
 
 /*
- * The handler has been reset, so that the call, made again, has the kernel end the process, even where it is the first of
- * its name space, which other signals of its own do not reach.
+ * The handler has been reset, so that a call which nobody may make has the kernel end the process, even where it is the first
+ * of its name space, which other signals of its own do not reach.
  */
 static void forbidden(int number UNUSED, siginfo_t *info, void *context)
 {
     const ucontext_t *was = context;
 
     report(confined_as, info->si_syscall, (unsigned)was->uc_mcontext.gregs[REG_RSI]);
-    syscall(info->si_syscall, 0, 0, 0, 0, 0, 0);
+    syscall(SYS_ptrace, 0, 0, 0, 0);
 }
 
 void sandbox_start(sandbox_report *to)
@@ -155,16 +154,27 @@ static int let_read(int ruleset, const char *folder)
     return err;
 }
 
+static int landlock_version(void)
+{
+    return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+bool sandbox_has_landlock(void)
+{
+    return landlock_version() >= 1;
+}
+
 /* A kernel without Landlock leaves it to the other fences. */
 static int forbid_files(const struct sandbox_calls *list)
 {
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION), fd;
+    int version = landlock_version();
+    long fd;
     struct ruleset rules;
     int err = 0;
 
     if (version < 1)
         return 0;
-    fd = syscall(SYS_landlock_create_ruleset, &rules, all_rights((int)version, list->connects, &rules), 0);
+    fd = syscall(SYS_landlock_create_ruleset, &rules, all_rights(version, list->connects, &rules), 0);
     if (fd < 0)
         return -errno;
     for (const char *const *reads = list->reads; reads && *reads && !err; reads++)

@@ -47,6 +47,7 @@ extern const struct sandbox_calls sandbox_common;
 typedef void sandbox_report(const char *thread, int call, unsigned second);
 void sandbox_start(sandbox_report *report);
 bool sandbox_started(void);
+bool sandbox_has_landlock(void);
 /*
  * Confine the calling thread to what `calls` (struct sandbox_calls) has; a pointer of its own kind, so that loop_call() can
  * have a loop's thread do so. Without sandbox_start() nothing happens. Ends the program if the kernel refuses.

@@ -33,7 +33,7 @@ const struct sandbox_calls io_sandbox = {.name = "io", .also = {&net_sandbox, &d
 
 /* It also makes the writers of a saved machine. */
 static const int main_calls[] = {
-    SCMP_SYS(clone), SCMP_SYS(fsync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(wait4), SCMP_SYS(kill),
+    SCMP_SYS(clone), SCMP_SYS(fsync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
     SCMP_SYS(rt_sigaction), SCMP_SYS(unlink), SANDBOX_END};
 /* The terminal of --serial stdio is given back as it was. */
 static const struct sandbox_ioctl main_ioctls[] = {SANDBOX_IOCTL(TCGETS), SANDBOX_IOCTL(TCSETS), SANDBOX_IOCTL(TCSETSW),
@@ -83,16 +83,14 @@ static void print_calls(FILE *out, const struct sandbox_calls *list)
 /* A part is said once, and named where it is used. */
 static void print_list(FILE *out, const struct sandbox_calls *list, const struct sandbox_calls **said, size_t *count)
 {
-    size_t i;
-
-    for (i = 0; i < *count; i++)
+    for (size_t i = 0; i < *count; i++)
         if (said[i] == list)
             return;
     said[(*count)++] = list;
-    fprintf(out, "%s:", list->name);
+    fprintf(out, "- **%s**:", list->name);
     print_calls(out, list);
     for (const struct sandbox_calls *const *also = list->also; *also; also++)
-        fprintf(out, "%s <%s>", also == list->also && !list->calls && !list->ioctls ? "" : ",", (*also)->name);
+        fprintf(out, " *%s*", (*also)->name);
     fprintf(out, "\n");
     for (const struct sandbox_calls *const *also = list->also; *also; also++)
         print_list(out, *also, said, count);
@@ -100,9 +98,9 @@ static void print_list(FILE *out, const struct sandbox_calls *list, const struct
 
 void sandbox_print(FILE *out)
 {
-    static const struct sandbox_calls *const threads[] = {&sandbox_common, &main_sandbox, &vcpu_sandbox, &display_sandbox,
-                                                          &disk_sandbox, &io_sandbox, &worker_sandbox,
-                                                          &net_process_sandbox, &broker_sandbox};
+    static const struct sandbox_calls *const threads[] = {&main_sandbox, &vcpu_sandbox, &display_sandbox, &disk_sandbox,
+                                                          &io_sandbox, &worker_sandbox, &net_process_sandbox,
+                                                          &broker_sandbox, &sandbox_common};
     const struct sandbox_calls *said[32];
     size_t count = 0;
 

@@ -17,7 +17,7 @@ extern const struct sandbox_calls main_sandbox, vcpu_sandbox, display_sandbox, i
 
 /* Confine the board's threads and the pool of workers, not the caller's. In the main loop's thread. */
 void board_confine(struct board *board);
-/* For people: every kind of thread and its calls. */
+/* For people, in Markdown: every kind of thread and its calls. */
 void sandbox_print(FILE *out);
 
 #endif

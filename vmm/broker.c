@@ -279,8 +279,10 @@ enum run_status broker_run(const struct vm_config *config,
     struct jail jail;
     int pair[2][2];
 
-    if (config->no_sandbox)
+    if (config->no_sandbox) {
+        log_warn("the machine runs without a sandbox, as you wished: what breaks out of it has all of your rights");
         return machine(config, NULL);
+    }
     if (jail_init(&jail, config->sandbox_user)) {
         log_error("%s", fail_text());
         return RUN_USAGE;

@@ -1,6 +1,7 @@
 /* minivm doctor: what this computer has of what machines need, and what to do about the rest. */
-#include "vmm/board_sandbox.h"
 #include "vmm/accel.h"
+#include "vmm/board_sandbox.h"
+#include "vmm/jail.h"
 #include "vmm/nested.h"
 
 #include <limits.h>
@@ -154,6 +155,16 @@ static void check_web(struct finding *f)
                                                                                     "apt-get install spice-html5");
 }
 
+static void check_sandbox(struct finding *f)
+{
+    bool files = sandbox_has_landlock(), jail = jail_is_permitted();
+
+    f->verdict = files && jail ? GOOD : POOR;
+    snprintf(f->text, sizeof(f->text), "machines are confined by system call%s%s%s", files ? ", by Landlock" : "",
+             jail ? ", and see no files and no processes" : "; this kernel permits you no name spaces",
+             files ? "" : "; it has no Landlock, which lsm= on its command line may bring");
+}
+
 /* The last word, from what the others found. */
 static void check_accel(struct finding *f)
 {
@@ -176,7 +187,7 @@ static const struct {
     {"qemu", check_qemu},         {"software host", check_host},
     {"firmware", check_firmware}, {"uefi", check_uefi},
     {"memory", check_memory},     {"tls", check_tls},
-    {"web page", check_web},
+    {"web page", check_web},      {"sandbox", check_sandbox},
     {"accel", check_accel},
 };
 

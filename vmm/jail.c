@@ -1,7 +1,6 @@
 #include "vmm/jail.h"
 
 #include "base/error.h"
-#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define NOBODY    65534 /* by every distribution, and where there is no list of users */
@@ -87,7 +87,7 @@ void jail_before_fork(struct jail *jail)
     if (unshare(CLONE_NEWPID) == 0) {
         jail->own_pids = true;
     } else if (unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0) {
-        jail->own_user = jail->own_pids = true;
+        jail->own_pids = true;
         own_users(uid, gid);
         drop_bounds();
     }
@@ -130,9 +130,30 @@ int jail_close(struct jail *jail)
     return 0;
 }
 
-void jail_describe(const struct jail *jail, char *text, size_t size)
+/* One that it forks has to find itself in it. */
+static bool try_jail(void)
 {
-    snprintf(text, size, "%s%s%s%s", jail->own_user ? "own user name space, " : "", jail->own_pids ? "own processes, " : "",
-             jail->root_is_empty ? "an empty root" : "the host's root, which Landlock closes",
-             jail->drops_user ? ", another user than root" : "");
+    struct jail jail;
+    int status;
+    pid_t pid;
+
+    if (jail_init(&jail, NULL))
+        return false;
+    jail_before_fork(&jail);
+    pid = fork();
+    if (pid == 0) {
+        jail_after_fork(&jail);
+        _exit(jail_close(&jail) == 0 && jail.own_pids && jail.root_is_empty ? 0 : 1);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+bool jail_is_permitted(void)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(try_jail() ? 0 : 1);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 struct jail {
-    bool own_user, own_pids, own_mounts; /* name spaces that there are */
+    bool own_pids, own_mounts; /* name spaces that there are */
     bool root_is_empty;
     bool drops_user; /* to: */
     uid_t uid;
@@ -29,7 +29,7 @@ void jail_after_fork(struct jail *jail);
 int jail_close(struct jail *jail);
 /* If it drops the user. 0 or -errno with fail_text() */
 int jail_become_user(const struct jail *jail);
-/* What of it there is: "user, pid, mount name spaces; ..." */
-void jail_describe(const struct jail *jail, char *text, size_t size);
+/* Whether there could be one with an empty root and processes of its own: tried in a child, which ends. */
+bool jail_is_permitted(void);
 
 #endif

@@ -88,7 +88,7 @@ static size_t stdio_filter(struct char_stream *stream, uint8_t *data, size_t siz
 
         stdio->escaped = data[i] == ESCAPE && !again;
         if (again)
-            kill(getpid(), SIGINT);
+            raise(SIGINT);
         else
             data[kept++] = data[i];
     }

@@ -1,0 +1,385 @@
+/* test_sandbox.c - a confined thread: what it may, what ends it and how that is told; whose files a broker opens. */
+#include "base/host_file.h"
+#include "base/loop.h"
+#include "vmm/broker_rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#undef fail
+
+/* --- threads --- */
+
+static const int few[] = {SCMP_SYS(pread64), SCMP_SYS(clone), SANDBOX_END};
+static const struct sandbox_ioctl ioctls[] = {SANDBOX_IOCTL(FIONREAD), {0}};
+static const struct sandbox_calls calls = {.name = "tested", .calls = few, .ioctls = ioctls};
+
+struct told {
+    int call;
+    unsigned second;
+    char thread[16];
+};
+
+static int told_to;
+
+static void tell(const char *thread, int call, unsigned second)
+{
+    struct told told = {call, second, ""};
+
+    memcpy(told.thread, thread, strlen(thread));
+    if (write(told_to, &told, sizeof(told)) < 0)
+        return;
+}
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+static void make_thread(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
+        _exit(1);
+}
+
+/* What `act` does is done by a confined child -> its status by waitpid(), and what was told. Children of sanitized builds are free. */
+static int confined(void (*act)(void), struct told *told)
+{
+    int pipes[2], status;
+    pid_t pid;
+
+    *told = (struct told){0};
+    assert_int_equal(pipe(pipes), 0);
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        told_to = pipes[1];
+        sandbox_start(tell);
+        if (!sandbox_started())
+            _exit(77);
+        make_thread(); /* the first one has the C library prepare itself */
+        sandbox_confine((void *)&calls);
+        act();
+        _exit(0);
+    }
+    close(pipes[1]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (read(pipes[0], told, sizeof(*told)) < 0)
+        abort();
+    close(pipes[0]);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    return status;
+}
+
+static void permitted(void)
+{
+    char byte;
+    int waiting;
+
+    make_thread();
+    free(malloc(MIB(1)));
+    if (pread(0, &byte, 1, 0) > 1 || (ioctl(0, FIONREAD, &waiting) && errno == ENOSYS))
+        _exit(2);
+}
+
+static void test_permitted(void **state UNUSED)
+{
+    struct told told;
+
+    confined(permitted, &told);
+    assert_int_equal(told.call, 0);
+    assert_int_equal(confined(permitted, &told), 0);
+}
+
+static void opens(void)
+{
+    open("/dev/null", O_RDONLY);
+}
+
+static void asks_terminal(void)
+{
+    char byte = 'x';
+
+    ioctl(0, TIOCSTI, &byte);
+}
+
+static void runs_data(void)
+{
+    mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void makes_process(void)
+{
+    syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+static void kills_another(void)
+{
+    syscall(SYS_tgkill, 1, 1, 0);
+}
+
+static void makes_socket(void)
+{
+    syscall(SYS_socket, 2, 1, 0);
+}
+
+static void test_forbidden(void **state UNUSED)
+{
+    static const struct {
+        void (*act)(void);
+        int call;
+    } acts[] = {{opens, SYS_openat},          {asks_terminal, SYS_ioctl},  {runs_data, SYS_mmap},
+                {makes_process, SYS_clone},   {makes_socket, SYS_socket},  {kills_another, SYS_tgkill}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
+        struct told told;
+        int status = confined(acts[i].act, &told);
+
+        assert_int_equal(told.call, acts[i].call);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGSYS);
+        assert_string_equal(told.thread, "tested");
+        if (acts[i].call == SYS_ioctl)
+            assert_int_equal(told.second, TIOCSTI);
+    }
+}
+
+/* --- the workers of libuv's pool: each one --- */
+
+static void show_status(uv_work_t *work)
+{
+    char line[128];
+    FILE *status = fopen("/proc/thread-self/status", "r");
+
+    *(int *)work->data = -1;
+    while (status && fgets(line, sizeof(line), status))
+        sscanf(line, "Seccomp: %d", (int *)work->data);
+    if (status)
+        fclose(status);
+}
+
+static void seen(uv_work_t *work UNUSED, int status UNUSED)
+{
+}
+
+static void confine_pool(void)
+{
+    static const int reading[] = {SCMP_SYS(openat), SANDBOX_END};
+    static const struct sandbox_calls workers = {.name = "worker", .calls = reading, .opens_files = true};
+    struct loop loop;
+    uv_work_t work[16];
+    int mode[ARRAY_SIZE(work)];
+
+    loop_init(&loop);
+    loop_confine_workers(&loop, &workers);
+    for (size_t i = 0; i < ARRAY_SIZE(work); i++) {
+        work[i].data = &mode[i];
+        uv_queue_work(&loop.uv, &work[i], show_status, seen);
+    }
+    for (int i = 0; i < 200; i++) {
+        uv_run(&loop.uv, UV_RUN_NOWAIT);
+        usleep(1000);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(work); i++)
+        if (mode[i] != SECCOMP_MODE_FILTER)
+            _exit(1);
+}
+
+static void test_workers(void **state UNUSED)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        sandbox_start(tell);
+        if (sandbox_started())
+            confine_pool();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* --- the broker's rules --- */
+
+struct fixture {
+    char folder[64];
+    struct vm_config config;
+    struct broker_rules rules;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    strcpy(f->folder, "/tmp/test_sandbox_XXXXXX");
+    if (!mkdtemp(f->folder))
+        return -1;
+    config_init(&f->config);
+    broker_rules_init(&f->rules, &f->config);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+
+    broker_rules_fini(&f->rules);
+    snprintf(command, sizeof(command), "rm -rf %s", f->folder);
+    free(f);
+    return system(command);
+}
+
+/* Whole, and byte by byte. */
+static void say(struct fixture *f, const char *text)
+{
+    struct broker_strings strings = {0};
+
+    for (const char *c = text; *c; c++)
+        broker_rules_listen(&f->rules, &strings, c, 1);
+}
+
+static void test_names(void **state)
+{
+    struct fixture *f = *state;
+    char here[PATH_MAX], absolute[PATH_MAX + 16];
+
+    assert_false(broker_may_open(&f->rules, NULL, "/etc/passwd", O_RDONLY));
+    say(f, "{\"execute\": \"screendump\", \"arguments\": {\"filename\": \"shot.p\\u006eg\", \"odd\": \"a\\\"b\\\\\"}}");
+    assert_true(broker_may_open(&f->rules, NULL, "shot.png", O_WRONLY | O_CREAT | O_TRUNC));
+    assert_non_null(getcwd(here, sizeof(here)));
+    snprintf(absolute, sizeof(absolute), "%s/shot.png", here);
+    assert_true(broker_may_open(&f->rules, NULL, absolute, O_RDONLY));
+    assert_true(broker_may_open(&f->rules, NULL, "a\"b\\", O_RDONLY));
+    assert_false(broker_may_open(&f->rules, NULL, "shot.png2", O_RDONLY));
+    assert_false(broker_may_open(&f->rules, NULL, "./shot.png", O_RDONLY));
+    assert_false(broker_may_open(&f->rules, NULL, "shot.png", O_RDONLY | O_DIRECT));
+    assert_false(broker_may_open(&f->rules, here, "shot.png", O_RDONLY));
+}
+
+/* One that was begun anew is none; neither is one that is too long, nor what is outside quotes. */
+static void test_no_names(void **state)
+{
+    struct fixture *f = *state;
+    char longer[PATH_MAX + 64] = "\"";
+
+    say(f, "\"/one\xff\" /two \"/three\"");
+    assert_false(broker_may_open(&f->rules, NULL, "/one", O_RDONLY));
+    assert_false(broker_may_open(&f->rules, NULL, "/two", O_RDONLY));
+    memset(longer + 1, '/', PATH_MAX);
+    strcpy(longer + 1 + PATH_MAX, "\"");
+    say(f, longer);
+    for (unsigned i = 0; i < BROKER_MAX_NAMES; i++)
+        say(f, "\"/again\"");
+    assert_true(broker_may_open(&f->rules, NULL, "/again", O_RDONLY));
+    say(f, "\"\\u0000\" \"\\ud800\" \"\"");
+}
+
+/* The oldest goes. */
+static void test_many_names(void **state)
+{
+    struct fixture *f = *state;
+    char text[32];
+
+    for (unsigned i = 0; i <= BROKER_MAX_NAMES; i++) {
+        snprintf(text, sizeof(text), "\"/name%u\"", i);
+        say(f, text);
+    }
+    assert_false(broker_may_open(&f->rules, NULL, "/name0", O_RDONLY));
+    assert_true(broker_may_open(&f->rules, NULL, "/name1", O_RDONLY));
+}
+
+static void test_saved(void **state)
+{
+    struct fixture *f = *state;
+
+    say(f, "{\"filename\": \"/x/saved\"}");
+    assert_true(broker_may_open(&f->rules, NULL, "/x/saved.0123abcd", O_RDWR | O_CREAT | O_EXCL));
+    assert_false(broker_may_open(&f->rules, NULL, "/x/saved.0123abcd", O_RDWR));
+    assert_false(broker_may_open(&f->rules, NULL, "/x/saved.0123abcg", O_RDWR | O_CREAT | O_EXCL));
+    assert_false(broker_may_open(&f->rules, NULL, "/x/other.0123abcd", O_RDWR | O_CREAT | O_EXCL));
+    assert_true(broker_may_rename(&f->rules, "/x/saved.0123abcd", "/x/saved"));
+    assert_false(broker_may_rename(&f->rules, "/x/saved", "/etc/passwd"));
+    assert_false(broker_may_rename(&f->rules, "/etc/passwd", "/x/saved"));
+    assert_true(broker_may_unlink(&f->rules, "/x/saved.0123abcd"));
+    assert_false(broker_may_unlink(&f->rules, "/x/saved"));
+}
+
+static void test_known(void **state)
+{
+    struct fixture *f = *state;
+
+    broker_rules_know(&f->rules, "/disk");
+    assert_true(broker_may_open(&f->rules, NULL, "/disk", O_PATH));
+    assert_false(broker_may_open(&f->rules, NULL, "/disk", O_RDONLY));
+    f->config.snapshot = true;
+    assert_true(broker_may_open(&f->rules, NULL, "/var/tmp", O_TMPFILE | O_RDWR));
+    assert_false(broker_may_open(&f->rules, NULL, "/var/tmp", O_PATH));
+}
+
+static void run_image(const char *folder, const char *arguments)
+{
+    char command[512];
+
+    snprintf(command, sizeof(command), "cd %s && qemu-img create -q -f qcow2 %s", folder, arguments);
+    assert_int_equal(system(command), 0);
+}
+
+/* An image's backing file, to read, and that one's; nothing else of its folder. */
+static void test_backing(void **state)
+{
+    struct fixture *f = *state;
+    char path[128], text[256];
+    int fd;
+
+    run_image(f->folder, "base 1M");
+    run_image(f->folder, "-b base -F qcow2 middle");
+    run_image(f->folder, "-b middle -F qcow2 top");
+    snprintf(path, sizeof(path), "%s/top", f->folder);
+    snprintf(text, sizeof(text), "\"%s\"", path);
+    say(f, text);
+    assert_true(broker_may_find_folder(&f->rules, path));
+    assert_false(broker_may_open(&f->rules, f->folder, "middle", O_RDONLY));
+    fd = host_open(NULL, path, O_RDWR, 0);
+    broker_opened(&f->rules, NULL, path, O_RDWR, fd);
+    close(fd);
+    assert_true(broker_may_open(&f->rules, f->folder, "middle", O_RDONLY));
+    assert_false(broker_may_open(&f->rules, f->folder, "middle", O_RDWR));
+    assert_false(broker_may_open(&f->rules, f->folder, "base", O_RDONLY));
+    assert_false(broker_may_open(&f->rules, NULL, "middle", O_RDONLY));
+    fd = host_open(f->folder, "middle", O_RDONLY, 0);
+    broker_opened(&f->rules, f->folder, "middle", O_RDONLY, fd);
+    close(fd);
+    assert_true(broker_may_open(&f->rules, f->folder, "base", O_RDONLY));
+}
+
+#define RULE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_permitted), cmocka_unit_test(test_forbidden), cmocka_unit_test(test_workers),
+        RULE(test_names), RULE(test_no_names), RULE(test_many_names), RULE(test_saved), RULE(test_known),
+        RULE(test_backing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
