@@ -45,6 +45,15 @@ const struct sandbox_calls main_sandbox = {
     .also = {&spice_channel_sandbox, &spice_link_sandbox, &disk_io_sandbox, &net_sandbox, &vcpu_state_sandbox, &asking,
              &devices}};
 
+static const int sasl_calls[] = {
+    SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink),
+    SCMP_SYS(getdents64), SCMP_SYS(umask), SCMP_SYS(rename), SCMP_SYS(mkdir), SCMP_SYS(flock), SCMP_SYS(statfs),
+    SCMP_SYS(fstatfs), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
+    SCMP_SYS(getegid), SCMP_SYS(getppid), SCMP_SYS(getcwd), SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(dup),
+    SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(sendmmsg), SANDBOX_END};
+const struct sandbox_calls main_sasl_sandbox = {
+    .name = "main, with SASL", .calls = sasl_calls, .also = {&main_sandbox}, .opens_files = true, .connects = true};
+
 /* --- the board's --- */
 
 static void confine_loop(struct loop *loop, const struct sandbox_calls *calls)
@@ -98,8 +107,8 @@ static void print_list(FILE *out, const struct sandbox_calls *list, const struct
 
 void sandbox_print(FILE *out)
 {
-    static const struct sandbox_calls *const threads[] = {&main_sandbox, &vcpu_sandbox, &display_sandbox, &disk_sandbox,
-                                                          &io_sandbox, &worker_sandbox, &net_process_sandbox,
+    static const struct sandbox_calls *const threads[] = {&main_sandbox, &main_sasl_sandbox, &vcpu_sandbox, &display_sandbox,
+                                                          &disk_sandbox, &io_sandbox, &worker_sandbox, &net_process_sandbox,
                                                           &broker_sandbox, &sandbox_common};
     const struct sandbox_calls *said[32];
     size_t count = 0;

@@ -13,6 +13,8 @@
 struct board;
 struct loop;
 
+/* With SASL, whose libraries open what they need for each client, the main thread may more. */
+extern const struct sandbox_calls main_sasl_sandbox;
 extern const struct sandbox_calls main_sandbox, vcpu_sandbox, display_sandbox, io_sandbox, disk_sandbox, worker_sandbox;
 
 /* Confine the board's threads and the pool of workers, not the caller's. In the main loop's thread. */

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SASL_DATABASE "/etc/sasldb2" /* unless libsasl2 is configured otherwise */
 #define MAX_LEFT 16 /* files to remove at the end */
 
 struct broker {
@@ -287,6 +288,8 @@ enum run_status broker_run(const struct vm_config *config,
         log_error("%s", fail_text());
         return RUN_USAGE;
     }
+    if (config->sasl)
+        jail_keep_root(&jail, config->sasl_database ? config->sasl_database : SASL_DATABASE);
     if (net_process_start(config, &jail))
         die("sandbox: no process for the network: %s", strerror(errno));
     jail_before_fork(&jail);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +37,7 @@ int jail_init(struct jail *jail, const char *user)
 
     drop_bounds();
     *jail = (struct jail){.drops_user = geteuid() == 0, .uid = NOBODY, .gid = NOBODY};
+    jail->also = jail->gid;
     if (!user)
         return 0;
     entry = getpwnam(user);
@@ -44,13 +46,22 @@ int jail_init(struct jail *jail, const char *user)
     if (!jail->drops_user && entry->pw_uid != geteuid())
         return fail(-EPERM, "--sandbox user=%s: only root can become another user", user);
     jail->uid = entry->pw_uid;
-    jail->gid = entry->pw_gid;
+    jail->gid = jail->also = entry->pw_gid;
     return 0;
+}
+
+void jail_keep_root(struct jail *jail, const char *file)
+{
+    struct stat st;
+
+    jail->keeps_root = true;
+    if (file && stat(file, &st) == 0)
+        jail->also = st.st_gid;
 }
 
 int jail_become_user(const struct jail *jail)
 {
-    if (setgroups(0, NULL) || setresgid(jail->gid, jail->gid, jail->gid) || setresuid(jail->uid, jail->uid, jail->uid))
+    if (setgroups(jail->also != jail->gid, &jail->also) || setresgid(jail->gid, jail->gid, jail->gid) || setresuid(jail->uid, jail->uid, jail->uid))
         return fail(-errno, "sandbox: cannot become user %u: %s; --sandbox off does without", jail->uid, strerror(errno));
     return 0;
 }
@@ -119,7 +130,7 @@ static bool empty_root(void)
 
 int jail_close(struct jail *jail)
 {
-    jail->root_is_empty = jail->own_mounts && empty_root();
+    jail->root_is_empty = jail->own_mounts && !jail->keeps_root && empty_root();
     if (jail->drops_user) {
         int err = jail_become_user(jail);
 

@@ -17,10 +17,14 @@ struct jail {
     bool drops_user; /* to: */
     uid_t uid;
     gid_t gid;
+    gid_t also; /* a group that the user is in besides; gid: none */
+    bool keeps_root; /* of the host's files */
 };
 
 /* Whom to become if we are root: a user's name; NULL: nobody. 0 or -errno with fail_text(). */
 int jail_init(struct jail *jail, const char *user);
+/* The machine goes on opening files, that one among them; NULL: any. */
+void jail_keep_root(struct jail *jail, const char *file);
 /* In the parent: the next child is the first of a name space of processes. */
 void jail_before_fork(struct jail *jail);
 /* In the child. */

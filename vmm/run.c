@@ -452,7 +452,7 @@ static int confine(struct run *run)
     if (err)
         return err;
     board_confine(run->board);
-    sandbox_confine((void *)&main_sandbox);
+    sandbox_confine((void *)(run->config->sasl ? &main_sasl_sandbox : &main_sandbox));
     return 0;
 }
 

@@ -7,7 +7,7 @@ import os, re, signal, socket, ssl, stat, subprocess, sys, threading, time, urll
 
 sys.path.insert(0, 'tests/lib')
 from qmp import Error, Qmp
-from viewer import PATIENCE, Viewer, require, run_tests, spicy_screenshot, wait_for
+from viewer import PATIENCE, Viewer, read_ppm, require, run_tests, spicy_screenshot, wait_for
 
 MINIVM = sys.argv[1] if len(sys.argv) > 1 else 'build/minivm'
 PRINT = '(?:[0-9A-F]{2}:){31}[0-9A-F]{2}'
@@ -130,6 +130,34 @@ def test_tls(work):
     require(prints[0] == prints[1], 'the certificate was made twice')
 
 
+def test_sasl(work):
+    """--spice-option sasl=on: a user of the data base comes in, another does not, though the machine is in its sandbox"""
+    users = os.path.join(work, 'users')
+    os.chmod(work, 0o755)  # the machine looks at it as nobody
+    subprocess.run(['saslpasswd2', '-f', users, '-p', '-a', 'minivm', '-c', 'alma'], input='open sesame', text=True, check=True)
+    with Run(work, '--spice-tls', '0', '--spice-option', 'sasl=on', '--spice-option', 'sasl-db=' + users, '--control',
+             os.path.join(work, 'control')) as run:
+        qmp, dump = Qmp(os.path.join(work, 'control')), os.path.join(work, 'dump.ppm')
+
+        def take():
+            qmp('screendump', filename=dump)
+            return read_ppm(dump) if any(read_ppm(dump)[2]) else None
+
+        words = first_words(wait_for('letters', take))
+        for password, opens in ('open sesame', True), ('open', False):
+            file = os.path.join(work, 'x.vv')
+            with open(file, 'w') as f:
+                f.write(run.minivm('vv', 'a/machine', '127.0.0.1').stdout + 'username=alma\npassword=%s\n' % password)
+            with Viewer(work, file) as v:
+                if opens:
+                    wait_for('remote-viewer', lambda: v.place_of(words))
+                else:
+                    wait_for('a question', lambda: len(v.windows()) > 0)
+                    time.sleep(3)
+                    require(not v.place_of(words), 'a picture')
+        require(run.p.poll() is None, 'it ended')
+
+
 def test_passwords(work):
     """a password by --control opens, until it expires"""
     password = os.path.join(work, 'password')
@@ -202,5 +230,5 @@ def test_software_host(work):
         require(spicy_screenshot(work, '-h', 'localhost', '-s', str(friend.port), '-w', password), 'the friend is locked out')
 
 
-run_tests([test_plain, test_left_behind, test_everywhere, test_tls, test_passwords, test_software_host],
+run_tests([test_plain, test_left_behind, test_everywhere, test_tls, test_sasl, test_passwords, test_software_host],
           ('spicy-screenshot', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl'))
