@@ -3,6 +3,7 @@
 #include "spice/server/server.h"
 #include "vmm/board_private.h"
 #include "vmm/broker.h"
+#include "vmm/nested.h"
 #include "vmm/net_process.h"
 
 #include <stdlib.h>
@@ -109,7 +110,7 @@ void sandbox_print(FILE *out)
 {
     static const struct sandbox_calls *const threads[] = {&main_sandbox, &main_sasl_sandbox, &vcpu_sandbox, &display_sandbox,
                                                           &disk_sandbox, &io_sandbox, &worker_sandbox, &net_process_sandbox,
-                                                          &broker_sandbox, &sandbox_common};
+                                                          &broker_sandbox, &nested_sandbox, &sandbox_common};
     const struct sandbox_calls *said[32];
     size_t count = 0;
 

@@ -284,7 +284,8 @@ enum run_status broker_run(const struct vm_config *config,
         log_warn("the machine runs without a sandbox, as you wished: what breaks out of it has all of your rights");
         return machine(config, NULL);
     }
-    if (jail_init(&jail, config->sandbox_user)) {
+    /* A software host has no users but root. */
+    if (jail_init(&jail, config->relayed ? NULL : config->sandbox_user)) {
         log_error("%s", fail_text());
         return RUN_USAGE;
     }

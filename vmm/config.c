@@ -8,6 +8,7 @@
 #include "spice/protocol/messages.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -816,6 +817,8 @@ static int check_combination(const struct vm_config *config)
                              "those who do more");
     if (config->sasl && config->spice_tls_port < 0 && !config->spice_unix)
         return fail(-EINVAL, "--spice-option sasl=on needs --spice-tls PORT: it is for encrypted connections only");
+    if (config->sandbox_user && !config->relayed && !getpwnam(config->sandbox_user))
+        return fail(-EINVAL, "--sandbox user=%s: there is no such user", config->sandbox_user);
     return 0;
 }
 

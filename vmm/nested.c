@@ -17,8 +17,10 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -481,6 +483,31 @@ static void finish(struct nested *n)
     loop_fini(&n->loop);
 }
 
+static const int calls[] = {
+    SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(sendto),
+    SCMP_SYS(recvfrom), SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(openat2),
+    SCMP_SYS(openat), SCMP_SYS(readlink), SCMP_SYS(getcwd), SCMP_SYS(unlink), SCMP_SYS(pread64), SCMP_SYS(wait4),
+    SCMP_SYS(kill), SCMP_SYS(rt_sigaction), SCMP_SYS(dup), SANDBOX_END};
+static const struct sandbox_ioctl ioctls[] = {SANDBOX_IOCTL(TCGETS),  SANDBOX_IOCTL(TCSETS),       SANDBOX_IOCTL(TCSETSW),
+                                              SANDBOX_IOCTL(TCSETSF), SANDBOX_IOCTL(BLKGETSIZE64), {0}};
+const struct sandbox_calls nested_sandbox = {
+    .name = "outside of a software host",
+    .calls = calls,
+    .ioctls = ioctls,
+    .also = {&loop_sandbox},
+    .opens_files = true,
+    .connects = true};
+
+/* It has started what it starts. */
+static void confine(const struct vm_config *config)
+{
+    if (config->no_sandbox)
+        return;
+    sandbox_start(NULL);
+    sandbox_confine((void *)&nested_sandbox);
+}
+
 int nested_run(int argc, char **argv, const struct vm_config *config)
 {
     struct nested *n = calloc(1, sizeof(*n));
@@ -498,6 +525,7 @@ int nested_run(int argc, char **argv, const struct vm_config *config)
         log_error("%s", fail_text()[0] ? fail_text() : strerror(-err));
         n->status = RUN_FAILED;
     } else {
+        confine(config);
         loop_run(&n->loop);
     }
     finish(n);

@@ -29,6 +29,7 @@ enum nested_control { NESTED_START, NESTED_SIGNAL, NESTED_RUNNING, NESTED_EXIT, 
 /*
  * Run the machine of `config`, which argc and argv of the run command said; the exit status. Messages are logged.
  */
+extern const struct sandbox_calls nested_sandbox;
 int nested_run(int argc, char **argv, const struct vm_config *config);
 
 /* Inside: `minivm software-host`. */

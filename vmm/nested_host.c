@@ -145,9 +145,11 @@ static void add_kernel_options(struct command *c, bool uefi)
 static void build_command(struct command *c, const char *folder, const struct vm_config *config,
                           uint64_t initrd_size, const int *fds)
 {
-    static const char *const fixed[] = {
+    const char *const fixed[] = {
         QEMU,
         "-nodefaults",
+        "-sandbox",
+        config->no_sandbox ? "off" : "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
         "-no-user-config",
         "-no-reboot",
         "-display",

@@ -22,7 +22,7 @@ ORDINARY = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c',
 class Run:
     """A machine with an empty disk, a network, SPICE and --control."""
 
-    def __init__(self, work, *args, before=()):
+    def __init__(self, work, *args, accel='kvm', before=()):
         self.control, self.errors = work + '/control', open(work + '/errors', 'w+')
         disk = work + '/disk'
         with open(disk, 'wb') as f:
@@ -33,7 +33,7 @@ class Run:
         os.makedirs(work + '/run', 0o700, exist_ok=True)
         if before:
             os.chown(work + '/run', NOBODY, NOBODY)
-        self.p = subprocess.Popen([*before, os.path.abspath(MINIVM), 'run', disk, '--accel', 'kvm', '--memory', '64M', '--cpus', '2',
+        self.p = subprocess.Popen([*before, os.path.abspath(MINIVM), 'run', disk, '--accel', accel, '--memory', '64M', '--cpus', '2',
                                    '--serial', 'none', '--spice', '0', '--control', self.control, *args],
                                   env=env, cwd=work, text=True, stdout=subprocess.PIPE, stderr=self.errors)
         self.ready = self.p.stdout.readline()
@@ -193,12 +193,27 @@ def test_stopped(work):
         require(Qmp(run.control)('query-status')['running'], 'it stopped')
 
 
+def test_software_host(work):
+    """of a software host what runs outside, and its QEMU, have filters and no new privileges"""
+    with Run(work, accel='nested') as run:
+        time.sleep(1)
+        for thread in threads(run.p.pid):
+            require(thread['Seccomp'] == '2' and thread['NoNewPrivs'] == '1' and int(thread['CapEff'], 16) == 0, 'outside: %s' % thread)
+        qemu = processes.children(run.p.pid)
+        require(len(qemu) == 1 and threads(qemu[0]), 'children: %s' % qemu)
+        for thread in threads(qemu[0]):
+            require(thread['Seccomp'] == '2' and thread['NoNewPrivs'] == '1', 'QEMU: %s' % thread)
+        Qmp(run.control)('quit')
+        require(run.end() == 0, run.messages())
+
+
 def test_off(work):
     """--sandbox off is possible, and said; another user than there is, not"""
     with Run(work, '--sandbox', 'off') as run:
         require('without a sandbox' in run.messages(), run.messages())
         require(run.machine == run.p.pid and threads(run.p.pid)[0]['Seccomp'] == '0', 'it has one')
-    done = subprocess.run([MINIVM, 'run', work + '/disk', '--sandbox', 'on,user=nobody-of-this-name'], text=True, stderr=subprocess.PIPE)
+    done = subprocess.run([MINIVM, 'run', work + '/disk', '--sandbox', 'on,user=nobody-of-this-name'], text=True, stderr=subprocess.PIPE,
+                          timeout=PATIENCE)
     require(done.returncode == 2 and 'no such user' in done.stderr, done.stderr)
     with Run(work, '--sandbox', 'on,user=daemon') as run:
         require(threads(run.machine)[0]['Uid'].split()[0] == '1', threads(run.machine)[0]['Uid'])
@@ -212,4 +227,4 @@ def test_docs(work):
 
 
 needs_root = [test_threads, test_ordinary, test_killed, test_stopped, test_off] if os.getuid() == 0 else []
-run_tests([*needs_root, test_outside, test_net_killed, test_ctrl_c, test_docs], [MINIVM, 'spicy-screenshot', 'qemu-img'])
+run_tests([*needs_root, test_software_host, test_outside, test_net_killed, test_ctrl_c, test_docs], [MINIVM, 'spicy-screenshot', 'qemu-img', 'qemu-system-x86_64'])
