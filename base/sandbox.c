@@ -224,6 +224,19 @@ static int allow_all(scmp_filter_ctx filter, const struct sandbox_calls *list)
     return err;
 }
 
+/*
+ * clone3: its flags lie in memory, where a filter cannot look; the C library then takes clone(). Files: libraries look for
+ * hints in /proc and /sys now and then, and do without.
+ */
+static int refuse(scmp_filter_ctx filter, const struct sandbox_calls *list)
+{
+    int err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+
+    if (!err && !list->opens_files && !list->reads)
+        err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);
+    return err;
+}
+
 static int forbid_calls(const struct sandbox_calls *list)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
@@ -237,9 +250,8 @@ static int forbid_calls(const struct sandbox_calls *list)
         err = allow_all(filter, &sandbox_common);
     if (!err)
         err = allow_all(filter, list);
-    /* Its flags lie in memory, where a filter cannot look: the C library then takes clone(). */
     if (!err)
-        err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+        err = refuse(filter, list);
     if (!err)
         err = seccomp_load(filter);
     seccomp_release(filter);

@@ -3,7 +3,8 @@
  *
  * Each kind of thread has a list of system calls beside its code. A confined thread makes those and the ones that every
  * thread needs (memory that is not executed, locks, clocks, its own end), has no capability, and opens no file (Landlock,
- * where the kernel has it). A call that is not in the list ends the process by SIGSYS, after it was reported by name.
+ * where the kernel has it). A call that is not in the list ends the process by SIGSYS, after it was reported by name; but to
+ * open a file is refused with EACCES, for libraries try now and then.
  *
  * Threads that a confined thread makes are confined as it is. In builds with a sanitizer, which makes calls of its own,
  * nothing is confined.

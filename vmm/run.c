@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "backend/screenshot.h"
+#include "spice/codec/video.h"
 #include "vmm/board_sandbox.h"
 #include "vmm/registry.h"
 #include "vmm/run_private.h"
@@ -445,6 +446,8 @@ static int confine(struct run *run)
     /* While their libraries can open what they need. */
     json_object_seed(0);
     tzset();
+    if (run->spice)
+        video_can_encode(SPICE_VIDEO_CODEC_TYPE_H264);
     err = broker_watch(run->link, &run->loop, &callbacks, run);
 
     if (!err)
