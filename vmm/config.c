@@ -1,22 +1,14 @@
-#include "vmm/config.h"
+#include "vmm/config_private.h"
 
 #include "base/error.h"
-#include "base/file.h"
-#include "base/log.h"
 #include "base/options.h"
 #include "devices/qxl/qxl.h"
-#include "spice/protocol/messages.h"
 
 #include <errno.h>
 #include <pwd.h>
 #include <regex.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
-
-#define MADE_PASSWORD 16 /* letters */
 
 #define STRING(field)                                                                               \
     static int set_##field(void *opaque, const char *value)                                        \
@@ -46,7 +38,7 @@ static int set_uuid(void *opaque, const char *value)
     return uuid_parse(((struct vm_config *)opaque)->uuid, value);
 }
 
-static int choose(const char *value, const char *const *names, int *chosen)
+int config_choose(const char *value, const char *const *names, int *chosen)
 {
     int n = parse_choice(value, names);
 
@@ -84,7 +76,7 @@ static int set_cpus(void *opaque, const char *value)
 static int set_accel(void *opaque, const char *value)
 {
     static const char *const names[] = {"auto", "kvm", "nested", NULL};
-    int chosen = 0, err = choose(value, names, &chosen);
+    int chosen = 0, err = config_choose(value, names, &chosen);
 
     if (!err)
         ((struct vm_config *)opaque)->accel = (enum config_accel)chosen;
@@ -96,7 +88,7 @@ static int set_accel(void *opaque, const char *value)
     static int set_##option(void *opaque, const char *value)                                       \
     {                                                                                              \
         static const char *const names[] = {__VA_ARGS__, NULL};                                    \
-        int chosen = 0, err = choose(value, names, &chosen);                                       \
+        int chosen = 0, err = config_choose(value, names, &chosen);                                       \
                                                                                                    \
         ((struct vm_config *)opaque)->field = chosen == 1;                                         \
         return err;                                                                                \
@@ -109,7 +101,7 @@ SECOND(rtc, rtc_local, "utc", "localtime")
 static int set_watchdog(void *opaque, const char *value)
 {
     static const char *const names[] = {"reset", "poweroff", "destroy", "pause", "none", NULL};
-    int chosen = 0, err = choose(value, names, &chosen);
+    int chosen = 0, err = config_choose(value, names, &chosen);
 
     if (!err)
         ((struct vm_config *)opaque)->watchdog = WATCHDOG_RESET + (enum config_watchdog)chosen;
@@ -117,160 +109,10 @@ static int set_watchdog(void *opaque, const char *value)
 }
 
 /* The words of a suboption do not last. */
-static void set_copy(const char **field, const char *value)
+void config_set_copy(const char **field, const char *value)
 {
     free((void *)*field);
     *field = value ? strdup(value) : NULL;
-}
-
-/* A disk as it is parsed. */
-struct new_disk {
-    struct disk_options *disk;
-    struct config_drive *drive;
-};
-
-/* What drives of old can hold, and a shell needs not quote. */
-static int set_disk_serial(struct config_drive *drive, const char *serial)
-{
-    const char *p;
-
-    for (p = serial; *p > ' ' && *p < 0x7f; p++)
-        ;
-    if (*p || p == serial || p - serial > CONFIG_MAX_SERIAL)
-        return fail(-EINVAL, "serial=%s: not 1 to %d letters, digits or signs", serial, CONFIG_MAX_SERIAL);
-    set_copy(&drive->serial, serial);
-    return 0;
-}
-
-static int set_disk_bus(struct config_drive *drive, const char *bus)
-{
-    static const char *const buses[] = {"virtio", "ide", NULL};
-    int chosen = 0, err = choose(bus, buses, &chosen);
-
-    drive->bus = (enum config_bus)chosen;
-    return err ? fail_prefix(err, "bus") : 0;
-}
-
-/* The parts that are one word out of a few, in the order of the enums that they become. */
-enum disk_choice { CHOICE_CACHE, CHOICE_DISCARD, CHOICE_WERROR, CHOICE_RERROR, DISK_CHOICES };
-
-static const struct {
-    const char *key, *words[4];
-} disk_choices[DISK_CHOICES] = {
-    [CHOICE_CACHE] = {"cache", {"none", "writeback", "unsafe"}},
-    [CHOICE_DISCARD] = {"discard", {"unmap", "ignore"}},
-    [CHOICE_WERROR] = {"werror", {"enospc", "report", "stop"}},
-    [CHOICE_RERROR] = {"rerror", {"report", "stop"}},
-};
-
-static int find_disk_choice(const char *key)
-{
-    int i = 0;
-
-    while (i < DISK_CHOICES && strcmp(key, disk_choices[i].key) != 0)
-        i++;
-    return i;
-}
-
-static int set_disk_choice(struct disk_options *disk, enum disk_choice choice, const char *value)
-{
-    static const enum disk_on_error rerrors[] = {DISK_ON_ERROR_REPORT, DISK_ON_ERROR_STOP};
-    int chosen = 0, err = choose(value, disk_choices[choice].words, &chosen);
-
-    if (err)
-        return fail_prefix(err, "%s", disk_choices[choice].key);
-    if (choice == CHOICE_CACHE)
-        disk->cache = chosen;
-    else if (choice == CHOICE_DISCARD)
-        disk->ignore_discard = chosen;
-    else if (choice == CHOICE_WERROR)
-        disk->on_write_error = (enum disk_on_error)chosen;
-    else
-        disk->on_read_error = rerrors[chosen];
-    return 0;
-}
-
-static int disk_suboption(void *opaque, const char *key, const char *value)
-{
-    struct new_disk *new_disk = opaque;
-    struct disk_options *disk = new_disk->disk;
-    int choice = find_disk_choice(key), err;
-
-    if (strcmp(key, "") == 0 || strcmp(key, "path") == 0) {
-        set_copy(&disk->path, value);
-    } else if (strcmp(key, "format") == 0 && value) {
-        set_copy(&disk->format, value);
-    } else if (strcmp(key, "readonly") == 0) {
-        disk->read_only = !value || strcmp(value, "on") == 0;
-    } else if (strcmp(key, "snapshot") == 0) {
-        disk->snapshot = !value || strcmp(value, "on") == 0;
-    } else if (strcmp(key, "backing") == 0 && value && strcmp(value, "any") == 0) {
-        disk->no_backing_check = true;
-    } else if (strcmp(key, "bus") == 0 && value) {
-        return set_disk_bus(new_disk->drive, value);
-    } else if (strcmp(key, "serial") == 0 && value) {
-        return set_disk_serial(new_disk->drive, value);
-    } else if (strcmp(key, "queues") == 0 && value) {
-        uint64_t n;
-
-        err = parse_unsigned(value, 1, CONFIG_MAX_CPUS, &n);
-        if (err)
-            return fail_prefix(err, "queues");
-        disk->queues = (unsigned)n;
-    } else if (choice < DISK_CHOICES && value) {
-        return set_disk_choice(disk, (enum disk_choice)choice, value);
-    } else {
-        return fail(-EINVAL, "unknown part '%s'; a disk is PATH[,format=raw|qcow2][,readonly=on][,snapshot=on]"
-                             "[,cache=none|writeback|unsafe][,discard=unmap|ignore][,backing=any]"
-                             "[,bus=virtio|ide][,serial=TEXT][,queues=N][,werror=enospc|report|stop]"
-                             "[,rerror=report|stop]",
-                    key);
-    }
-    return 0;
-}
-
-static int begin_disk(struct vm_config *config, struct new_disk *new)
-{
-    if (config->disk_count == CONFIG_MAX_DISKS)
-        return fail(-EINVAL, "more than %d disks", CONFIG_MAX_DISKS);
-    new->drive = &config->drives[config->disk_count];
-    new->disk = &config->disks[config->disk_count++];
-    *new->drive = (struct config_drive){0};
-    *new->disk = (struct disk_options){0};
-    return 0;
-}
-
-static int add_disk(void *opaque, const char *value)
-{
-    struct new_disk new = {0};
-    int err = begin_disk(opaque, &new);
-
-    if (!err)
-        err = parse_suboptions(value, disk_suboption, &new);
-    if (!err && !new.disk->path)
-        err = fail(-EINVAL, "'%s' names no file; a disk is PATH[,OPTION=VALUE...]", value);
-    return err;
-}
-
-static int add_disk_path(void *opaque, const char *path)
-{
-    struct new_disk new = {0};
-    int err = begin_disk(opaque, &new);
-
-    if (!err)
-        new.disk->path = strdup(path);
-    return err;
-}
-
-static int add_cdrom(void *opaque, const char *value)
-{
-    struct vm_config *config = opaque;
-
-    if (config->cdrom_count == CONFIG_MAX_CDROMS)
-        return fail(-EINVAL, "more than %d CD-ROM drives", CONFIG_MAX_CDROMS);
-    config->cdroms[config->cdrom_count++] = (struct disk_options){
-        .path = strcmp(value, "none") == 0 ? NULL : value, .format = "raw", .read_only = true};
-    return 0;
 }
 
 static int boot_suboption(void *opaque, const char *key, const char *value)
@@ -278,7 +120,7 @@ static int boot_suboption(void *opaque, const char *key, const char *value)
     static const char *const names[] = {"disk", "cdrom", "network", NULL};
     struct vm_config *config = opaque;
     const char *word = *key ? key : value; /* the first comes as a value, the others as keys */
-    int chosen = 0, err = *key && value ? fail(-EINVAL, "'%s' takes no value", key) : choose(word, names, &chosen);
+    int chosen = 0, err = *key && value ? fail(-EINVAL, "'%s' takes no value", key) : config_choose(word, names, &chosen);
     unsigned i;
 
     if (err)
@@ -317,7 +159,7 @@ static int set_relayed(void *opaque, const char *value UNUSED)
 static int set_video(void *opaque, const char *value)
 {
     static const char *const names[] = {"qxl", "vga", "none", NULL};
-    int chosen = 0, err = choose(value, names, &chosen);
+    int chosen = 0, err = config_choose(value, names, &chosen);
 
     if (!err)
         ((struct vm_config *)opaque)->video = (enum config_video)chosen;
@@ -390,17 +232,17 @@ static int set_net_kind(struct vm_config *config, const char *key, const char *v
 
     if (strcmp(key, "tap") == 0 && value && value[0]) {
         config->net = NET_TAP;
-        set_copy(&config->tap, value);
+        config_set_copy(&config->tap, value);
         return 0;
     }
-    err = choose(key[0] ? key : value, names, &chosen);
+    err = config_choose(key[0] ? key : value, names, &chosen);
     if (err || chosen == NET_TAP)
         return fail(-EINVAL, "'%s' is no network; it is user, tap=INTERFACE or none", key[0] ? key : value);
     config->net = (enum config_net)chosen;
     return 0;
 }
 
-static int set_switch(bool *on, const char *key, const char *value, bool meaning)
+int config_set_switch(bool *on, const char *key, const char *value, bool meaning)
 {
     bool given = true;
 
@@ -433,9 +275,9 @@ static int net_suboption(void *opaque, const char *key, const char *value)
     if (strcmp(key, "") == 0 || strcmp(key, "tap") == 0)
         return set_net_kind(config, key, value);
     if (strcmp(key, "restrict") == 0)
-        return set_switch(&user->restricted, key, value, true);
+        return config_set_switch(&user->restricted, key, value, true);
     if (strcmp(key, "ipv6") == 0)
-        return set_switch(&user->no_ipv6, key, value, false);
+        return config_set_switch(&user->no_ipv6, key, value, false);
     if (strcmp(key, "mac") == 0 && value)
         return net_parse_mac(config->mac, value);
     if (strcmp(key, "queues") == 0 && value)
@@ -444,7 +286,7 @@ static int net_suboption(void *opaque, const char *key, const char *value)
         return fail(-EINVAL,
                     "unknown part '%s'; a network is user|tap=INTERFACE|none[,mac=ADDRESS][,queues=N]"
                     "[,restrict=on][,ipv6=off][,hostname=NAME][,tftp=FOLDER][,bootfile=FILE]", key);
-    set_copy(word, value);
+    config_set_copy(word, value);
     return 0;
 }
 
@@ -470,121 +312,6 @@ static int add_forward(void *opaque, const char *value)
     if (config->forward_count == CONFIG_MAX_FORWARDS)
         return fail(-EINVAL, "more than %d forwards", CONFIG_MAX_FORWARDS);
     return net_parse_forward(&config->forwards[config->forward_count++], value);
-}
-
-static int parse_port(const char *value, int *port)
-{
-    uint64_t number;
-    int err = parse_unsigned(value, 0, 65535, &number);
-
-    if (!err)
-        *port = (int)number;
-    return err;
-}
-
-static int set_spice_port(void *opaque, const char *value)
-{
-    return parse_port(value, &((struct vm_config *)opaque)->spice_port);
-}
-
-static int set_spice_tls(void *opaque, const char *value)
-{
-    return parse_port(value, &((struct vm_config *)opaque)->spice_tls_port);
-}
-
-#define SPICE_OPTIONS                                                                              \
-    "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, jpeg-wan-compression=auto|always|never, "      \
-    "zlib-glz-wan-compression=auto|always|never, streaming-video=auto|off|filter|all, "                     \
-    "video-codecs=vp8;h264;mjpeg, record=FILE, x509-dir=FOLDER, plaintext-channel=NAME, disable-ticketing=on|off, "   \
-    "sasl=on|off, sasl-db=FILE, view-password-file=FILE"
-
-static int set_wan(enum wan *wan, const char *value)
-{
-    static const char *const names[] = {"auto", "always", "never", NULL};
-    int chosen = (int)*wan, err = choose(value, names, &chosen);
-
-    *wan = (enum wan)chosen;
-    return err;
-}
-
-static int set_streaming(enum streaming *streaming, const char *value)
-{
-    static const char *const names[] = {"auto", "off", "filter", "all", NULL};
-    int chosen = (int)*streaming, err = choose(value, names, &chosen);
-
-    *streaming = (enum streaming)chosen;
-    return err;
-}
-
-static int set_web(void *opaque, const char *value)
-{
-    return parse_port(value, &((struct vm_config *)opaque)->web_port);
-}
-
-static int add_plain_channel(uint32_t *channels, const char *name)
-{
-    unsigned type = spice_channel_type(name);
-
-    if (!type)
-        return fail(-EINVAL, "there is no SPICE channel '%s'; there are main, display, inputs and cursor", name);
-    *channels |= 1u << type;
-    return 0;
-}
-
-static int spice_suboption(void *opaque, const char *key, const char *value)
-{
-    static const char *const compressions[] = {"auto_glz", "auto_lz", "glz", "lz",
-                                               "quic", "lz4", "off", "auto", NULL};
-    struct vm_config *config = opaque;
-    int chosen = 0, err;
-
-    if (strcmp(key, "record") == 0 && value && *value) {
-        set_copy(&config->spice_record, value);
-        return 0;
-    }
-    if (strcmp(key, "video-codecs") == 0 && value && *value) { /* the server looks at it */
-        set_copy(&config->spice_codecs, value);
-        return 0;
-    }
-    if (strcmp(key, "x509-dir") == 0 && value && *value) {
-        set_copy(&config->tls_folder, value);
-        return 0;
-    }
-    if (strcmp(key, "made-password") == 0 && value && config->relayed) { /* outside, by the same program */
-        snprintf(config->made_password, sizeof(config->made_password), "%s", value);
-        return 0;
-    }
-    if (strcmp(key, "view-password-file") == 0 && value && *value) {
-        set_copy(&config->view_password_file, value);
-        return 0;
-    }
-    if (strcmp(key, "sasl-db") == 0 && value && *value) {
-        set_copy(&config->sasl_database, value);
-        config->sasl = true;
-        return 0;
-    }
-    if (strcmp(key, "sasl") == 0 && value)
-        return set_switch(&config->sasl, key, value, true);
-    if (strcmp(key, "plaintext-channel") == 0 && value)
-        return add_plain_channel(&config->plain_channels, value);
-    if (strcmp(key, "disable-ticketing") == 0 && value)
-        return set_switch(&config->spice_open, key, value, true);
-    if (strcmp(key, "streaming-video") == 0 && value)
-        return set_streaming(&config->spice_streaming, value);
-    if (strcmp(key, "jpeg-wan-compression") == 0 && value)
-        return set_wan(&config->spice_jpeg, value);
-    if (strcmp(key, "zlib-glz-wan-compression") == 0 && value)
-        return set_wan(&config->spice_zlib, value);
-    if (strcmp(key, "image-compression") != 0 || !value)
-        return fail(-EINVAL, "unknown option '%s'; known: " SPICE_OPTIONS, key);
-    err = choose(value, compressions, &chosen);
-    config->spice_compression = compressions[chosen];
-    return err;
-}
-
-static int set_spice_option(void *opaque, const char *value)
-{
-    return parse_suboptions(value, spice_suboption, opaque);
 }
 
 static int set_expect(void *opaque, const char *value)
@@ -616,7 +343,7 @@ static int set_timeout(void *opaque, const char *value)
     static int set_##field(void *opaque, const char *value)                                        \
     {                                                                                              \
         static const char *const names[] = {"destroy", "restart", "preserve", NULL};               \
-        int chosen = 0, err = choose(value, names, &chosen);                                       \
+        int chosen = 0, err = config_choose(value, names, &chosen);                                       \
                                                                                                    \
         if (!err)                                                                                  \
             ((struct vm_config *)opaque)->field = (enum config_action)chosen;                      \
@@ -652,8 +379,8 @@ static const struct option_def run_options[] = {
     {"rtc", "utc|localtime", "what the real-time clock shows (default utc; Windows wants localtime)", set_rtc},
     {"watchdog", "reset|poweroff|destroy|pause|none", "a watchdog timer, and what follows when nobody feeds it",
      set_watchdog},
-    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, discard=, backing=any, bus=, serial=, queues=, werror=, rerror=", add_disk},
-    {"cdrom", "ISO|none", "a CD-ROM drive with this image in it, or empty; repeatable", add_cdrom},
+    {"disk", "PATH[,OPTION=VALUE...]", "a disk: format=, readonly=on, snapshot=on, cache=, discard=, backing=any, bus=, serial=, queues=, werror=, rerror=", config_add_disk},
+    {"cdrom", "ISO|none", "a CD-ROM drive with this image in it, or empty; repeatable", config_add_cdrom},
     {"boot", "disk|cdrom|network[,...]", "what firmware tries, in order (default disk,cdrom)", set_boot},
     {"snapshot", NULL, "discard what the guest writes to its disks", set_snapshot},
     {"cloud-init", "FILE|FOLDER", "user-data, or a folder with it: a seed for cloud images", set_cloud_init},
@@ -673,13 +400,13 @@ static const struct option_def run_options[] = {
     {"balloon", "on|off", "take memory back that the guest does not use (default on)", set_balloon},
     {"serial", "stdio|pty|unix:PATH|file:PATH|none", "where the first serial port goes", set_serial},
     {"debug-port", "stdio|file:PATH|none", "where the firmware's messages go", set_debug_port},
-    {"spice", "PORT", "SPICE on this port of 127.0.0.1 (0: any free one)", set_spice_port},
-    {"spice-tls", "PORT", "SPICE with TLS on this port; viewers without it are turned away", set_spice_tls},
-    {"web", "PORT", "a page on this port that shows the machine in a browser (package spice-html5)", set_web},
+    {"spice", "PORT", "SPICE on this port of 127.0.0.1 (0: any free one)", config_set_spice_port},
+    {"spice-tls", "PORT", "SPICE with TLS on this port; viewers without it are turned away", config_set_spice_tls},
+    {"web", "PORT", "a page on this port that shows the machine in a browser (package spice-html5)", config_set_web},
     {"spice-listen", "ADDRESS", "listen here instead of 127.0.0.1", set_spice_listen},
     {"spice-unix", "PATH", "SPICE on a unix socket", set_spice_unix},
     {"spice-password-file", "FILE", "its first line is the password that viewers need", set_spice_password_file},
-    {"spice-option", "KEY=VALUE", SPICE_OPTIONS, set_spice_option},
+    {"spice-option", "KEY=VALUE", SPICE_OPTIONS, config_set_spice_option},
     {"headless", NULL, "no viewer is meant; the serial port goes to standard output", set_headless},
     {"expect", "REGEX", "end with 0 when a line of the serial output matches", set_expect},
     {"timeout", "SECONDS", "end with 3 when it takes longer", set_timeout},
@@ -701,7 +428,7 @@ static const struct option_table run_table = {
              "failed, 2 usage, 3 time-out, 4 guest crashed or ended too early, 5 fault of the host.",
     .options = run_options,
     .count = ARRAY_SIZE(run_options),
-    .positional = add_disk_path,
+    .positional = config_add_disk_path,
 };
 
 void config_init(struct vm_config *config)
@@ -806,20 +533,9 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--net: restrict=, ipv6=, hostname=, tftp= and bootfile= are the user network's");
     if (config->forward_count && config->net != NET_USER)
         return fail(-EINVAL, "--forward needs --net user; with a tap the guest has an address of its own");
-    if ((config->spice_listen || config->spice_password_file) && !config_has_spice(config))
-        return fail(-EINVAL, "SPICE is not on: add --spice PORT, --spice-tls PORT, --web PORT or --spice-unix PATH");
-    if ((config->tls_folder || config->plain_channels) && config->spice_tls_port < 0)
-        return fail(-EINVAL, "--spice-option x509-dir= and plaintext-channel= need --spice-tls PORT");
-    if (config->spice_open && (config->spice_password_file || config->sasl))
-        return fail(-EINVAL, "--spice-option disable-ticketing=on lets everybody in; drop it, or the password and sasl=");
-    if (config->view_password_file && !config->spice_password_file)
-        return fail(-EINVAL, "--spice-option view-password-file= is for those who only look; --spice-password-file for "
-                             "those who do more");
-    if (config->sasl && config->spice_tls_port < 0 && !config->spice_unix)
-        return fail(-EINVAL, "--spice-option sasl=on needs --spice-tls PORT: it is for encrypted connections only");
     if (config->sandbox_user && !config->relayed && !getpwnam(config->sandbox_user))
         return fail(-EINVAL, "--sandbox user=%s: there is no such user", config->sandbox_user);
-    return 0;
+    return config_check_spice(config);
 }
 
 static const char *file_name(const char *path)
@@ -867,55 +583,6 @@ static void fill_defaults(struct vm_config *config)
         config->serial = config->headless ? "stdio" : "none";
 }
 
-bool config_has_spice(const struct vm_config *config)
-{
-    return config->spice_port >= 0 || config->spice_tls_port >= 0 || config->web_port >= 0 || config->spice_unix;
-}
-
-bool config_lets_strangers_in(const struct vm_config *config)
-{
-    const char *address = config->spice_listen;
-
-    return address && strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0;
-}
-
-/* 80 bits in letters that are not mistaken for others. */
-static int make_password(char *password)
-{
-    static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
-    uint8_t random[MADE_PASSWORD];
-
-    static_assert(sizeof(letters) == 32 + 1, "5 bits each");
-    if (getrandom(random, sizeof(random), 0) != sizeof(random))
-        return -errno;
-    for (size_t i = 0; i < sizeof(random); i++)
-        *password++ = letters[random[i] % 32];
-    *password = 0;
-    return 0;
-}
-
-/* Whoever can come without being known is asked for a password, unless that was waived. */
-static int fill_password(struct vm_config *config)
-{
-    if (!config_has_spice(config) || !config_lets_strangers_in(config) || config->spice_password_file || config->sasl ||
-        *config->made_password)
-        return 0;
-    if (!config->spice_open)
-        return make_password(config->made_password);
-    if (!config->relayed)
-        log_warn("SPICE on %s asks nobody for a password, as you wished: whoever reaches it has the machine",
-                 config->spice_listen);
-    return 0;
-}
-
-int config_password(const struct vm_config *config, char *password)
-{
-    strcpy(password, config->made_password);
-    if (!config->spice_password_file)
-        return 0;
-    return file_first_line("password file", config->spice_password_file, password, CONFIG_MAX_PASSWORD + 1);
-}
-
 int config_parse(struct vm_config *config, int argc, char **argv)
 {
     int err = options_parse(&run_table, argc, argv, config);
@@ -928,7 +595,7 @@ int config_parse(struct vm_config *config, int argc, char **argv)
         err = uefi_find(&config->uefi, config->firmware, config->uefi_variables, config->name);
     if (!err && config->spice_tls_port >= 0)
         err = certificate_find(&config->certificate, config->tls_folder);
-    return err ? err : fill_password(config);
+    return err ? err : config_fill_password(config);
 }
 
 void config_fini(struct vm_config *config)
