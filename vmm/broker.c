@@ -46,7 +46,7 @@ static int call_open(struct broker *b, const struct broker_call *c, struct broke
     const char *folder = *c->a ? c->a : NULL;
 
     if (!broker_may_open(&b->rules, folder, c->b, c->flags)) {
-        log_warn("sandbox: the machine asked for '%s', which nobody has named", c->b);
+        log_once(LOG_WARN, "sandbox: the machine asked for '%s', which nobody has named", c->b);
         return -EACCES;
     }
     *fd = host_open(folder, c->b, c->flags, c->mode & 0666);

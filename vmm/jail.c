@@ -89,7 +89,10 @@ static bool own_users(uid_t uid, gid_t gid)
            write_file("/proc/self/gid_map", groups);
 }
 
-/* Without a right to make name spaces, one of users gives it, where the kernel lets everybody have that. */
+/*
+ * Without a right to make name spaces, one of users gives it, where the kernel lets everybody have that. Root, who is to become
+ * somebody else, could not in one.
+ */
 void jail_before_fork(struct jail *jail)
 {
     uid_t uid = geteuid();
@@ -97,7 +100,7 @@ void jail_before_fork(struct jail *jail)
 
     if (unshare(CLONE_NEWPID) == 0) {
         jail->own_pids = true;
-    } else if (unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0) {
+    } else if (!jail->drops_user && unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0) {
         jail->own_pids = true;
         own_users(uid, gid);
         drop_bounds();

@@ -31,7 +31,7 @@ class Run:
         os.chmod(disk, 0o666)
         env = dict(os.environ, XDG_RUNTIME_DIR=work + '/run')
         os.makedirs(work + '/run', 0o700, exist_ok=True)
-        if before:
+        if before == ORDINARY:
             os.chown(work + '/run', NOBODY, NOBODY)
         self.p = subprocess.Popen([*before, os.path.abspath(MINIVM), 'run', disk, '--accel', accel, '--memory', '64M', '--cpus', '2',
                                    '--serial', 'none', '--spice', '0', '--control', self.control, *args],
@@ -207,6 +207,15 @@ def test_software_host(work):
         require(run.end() == 0, run.messages())
 
 
+def test_contained(work):
+    """root without the right to make name spaces, as in a container, gets what there is: filters, and another user"""
+    without = ['setpriv', '--bounding-set', '-sys_admin', '--inh-caps', '-sys_admin']
+    with Run(work, before=without) as run:
+        for thread in threads(run.machine):
+            require(thread['Seccomp'] == '2' and thread['Uid'].split()[0] == str(NOBODY), thread)
+        require(len(thread['NSpid'].split()) == 1, 'a name space of its own: %s' % thread['NSpid'])
+
+
 def test_off(work):
     """--sandbox off is possible, and said; another user than there is, not"""
     with Run(work, '--sandbox', 'off') as run:
@@ -226,5 +235,5 @@ def test_docs(work):
         require(said and said in f.read(), said)
 
 
-needs_root = [test_threads, test_ordinary, test_killed, test_stopped, test_off] if os.getuid() == 0 else []
+needs_root = [test_threads, test_ordinary, test_killed, test_stopped, test_contained, test_off] if os.getuid() == 0 else []
 run_tests([*needs_root, test_software_host, test_outside, test_net_killed, test_ctrl_c, test_docs], [MINIVM, 'spicy-screenshot', 'qemu-img', 'qemu-system-x86_64'])
