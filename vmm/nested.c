@@ -188,15 +188,15 @@ static int take_locks(struct nested *n)
     int err = 0;
 
     for (i = 0; i < c->disk_count && !err; i++)
-        err = disk_hold_create(&n->holds[i], &c->disks[i]);
+        err = disk_hold_create(&n->holds[i], &c->disks[i], NULL);
     for (i = 0; i < c->cdrom_count && !err; i++)
-        err = c->cdroms[i].path ? disk_hold_create(&n->cdrom_holds[i], &c->cdroms[i]) : 0;
+        err = c->cdroms[i].path ? disk_hold_create(&n->cdrom_holds[i], &c->cdroms[i], NULL) : 0;
     if (!err && c->uefi.present)
         err = uefi_make_store(&c->uefi);
     if (!err && c->uefi.present)
         err = disk_hold_create(&n->variables_hold,
                                &(struct disk_options){
-                                   .path = c->uefi.variables, .format = "raw", .snapshot = c->snapshot});
+                                   .path = c->uefi.variables, .format = "raw", .snapshot = c->snapshot}, NULL);
     return err;
 }
 

@@ -26,11 +26,11 @@ static bool parse(struct request *request, const uint8_t *data, size_t size)
     return path < end && path + strlen(path) + 1 == end;
 }
 
-/* Only what the inside can open anyway. */
-static int check_shared(const struct nested_shares *shares, const struct request *request)
+/* Only what the inside can open anyway: the folder that it lies in, and its path without symbolic links. */
+static int find_share(const struct nested_shares *shares, const struct request *request, const char **folder,
+                      char path[PATH_MAX])
 {
     bool writes = !(request->flags & (RELAY_READ_ONLY | RELAY_SNAPSHOT));
-    char path[PATH_MAX];
     unsigned i;
 
     if (!realpath(request->path, path))
@@ -39,8 +39,10 @@ static int check_shared(const struct nested_shares *shares, const struct request
         size_t length = strlen(shares->share[i].path);
 
         if (strncmp(path, shares->share[i].path, length) == 0 && path[length] == '/' &&
-            (shares->share[i].writable || !writes))
+            (shares->share[i].writable || !writes)) {
+            *folder = shares->share[i].path;
             return 0;
+        }
     }
     return fail(-EACCES,
                 "disk '%s' is in no folder that the software host shares%s; put it beside a disk of the command line, or "
@@ -77,17 +79,19 @@ static void release(struct nested_lock *lock)
 
 static int hold(struct nested_locks *locks, const struct nested_shares *shares, const struct request *request)
 {
-    const struct disk_options options = {.path = request->path,
+    char path[PATH_MAX];
+    const char *folder = NULL;
+    const struct disk_options options = {.path = path,
                                          .format = request->format,
                                          .read_only = request->flags & RELAY_READ_ONLY,
                                          .snapshot = request->flags & RELAY_SNAPSHOT};
     struct nested_lock *lock = find_free(locks);
-    int err = check_shared(shares, request);
+    int err = find_share(shares, request, &folder, path);
 
     if (!err && !lock)
         err = fail(-ENOSPC, "disk '%s': the software host holds %d images already", request->path, NESTED_MAX_LOCKS);
     if (!err)
-        err = disk_hold_create(&lock->hold, &options);
+        err = disk_hold_create(&lock->hold, &options, folder); /* the guest may change what there is meanwhile */
     if (err)
         return err;
     lock->path = strdup(request->path);

@@ -20,10 +20,11 @@ void disk_unlock(int fd);
 
 /*
  * Locks for an image that somebody else is going to open with these options and no_lock: the image as writer unless it
- * is read-only or a snapshot, everything behind it as reader. Any thread; errors come with fail_text().
+ * is read-only or a snapshot, everything behind it as reader. With `folder`, which the path begins with, no link leads the
+ * image's own name out of it; NULL: anywhere. Any thread; errors come with fail_text().
  */
 struct disk_hold;
-int disk_hold_create(struct disk_hold **hold, const struct disk_options *options);
+int disk_hold_create(struct disk_hold **hold, const struct disk_options *options, const char *folder);
 void disk_hold_destroy(struct disk_hold *hold); /* NULL is fine */
 
 #endif

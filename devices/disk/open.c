@@ -225,11 +225,14 @@ struct disk_hold {
     struct image_context context;
 };
 
-int disk_hold_create(struct disk_hold **result, const struct disk_options *asked)
+int disk_hold_create(struct disk_hold **result, const struct disk_options *asked, const char *folder)
 {
     struct disk_options options = *asked;
-    struct layer layer = {
-        .path = asked->path, .format = asked->format, .read_only = true};
+    struct layer layer = {.path = asked->path,
+                          .format = asked->format,
+                          .read_only = true,
+                          .dir = folder,
+                          .name = folder ? name_below(folder, asked->path) : NULL};
     struct disk_hold *hold = calloc(1, sizeof(*hold));
     struct image *image = NULL;
     int err;

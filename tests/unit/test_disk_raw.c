@@ -298,7 +298,7 @@ static void test_lock_against_ourselves(void **state UNUSED)
     refused((struct disk_options){.path = path, .format = "raw"}, -EBUSY, "only reads it");
     disk_close(disk);
     disk_close(second);
-    assert_int_equal(disk_hold_create(&hold, &(struct disk_options){.path = path, .format = "raw"}),
+    assert_int_equal(disk_hold_create(&hold, &(struct disk_options){.path = path, .format = "raw"}, NULL),
                      0);
     refused((struct disk_options){.path = path, .format = "raw"}, -EBUSY, "that writes to it");
     disk = open_disk((struct disk_options){.format = "raw", .no_lock = true}, IO_AUTO);
