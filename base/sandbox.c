@@ -40,7 +40,7 @@ static const int common_calls[] = {
 
 const struct sandbox_calls sandbox_common = {.name = "every thread", .calls = common_calls};
 
-/* Of these calls only what leaves the bits of `mask` in an argument as `value` has them; our_pid: where that is this process. */
+/* Of these calls only those with the bits of `mask` in an argument as `value` has them; our_pid: that is this process. */
 static const struct condition {
     int call;
     unsigned argument;

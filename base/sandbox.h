@@ -43,7 +43,8 @@ extern const struct sandbox_calls sandbox_common;
 /*
  * From now on threads can be confined; those made before as well. `report` is told in a signal's handler of what ended the
  * process; NULL: it is written to standard error, by number.
- * `second` is the call's second argument, an ioctl()'s request. No new privileges for the calling thread and those it makes. Once.
+ * `second` is the call's second argument, an ioctl()'s request. No new privileges for the calling thread and those it
+ * makes. Once.
  */
 typedef void sandbox_report(const char *thread, int call, unsigned second);
 void sandbox_start(sandbox_report *report);

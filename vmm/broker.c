@@ -98,7 +98,8 @@ static int call_listen(struct broker *b, const struct broker_call *c UNUSED, str
 }
 
 static const int broker_calls[] = {
-    SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(accept4), SCMP_SYS(accept), SCMP_SYS(socketpair), SCMP_SYS(shutdown),
+    SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(accept4), SCMP_SYS(accept),
+    SCMP_SYS(socketpair), SCMP_SYS(shutdown),
     SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(openat2), SCMP_SYS(openat),
     SCMP_SYS(readlink), SCMP_SYS(getcwd), SCMP_SYS(rename), SCMP_SYS(unlink), SCMP_SYS(pread64), SCMP_SYS(wait4),
     SCMP_SYS(kill), SCMP_SYS(rt_sigaction), SCMP_SYS(readv), SCMP_SYS(writev), SANDBOX_END};
@@ -118,10 +119,15 @@ static int call_seal(struct broker *b, const struct broker_call *c UNUSED, struc
 static void on_call(uv_poll_t *poll, int status UNUSED, int events UNUSED)
 {
     static int (*const kinds[])(struct broker *b, const struct broker_call *c, struct broker_answer *answer, int *fd) = {
-        [BROKER_OPEN] = call_open,     [BROKER_FOLDER] = call_folder,
-        [BROKER_RENAME] = call_rename, [BROKER_UNLINK] = call_unlink,
-        [BROKER_UNLINK_AT_EXIT] = call_unlink_at_exit, [BROKER_KNOW] = call_know, [BROKER_LISTEN] = call_listen,
-        [BROKER_SEAL] = call_seal};
+        [BROKER_OPEN] = call_open,
+        [BROKER_FOLDER] = call_folder,
+        [BROKER_RENAME] = call_rename,
+        [BROKER_UNLINK] = call_unlink,
+        [BROKER_UNLINK_AT_EXIT] = call_unlink_at_exit,
+        [BROKER_KNOW] = call_know,
+        [BROKER_LISTEN] = call_listen,
+        [BROKER_SEAL] = call_seal,
+    };
     struct broker *b = poll->data;
     struct broker_call call;
     struct broker_answer answer = {.result = -EINVAL};

@@ -1,6 +1,6 @@
 /*
- * config_private.h - the parts of the command line of `minivm run`: one file for disks, one for SPICE, config.c for the rest and the
- * table of all options. Setters are those of base/options.h; `opaque` is the struct vm_config.
+ * config_private.h - the parts of the command line of `minivm run`: a file for disks, one for SPICE, config.c for the rest and
+ * the table of all options. Setters are those of base/options.h; `opaque` is the struct vm_config.
  */
 #ifndef VMM_CONFIG_PRIVATE_H
 #define VMM_CONFIG_PRIVATE_H

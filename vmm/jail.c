@@ -61,7 +61,8 @@ void jail_keep_root(struct jail *jail, const char *file)
 
 int jail_become_user(const struct jail *jail)
 {
-    if (setgroups(jail->also != jail->gid, &jail->also) || setresgid(jail->gid, jail->gid, jail->gid) || setresuid(jail->uid, jail->uid, jail->uid))
+    if (setgroups(jail->also != jail->gid, &jail->also) || setresgid(jail->gid, jail->gid, jail->gid) ||
+        setresuid(jail->uid, jail->uid, jail->uid))
         return fail(-errno, "sandbox: cannot become user %u: %s; --sandbox off does without", jail->uid, strerror(errno));
     return 0;
 }
