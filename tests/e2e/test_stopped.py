@@ -54,7 +54,7 @@ def check(watch, before, rate):
 
 
 def check_film(work, *args):
-    with Server('--size', '1920x1080', *args) as server:
+    with Server('--patience', '-1', '--size', '1920x1080', *args) as server:
         uri = 'spice://127.0.0.1:%d' % server.port
         folders = [os.path.join(work, name) for name in ('stopped', 'other')]
         for folder in folders:
