@@ -95,8 +95,10 @@ static void worker_confined(uv_work_t *work, int status UNUSED)
 {
     struct confining *c = work->data;
 
-    if (++c->done == WORKERS)
-        free(c);
+    if (++c->done < WORKERS)
+        return;
+    pthread_barrier_destroy(&c->all);
+    free(c);
 }
 
 void loop_confine_workers(struct loop *loop, const struct sandbox_calls *calls)

@@ -62,10 +62,6 @@ static void seal(struct process *p)
     sandbox_confine((void *)&net_process_sandbox);
 }
 
-static void nothing(void *opaque UNUSED)
-{
-}
-
 static int serve(struct process *p, const struct request *request, struct answer *answer, int fd)
 {
     struct net_user_options options = {.restricted = request->restricted, .no_ipv6 = request->no_ipv6};
@@ -86,7 +82,7 @@ static int serve(struct process *p, const struct request *request, struct answer
     answer->send_offloads = net->send_offloads;
     answer->receive_offloads = net->receive_offloads;
     answer->mtu = net->mtu;
-    return net_serve(net, &p->loop, fd, nothing, NULL);
+    return net_serve(net, &p->loop, fd);
 }
 
 static void on_request(uv_poll_t *poll, int status UNUSED, int events UNUSED)
@@ -133,7 +129,6 @@ static NORETURN void run(struct process *p)
 static struct {
     int socket;
     pthread_mutex_t lock; /* one request at a time */
-    const struct net_user_options *of_command_line;
 } process = {.socket = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 int net_process_start(const struct vm_config *config, const struct jail *jail)

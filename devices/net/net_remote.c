@@ -21,8 +21,6 @@ struct remote {
     struct net *served; /* the other's */
     int fd;
     uv_poll_t *poll; /* libuv frees it late, so it lives on the heap */
-    void (*gone)(void *opaque);
-    void *opaque;
     bool held; /* the card has no room for the message below */
     size_t size;
     struct virtio_net_hdr header;
@@ -193,12 +191,8 @@ static const struct net_front_ops serve_ops = {.receive = serve_receive};
 
 static void end_serving(struct remote *r)
 {
-    void (*gone)(void *opaque) = r->gone;
-    void *opaque = r->opaque;
-
     net_destroy(r->served);
     close_end(r);
-    gone(opaque);
 }
 
 static void serve_frames(struct remote *r)
@@ -215,7 +209,7 @@ static void serve_frames(struct remote *r)
         end_serving(r);
 }
 
-int net_serve(struct net *net, struct loop *loop, int fd, void (*gone)(void *opaque), void *opaque)
+int net_serve(struct net *net, struct loop *loop, int fd)
 {
     struct remote *r = calloc(1, sizeof(*r));
     int err;
@@ -226,8 +220,6 @@ int net_serve(struct net *net, struct loop *loop, int fd, void (*gone)(void *opa
         return -ENOMEM;
     }
     r->served = net;
-    r->gone = gone;
-    r->opaque = opaque;
     err = open_end(r, loop, fd);
     if (err) {
         net_destroy(net);

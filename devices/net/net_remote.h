@@ -14,7 +14,7 @@
 /* The machine's end: a network that can do what `like` can. fd is its own, also where it fails. 0 or -errno. */
 int net_remote_create(struct net **net, struct loop *loop, const struct net *like, int fd);
 
-/* The other: a card for `net`, which ends with it and is told by `gone`. Both are its own, also where it fails. */
-int net_serve(struct net *net, struct loop *loop, int fd, void (*gone)(void *opaque), void *opaque);
+/* The other: a card for `net`, which ends when the machine's end does. Both are its own, also where it fails. */
+int net_serve(struct net *net, struct loop *loop, int fd);
 
 #endif
