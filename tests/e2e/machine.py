@@ -102,6 +102,12 @@ class Machine:
         require(status == 0, '%s: status %d: %s' % (command, status, text))
         return text
 
+    def wait_for_desktop(self, timeout):
+        """The demo disk's, and a shell that answers on the serial port."""
+        self.expect('DESKTOP-READY', timeout)
+        self.send('\n')
+        self.output('true')
+
     def ready_port(self):
         """The port of the READY line; that of the page comes before."""
         line = self.p.stdout.readline().decode()

@@ -93,9 +93,7 @@ def test_desktop(tap, folder):
         with tap('the boot menu is readable, and both clients show the same'):
             check_menu(m, folder, port)
         with tap('the desktop comes up'):
-            m.expect('DESKTOP-READY', BOOT)
-            m.send('\n')
-            m.output('true')
+            m.wait_for_desktop(BOOT)
             same_pictures(folder, port)
         if tap.failed:
             return

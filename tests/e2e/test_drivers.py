@@ -128,9 +128,7 @@ def test_drivers(tap, folder):
         port = m.ready_port()
         there = m, folder, port, control
         with tap('Xorg, its qxl driver on the kernel\'s'):
-            m.expect('DESKTOP-READY', BOOT)
-            m.send('\n')
-            m.output('true')
+            m.wait_for_desktop(BOOT)
             check_x(*there, ['qxl(0)'])
         if tap.failed:
             return

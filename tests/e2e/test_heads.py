@@ -168,9 +168,7 @@ def test_heads(tap, folder, pictures, resizes):
     with Machine(folder, disk, *DESKTOP, '--heads', str(MOST), '--control', control) as m:
         port = m.ready_port()
         with tap('the desktop comes up'):
-            m.expect('DESKTOP-READY', BOOT)
-            m.send('\n')
-            m.output('true')
+            m.wait_for_desktop(BOOT)
             start_following(m)
         if tap.failed:
             return

@@ -89,9 +89,7 @@ def test_soak(tap, folder):
     with Machine(folder, disk, *DESKTOP, '--control', control) as m:
         port = m.ready_port()
         with tap('the desktop comes up'):
-            m.expect('DESKTOP-READY', BOOT)
-            m.send('\n')
-            m.output('true')
+            m.wait_for_desktop(BOOT)
         if tap.failed:
             return
         with Viewer(folder, 'spice://127.0.0.1:%d' % port) as v:

@@ -90,9 +90,7 @@ def test_desktop(tap, folder):
     with Machine(folder, disk, *DESKTOP, '--web', str(web_port), '--control', control) as m:
         desktop = Desktop(m, web_port, control)
         with tap('the desktop comes up'):
-            m.expect('DESKTOP-READY', BOOT)
-            m.send('\n')
-            m.output('true')
+            m.wait_for_desktop(BOOT)
         if tap.failed:
             return
         check_viewers(tap, desktop, folder)
