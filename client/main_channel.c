@@ -11,6 +11,7 @@
 static int main_up(struct channel *c)
 {
     c->session->linked = true;
+    screen_set_status(c->session->screen, CLIENT_CONNECTED, NULL);
     return 0;
 }
 

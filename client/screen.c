@@ -1,5 +1,6 @@
 #include "client/screen.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_DAMAGE_RECTS 64 /* more of them become their bounding box */
@@ -32,6 +33,15 @@ void screen_wake(struct screen *s)
 {
     if (s->wake)
         s->wake(s->opaque);
+}
+
+void screen_set_status(struct screen *s, enum client_state state, const char *text)
+{
+    screen_lock(s);
+    s->status.state = state;
+    snprintf(s->status.text, sizeof(s->status.text), "%s", text ? text : "");
+    screen_unlock(s);
+    screen_wake(s);
 }
 
 void screen_set_primary(struct screen *s, struct canvas *primary)

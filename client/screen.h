@@ -8,6 +8,7 @@
 #define CLIENT_SCREEN_H
 
 #include "canvas/canvas.h"
+#include "client/status.h"
 
 #include <pthread.h>
 
@@ -31,7 +32,7 @@ struct screen {
     bool cursor_visible;
     bool client_mouse; /* the guest has an absolute pointer */
     char name[128];    /* of the machine */
-    bool ended;
+    struct client_status status;
     void (*wake)(void *opaque); /* may be NULL; any thread; several calls may become one event */
     void *opaque;
 };
@@ -40,6 +41,8 @@ void screen_init(struct screen *s);
 void screen_fini(struct screen *s);
 void screen_lock(struct screen *s);
 void screen_unlock(struct screen *s);
+/* Say how it stands, and wake the window; not under the lock. Text may be NULL. */
+void screen_set_status(struct screen *s, enum client_state state, const char *text);
 /* Tell the window; not under the lock. */
 void screen_wake(struct screen *s);
 

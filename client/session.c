@@ -167,10 +167,7 @@ void session_end(struct session *s, int result)
     s->inputs = NULL;
     if (!uv_is_closing((uv_handle_t *)&s->timeout))
         uv_close((uv_handle_t *)&s->timeout, NULL);
-    screen_lock(s->screen);
-    s->screen->ended = true;
-    screen_unlock(s->screen);
-    screen_wake(s->screen);
+    screen_set_status(s->screen, CLIENT_ENDED, s->reason);
     if (s->on_end)
         s->on_end(s->opaque);
 }

@@ -193,7 +193,7 @@ static void look_at_session(struct window *w)
 {
     struct screen *s = w->screen;
 
-    w->ended = s->ended;
+    w->ended |= s->status.state == CLIENT_ENDED;
     if (w->client_mouse != s->client_mouse || strcmp(w->name, s->name) != 0) {
         w->client_mouse = s->client_mouse;
         memcpy(w->name, s->name, sizeof(w->name));
