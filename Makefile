@@ -15,7 +15,8 @@ Q := $(if $(V),,@)
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 libexecdir ?= $(prefix)/lib/minivm
-mandir ?= $(prefix)/share/man
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
 
 CORE_DIRS := base backend spice/protocol spice/codec canvas
 SERVER_DIRS := spice/server
@@ -186,6 +187,11 @@ install: all
 	install -Dm755 $(CLIENT) $(DESTDIR)$(bindir)/minivm-client
 	install -Dm644 -t $(DESTDIR)$(libexecdir)/host $(HOST_DIR)/vmlinux $(HOST_DIR)/initrd
 	install -Dm644 -t $(DESTDIR)$(mandir)/man1 $(MAN)
+	install -Dm644 share/minivm.bash $(DESTDIR)$(datadir)/bash-completion/completions/minivm
+	ln -sf minivm $(DESTDIR)$(datadir)/bash-completion/completions/minivm-client
+	install -Dm644 -t $(DESTDIR)$(datadir)/applications share/minivm-client.desktop
+	install -Dm644 -t $(DESTDIR)$(datadir)/icons/hicolor/scalable/apps share/minivm-client.svg
+	install -Dm644 share/minivm-client-mime.xml $(DESTDIR)$(datadir)/mime/packages/minivm-client.xml
 
 clean:
 	rm -rf build
