@@ -96,12 +96,12 @@ static int parse_option(const struct option_table *table, int argc, char **argv,
     return err ? fail_prefix(err, "--%s", option->name) : 0;
 }
 
-int options_parse(const struct option_table *table, int argc, char **argv, void *config)
+int options_parse_words(const struct option_table *table, int argc, char **argv, void *config)
 {
     bool only_words = false;
     int i;
 
-    for (i = 1; i < argc; i++) {
+    for (i = 0; i < argc; i++) {
         const char *word = argv[i];
         int err;
 
@@ -125,6 +125,11 @@ int options_parse(const struct option_table *table, int argc, char **argv, void 
             return err;
     }
     return 0;
+}
+
+int options_parse(const struct option_table *table, int argc, char **argv, void *config)
+{
+    return options_parse_words(table, argc - 1, argv + 1, config);
 }
 
 void options_print_help(const struct option_table *table)

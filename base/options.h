@@ -30,6 +30,8 @@ struct option_table {
  */
 #define OPTIONS_HELP 1
 int options_parse(const struct option_table *table, int argc, char **argv, void *config);
+/* The same without a program's name before it. */
+int options_parse_words(const struct option_table *table, int count, char **words, void *config);
 void options_print_help(const struct option_table *table);
 
 /* Values. Each fails with what it expects. */

@@ -369,6 +369,7 @@ static int set_sandbox(void *opaque, const char *value)
 }
 
 static const struct option_def run_options[] = {
+    {"domain", "FILE.xml", "what a libvirt domain describes; options after it come before what it says", config_set_domain},
     {"name", "NAME", "the machine's name", set_name},
     {"uuid", "UUID", "its identity in SMBIOS (default: made from the name)", set_uuid},
     {"memory", "SIZE", "guest memory, 64M to 1024G (default 2G)", set_memory},
@@ -430,6 +431,11 @@ static const struct option_table run_table = {
     .count = ARRAY_SIZE(run_options),
     .positional = config_add_disk_path,
 };
+
+int config_parse_words(struct vm_config *config, char **words, unsigned count)
+{
+    return options_parse_words(&run_table, (int)count, words, config);
+}
 
 void config_init(struct vm_config *config)
 {
@@ -607,6 +613,7 @@ void config_fini(struct vm_config *config)
         free((void *)config->disks[i].format);
         free((void *)config->drives[i].serial);
     }
+    config_drop_domain(config);
     free((void *)config->tap);
     free((void *)config->net_user.hostname);
     free((void *)config->net_user.tftp);

@@ -60,7 +60,10 @@ struct config_qxl {
     unsigned revision;
 };
 
+struct domain;
+
 struct vm_config {
+    struct domain *domain; /* whose words some options are; NULL: none */
     const char *name; /* NULL: after the first disk */
     uint8_t uuid[UUID_SIZE]; /* all 0: after the name */
     uint64_t memory;  /* bytes */
@@ -111,6 +114,7 @@ struct vm_config {
     const char *tls_folder;        /* as asked for, or NULL */
     struct certificate certificate; /* found there, when TLS is on */
     uint32_t plain_channels;       /* 1 << SPICE_CHANNEL_*: these need no TLS */
+    char domain_password[CONFIG_MAX_PASSWORD + 1]; /* given in a domain; a file's comes before it */
     char made_password[CONFIG_MAX_PASSWORD + 1]; /* since nobody asked for one, and strangers can come; "": it was not */
     const char *view_password_file; /* of those who may only look; NULL: nobody */
     bool sasl;                 /* viewers may authenticate by SASL */

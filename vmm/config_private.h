@@ -15,6 +15,13 @@ void config_set_copy(const char **field, const char *value);
 int config_choose(const char *value, const char *const *names, int *chosen);
 /* "on", "off" or nothing, which is on; *on says whether that was `meaning`. */
 int config_set_switch(bool *on, const char *key, const char *value, bool meaning);
+/* Options from somewhere else than the command line; the words must last as long as the config. */
+int config_parse_words(struct vm_config *config, char **words, unsigned count);
+
+/* --- config_domain.c --- */
+
+int config_set_domain(void *opaque, const char *path);
+void config_drop_domain(struct vm_config *config);
 
 /* --- config_disk.c --- */
 

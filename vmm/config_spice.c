@@ -127,15 +127,20 @@ int config_set_spice_option(void *opaque, const char *value)
 
 /* --- what goes together --- */
 
+static bool has_password(const struct vm_config *config)
+{
+    return config->spice_password_file || *config->domain_password;
+}
+
 int config_check_spice(const struct vm_config *config)
 {
     if ((config->spice_listen || config->spice_password_file) && !config_has_spice(config))
         return fail(-EINVAL, "SPICE is not on: add --spice PORT, --spice-tls PORT, --web PORT or --spice-unix PATH");
     if ((config->tls_folder || config->plain_channels) && config->spice_tls_port < 0)
         return fail(-EINVAL, "--spice-option x509-dir= and plaintext-channel= need --spice-tls PORT");
-    if (config->spice_open && (config->spice_password_file || config->sasl))
+    if (config->spice_open && (has_password(config) || config->sasl))
         return fail(-EINVAL, "--spice-option disable-ticketing=on lets everybody in; drop it, or the password and sasl=");
-    if (config->view_password_file && !config->spice_password_file)
+    if (config->view_password_file && !has_password(config))
         return fail(-EINVAL, "--spice-option view-password-file= is for those who only look; --spice-password-file for "
                              "those who do more");
     if (config->sasl && config->spice_tls_port < 0 && !config->spice_unix)
@@ -172,7 +177,7 @@ static int make_password(char *password)
 
 int config_fill_password(struct vm_config *config)
 {
-    if (!config_has_spice(config) || !config_lets_strangers_in(config) || config->spice_password_file || config->sasl ||
+    if (!config_has_spice(config) || !config_lets_strangers_in(config) || has_password(config) || config->sasl ||
         *config->made_password)
         return 0;
     if (!config->spice_open)
@@ -185,7 +190,7 @@ int config_fill_password(struct vm_config *config)
 
 int config_password(const struct vm_config *config, char *password)
 {
-    strcpy(password, config->made_password);
+    strcpy(password, *config->domain_password ? config->domain_password : config->made_password);
     if (!config->spice_password_file)
         return 0;
     return file_first_line("password file", config->spice_password_file, password, CONFIG_MAX_PASSWORD + 1);

@@ -320,12 +320,13 @@ static void say_arguments(struct nested *n, struct words *w, int argc, char **ar
 {
     int i;
 
-    for (i = 0; i < argc; i++)
+    say(w, "r%s", argv[0]);
+    say(w, "r--relayed"); /* before what it is to know of */
+    for (i = 1; i < argc; i++)
         say(w, "r%s", argv[i]);
     /* The last word counts. */
     say(w, "r--accel");
     say(w, "rkvm");
-    say(w, "r--relayed");
     if (n->spice_port != n->config->spice_port) {
         say(w, "r--spice");
         say(w, "r%d", n->spice_port);

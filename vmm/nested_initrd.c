@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "vmm/board.h"
 #include "vmm/cloud_init.h"
+#include "vmm/domain.h"
 #include "vmm/cpio.h"
 #include "vmm/nested.h"
 #include "vmm/nested_private.h"
@@ -141,6 +142,8 @@ static int add_files(struct cpio *cpio, const struct vm_config *config)
         err = add_copy(cpio, "firmware", config->firmware ? config->uefi.code : NULL, 0644);
     if (!err)
         err = add_cloud_init(cpio, config->cloud_init);
+    if (!err && config->domain)
+        err = add_copy(cpio, "domain", config->domain->path, 0600);
     if (!err)
         err = add_copy(cpio, "password file", config->spice_password_file, 0600);
     if (!err)

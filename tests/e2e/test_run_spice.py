@@ -110,6 +110,46 @@ def test_everywhere(work):
     require('asks nobody for a password' in run.messages, run.messages)
 
 
+def domain(work, **changes):
+    """centos.xml for this host: its disk is a file of ours, its port a free one"""
+    with open('tests/data/domains/centos.xml') as f:
+        xml = f.read()
+    disk = os.path.join(work, 'centos, first.qcow2')
+    subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', disk, '1M'], check=True)
+    changes = {'/var/lib/libvirt/images/centos, first.qcow2': disk, "'5902'": "'-1'", **changes}
+    for old, new in changes.items():
+        require(old in xml, old)
+        xml = xml.replace(old, new)
+    path = os.path.join(work, 'centos.xml')
+    with open(path, 'w') as f:
+        f.write(xml)
+    return path
+
+
+def test_domain(work):
+    """a libvirt domain that listens everywhere without a password: one is made, and said; here and in a software host"""
+    for accel in 'kvm', 'nested':
+        with Run(work, '--domain', domain(work), '--memory', '64M', '--serial', 'none', accel=accel) as run:
+            found = re.fullmatch(r'READY spice://0\.0\.0\.0:\d+ password ([a-z2-9]{16})', run.ready)
+            require(found, run.ready)
+            port = str(run.port('spice'))
+            require(spicy_screenshot(work, '-h', 'localhost', '-p', port) is None, 'it opens without a password')
+            require(spicy_screenshot(work, '-h', 'localhost', '-p', port, '-w', found.group(1)), 'the password does not open it')
+            require('centos' in run.minivm('list').stdout, 'its name')
+        require("<sound>: not known here" in run.messages, run.messages)
+        require(run.messages.count('<sound>') == 1, 'it is said twice')
+
+
+def test_domain_password(work):
+    """a libvirt domain's own password"""
+    path = domain(work, **{"listen='0.0.0.0'>": "listen='0.0.0.0' passwd='open &amp; see'>"})
+    with Run(work, '--domain', path, '--memory', '64M', '--serial', 'none') as run:
+        require(re.fullmatch(r'READY spice://0\.0\.0\.0:\d+', run.ready), run.ready)
+        port = str(run.port('spice'))
+        require(spicy_screenshot(work, '-h', 'localhost', '-p', port, '-w', 'open') is None, 'another opens it')
+        require(spicy_screenshot(work, '-h', 'localhost', '-p', port, '-w', 'open & see'), 'it does not open')
+
+
 def test_tls(work):
     """--spice-tls: a certificate that is made once, and a file with which remote-viewer trusts it"""
     prints = []
@@ -232,5 +272,5 @@ def test_software_host(work):
         require(spicy_screenshot(work, '-h', 'localhost', '-s', str(friend.port), '-w', password), 'the friend is locked out')
 
 
-run_tests([test_plain, test_left_behind, test_everywhere, test_tls, test_sasl, test_passwords, test_software_host],
+run_tests([test_plain, test_left_behind, test_everywhere, test_domain, test_domain_password, test_tls, test_sasl, test_passwords, test_software_host],
           ('spicy-screenshot', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl'))
