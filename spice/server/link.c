@@ -269,7 +269,7 @@ static void take_message(struct link *link, struct msg_arena *arena)
     struct spice_link_mess m;
 
     if (!decode(link, &spice_link_mess_type, arena, &m, sizeof(m)) ||
-        (!m.caps && m.num_common_caps + m.num_channel_caps)) {
+        (!m.caps && (m.num_common_caps || m.num_channel_caps))) {
         refuse(link, SPICE_LINK_ERR_INVALID_DATA, "its link message is malformed");
         return;
     }
