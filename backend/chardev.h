@@ -29,6 +29,8 @@ struct chardev_ops {
     size_t (*write)(struct chardev *c, const uint8_t *data, size_t size);
     /* The front can take bytes again after can_read() said 0; also if it attaches while the loop runs. */
     void (*accept_input)(struct chardev *c);
+    /* Whoever uses the device in the guest has opened or closed it; NULL: not interested. */
+    void (*front_opened)(struct chardev *c, bool open);
     void (*destroy)(struct chardev *c);
 };
 
@@ -36,6 +38,7 @@ struct chardev {
     const struct chardev_ops *ops;
     const struct chardev_front_ops *front_ops; /* NULL: nobody listens */
     void *front;
+    bool connected; /* there is somebody at the other end */
 };
 
 /*

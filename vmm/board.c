@@ -345,6 +345,8 @@ static int create_devices(struct board *board)
     if (!err)
         err = virtio_rng_create(&board->machine, PCI_DEVFN(SLOT_RNG, 0), 0);
     if (!err)
+        err = board_create_ports(board);
+    if (!err)
         err = board_create_disks(board);
     return err ? err : board_fill_fw_cfg(board);
 }
@@ -527,6 +529,7 @@ int board_destroy(struct board *board)
     err = finish_save(board, err);
     board_destroy_net(board);
     board_destroy_plugs(board);
+    board_destroy_ports(board);
     chardev_destroy(board->serial);
     chardev_destroy(board->debug);
     direct_boot_close(board->kernel);

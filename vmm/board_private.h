@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "devices/ide/ide.h"
 #include "devices/platform/fw_cfg.h"
+#include "devices/virtio/virtio_serial.h"
 #include "vmm/acpi.h"
 #include "vmm/board_plug.h"
 #include "vmm/direct_boot.h"
@@ -27,6 +28,7 @@
 #define SLOT_DISPLAY 2
 #define SLOT_NET 3
 #define SLOT_RNG 4
+#define SLOT_SERIAL 4 /* function 1 */
 #define SLOT_DISKS 5
 #define SLOT_BALLOON 29 /* what comes while the machine runs has the slots before it: devices/platform/pci_hotplug.h */
 #define SLOT_SEED 30
@@ -80,6 +82,8 @@ struct board {
     struct input input;
     struct display *displays[BOARD_MAX_DISPLAYS]; /* NULL: none */
     struct chardev *serial, *debug;
+    struct virtio_serial *port_device; /* NULL: there are no ports */
+    struct chardev *port_ends[CONFIG_MAX_PORTS]; /* NULL: not yet */
     struct loop io_loop; /* the thread of the network and the balloon */
     bool io_thread;
     struct net *net;
@@ -124,6 +128,12 @@ void board_watch_backend(struct board *board, const struct backend *backend);
 int board_check_disks(struct board *board);
 /* Nothing is kept any more; -EIO if something was. */
 int board_unwatch_disks(struct board *board);
+
+/* --- board_port.c --- */
+
+int board_create_ports(struct board *board);
+/* After the devices. */
+void board_destroy_ports(struct board *board);
 
 /* --- board_io.c --- */
 

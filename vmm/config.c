@@ -400,6 +400,8 @@ static const struct option_def run_options[] = {
     {"forward", "tcp|udp:HOST:PORT-:PORT", "a port of this host that leads into the guest; repeatable", add_forward},
     {"balloon", "on|off", "take memory back that the guest does not use (default on)", set_balloon},
     {"serial", "stdio|pty|unix:PATH|file:PATH|none", "where the first serial port goes", set_serial},
+    {"port", "NAME=unix:PATH|file:PATH", "a port of virtio-serial: /dev/virtio-ports/NAME in the guest; repeatable",
+     config_add_port},
     {"debug-port", "stdio|file:PATH|none", "where the firmware's messages go", set_debug_port},
     {"spice", "PORT", "SPICE on this port of 127.0.0.1 (0: any free one)", config_set_spice_port},
     {"spice-tls", "PORT", "SPICE with TLS on this port; viewers without it are turned away", config_set_spice_tls},
@@ -613,6 +615,8 @@ void config_fini(struct vm_config *config)
         free((void *)config->disks[i].format);
         free((void *)config->drives[i].serial);
     }
+    for (i = 0; i < config->port_count; i++)
+        free(config->ports[i].name);
     config_drop_domain(config);
     free((void *)config->tap);
     free((void *)config->net_user.hostname);

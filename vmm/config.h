@@ -22,6 +22,7 @@
 #define CONFIG_MAX_FORWARDS 16
 #define CONFIG_MAX_QXL 4
 #define CONFIG_MAX_CPUS 16
+#define CONFIG_MAX_PORTS 15 /* of virtio-serial; the first number is a console's */
 #define CONFIG_MIN_MEMORY MIB(64)
 #define CONFIG_MAX_MEMORY GIB(1024)
 
@@ -58,6 +59,13 @@ struct config_drive {
 struct config_qxl {
     uint64_t ram, vram, vram64, vgamem; /* bytes */
     unsigned revision;
+};
+
+/* A port of virtio-serial. */
+struct config_port {
+    char *name;       /* the guest finds it as /dev/virtio-ports/NAME */
+    const char *spec; /* of the other end, see chardev_create() */
+    char inside[32];  /* spec points here in a software host, where what is outside is relayed to */
 };
 
 struct domain;
@@ -105,6 +113,8 @@ struct vm_config {
     unsigned forward_count;
 
     const char *serial;      /* chardev spec; NULL: stdio when headless, else none */
+    struct config_port ports[CONFIG_MAX_PORTS];
+    unsigned port_count;
     const char *debug_port;  /* chardev spec for port 0x402; NULL: none */
 
     int spice_port; /* -1: no SPICE over TCP, 0: any free port */

@@ -18,6 +18,10 @@ int config_set_switch(bool *on, const char *key, const char *value, bool meaning
 /* Options from somewhere else than the command line; the words must last as long as the config. */
 int config_parse_words(struct vm_config *config, char **words, unsigned count);
 
+/* --- config_port.c --- */
+
+int config_add_port(void *opaque, const char *value);
+
 /* --- config_domain.c --- */
 
 int config_set_domain(void *opaque, const char *path);

@@ -28,7 +28,7 @@
 #define START_TIMEOUT 180 /* seconds until the machine inside must have been started */
 #define DRAIN_TICK_MS 10
 #define DRAIN_TICKS   500 /* for output that nobody takes, at the end */
-#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + 5)
+#define LISTENERS_MAX (CONFIG_MAX_FORWARDS + CONFIG_MAX_PORTS + 5)
 
 struct nested;
 
@@ -261,6 +261,20 @@ static int listen_control(struct nested *n)
     return path ? hear_unix(n, new_ear(n, RELAY_CONTROL), "--control", path) : 0;
 }
 
+/* Who comes to a port's socket is led to that inside. */
+static int listen_ports(struct nested *n)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < n->config->port_count && !err; i++) {
+        const struct config_port *port = &n->config->ports[i];
+
+        if (strncmp(port->spec, "unix:", 5) == 0)
+            err = hear_unix(n, new_ear(n, "port %u", i), "--port", port->spec + 5);
+    }
+    return err;
+}
+
 static int listen_forwards(struct nested *n)
 {
     unsigned i;
@@ -448,6 +462,8 @@ static int start(struct nested *n, int argc, char **argv)
         err = listen_control(n);
     if (!err)
         err = listen_forwards(n);
+    if (!err)
+        err = listen_ports(n);
     if (!err)
         err = nested_host_start(&n->host, n->config, &n->shares);
     if (!err)

@@ -22,6 +22,7 @@
 
 #define NESTED_PORT   "/dev/minivm" /* guest/host/init makes it */
 #define NESTED_SERIAL "/.minivm/serial"
+#define NESTED_ENDS   "/.minivm/port-" /* and its number among --port */
 #define NESTED_TLS    ".minivm/tls" /* the certificate, from the root */
 
 enum nested_control { NESTED_START, NESTED_SIGNAL, NESTED_RUNNING, NESTED_EXIT, NESTED_LOCK, NESTED_LOCKED };

@@ -248,6 +248,20 @@ static void try_serial(uv_timer_t *timer)
     uv_timer_stop(timer);
 }
 
+/* The machine's socket of a port; it is there before anybody may come. */
+static void open_port(struct agent *agent, uint16_t id, const char *number)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd;
+
+    snprintf(a.sun_path, sizeof(a.sun_path), NESTED_ENDS "%s", number);
+    fd = connect_to((const struct sockaddr *)&a, sizeof(a), SOCK_STREAM);
+    if (fd < 0)
+        mux_close(agent->mux, id);
+    else
+        mux_attach(agent->mux, id, fd, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
 static void open_standard(struct agent *agent, uint16_t id, enum standard which)
 {
     int fd = agent->standard[which];
@@ -280,6 +294,8 @@ static void on_opened(void *opaque, uint16_t id, const char *what)
         open_forward(agent, id, what + 4, SOCK_DGRAM);
     } else if (strcmp(what, RELAY_CONTROL) == 0) {
         open_relayed(agent, id, RELAY_CONTROL);
+    } else if (strncmp(what, "port ", 5) == 0) {
+        open_port(agent, id, what + 5);
     } else if (strcmp(what, "serial") == 0) {
         agent->serial = id;
         uv_timer_start(&agent->serial_retry, try_serial, 0, SERIAL_RETRY);

@@ -144,6 +144,8 @@ int nested_shares_collect(struct nested_shares *shares, const struct vm_config *
         err = add_output(shares, config->serial);
     if (!err)
         err = add_output(shares, config->debug_port);
+    for (i = 0; i < config->port_count && !err; i++)
+        err = add_output(shares, config->ports[i].spec);
     if (!err && config->uefi.present)
         err = add_file(shares, config->uefi.variables, !config->snapshot);
     if (!err)

@@ -34,6 +34,7 @@ struct char_stream {
     uv_poll_t *in_poll, *out_poll; /* equal if the descriptors are */
     uv_timer_t *in_timer;          /* for an input that is always ready */
     bool paused;                   /* the device takes no input now */
+    bool half_gone;                /* the peer has left, but for input that the device has not taken yet */
     bool blocked;                  /* the device waits for room in the output */
     size_t output_size;
     uint8_t output[CHAR_OUTPUT_MAX];

@@ -31,7 +31,7 @@ static void read_always_ready(uv_timer_t *timer);
 
 static void update_polls(struct char_stream *s)
 {
-    int in = s->in_fd >= 0 && !s->paused ? UV_READABLE : 0;
+    int in = s->in_fd < 0 ? 0 : !s->paused ? UV_READABLE : s->half_gone ? 0 : UV_DISCONNECT;
     int out = s->output_size ? UV_WRITABLE : 0;
 
     if (s->in_poll == s->out_poll) {
@@ -40,7 +40,7 @@ static void update_polls(struct char_stream *s)
         set_poll(s->in_poll, in);
         set_poll(s->out_poll, out);
     }
-    if (s->in_timer && in)
+    if (s->in_timer && (in & UV_READABLE))
         uv_timer_start(s->in_timer, read_always_ready, 0, 0);
     else if (s->in_timer)
         uv_timer_stop(s->in_timer);
@@ -146,6 +146,19 @@ static void read_always_ready(uv_timer_t *timer)
     update_polls(s);
 }
 
+/* The peer of a device that takes no input has left. What it sent before that is still to come. */
+static void peer_left(struct char_stream *s)
+{
+    uint8_t byte;
+
+    if (recv(s->in_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+        hang_up(s);
+    } else {
+        s->half_gone = true;
+        update_polls(s);
+    }
+}
+
 static void polled(uv_poll_t *poll, int status, int events)
 {
     struct char_stream *s = poll->data;
@@ -163,6 +176,8 @@ static void polled(uv_poll_t *poll, int status, int events)
     /* The poll may have gone meanwhile. */
     if ((events & UV_READABLE) && poll == s->in_poll)
         read_some(s);
+    else if ((events & UV_DISCONNECT) && poll == s->in_poll && s->paused)
+        peer_left(s);
 }
 
 static void stream_accept_input(struct chardev *c)
@@ -188,6 +203,7 @@ static void close_handle(void *handle)
 
 static void tell_connected(struct char_stream *s, bool connected)
 {
+    s->base.connected = connected;
     if (s->base.front_ops && s->base.front_ops->connected)
         s->base.front_ops->connected(s->base.front, connected);
 }
@@ -234,7 +250,7 @@ int char_stream_connect(struct char_stream *s, int in_fd, int out_fd)
         char_stream_disconnect(s);
         return err;
     }
-    s->paused = false;
+    s->paused = s->half_gone = false;
     update_polls(s);
     tell_connected(s, true);
     return 0;

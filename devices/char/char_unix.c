@@ -71,7 +71,7 @@ int char_unix_create(struct char_stream **stream, struct loop *loop, const char 
     char_stream_init(&u->stream, &unix_kind, loop);
     snprintf(u->stream.name, sizeof(u->stream.name), "%s", path);
     u->peer = -1;
-    err = listener_create_unix(&u->listener, loop, "--serial", path, accept_peer, u);
+    err = listener_create_unix(&u->listener, loop, "character device", path, accept_peer, u);
     if (err) {
         free(u);
         return err;

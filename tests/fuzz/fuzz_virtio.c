@@ -8,6 +8,7 @@
 #include "devices/virtio/virtio_blk.h"
 #include "devices/virtio/virtio_net.h"
 #include "devices/virtio/virtio_rng.h"
+#include "devices/virtio/virtio_serial.h"
 #include "tests/fuzz/fuzz_other_cpu.h"
 #include "tests/lib/virtio_driver.h"
 
@@ -22,15 +23,15 @@
 #define MAX_STEPS 200
 #define MAX_HELD  1024
 
-#define MAX_QUEUES     5
+#define MAX_QUEUES     6
 #define MAX_QUEUE_SIZE 1024
 
-enum { RNG, NET, BLK, BALLOON, DEVICES };
+enum { RNG, NET, BLK, BALLOON, SERIAL, DEVICES };
 
 static const uint8_t slots[DEVICES] = {PCI_DEVFN(4, 0), PCI_DEVFN(5, 0), PCI_DEVFN(6, 0),
-                                       PCI_DEVFN(7, 0)};
-/* The network card: two pairs and the control queue. */
-static const unsigned queue_counts[DEVICES] = {[RNG] = 1, [NET] = 5, [BLK] = 2, [BALLOON] = 5};
+                                       PCI_DEVFN(7, 0), PCI_DEVFN(8, 0)};
+/* The network card: two pairs and the control queue. Serial: ports 0 and 1, and control between. */
+static const unsigned queue_counts[DEVICES] = {[RNG] = 1, [NET] = 5, [BLK] = 2, [BALLOON] = 5, [SERIAL] = 6};
 
 struct fixture {
     struct fake_machine m;
@@ -38,6 +39,9 @@ struct fixture {
     struct driver_queue queues[DEVICES][MAX_QUEUES];
     struct virtio_net *card;
     struct virtio_balloon *balloon;
+    struct virtio_serial *serial;
+    struct chardev echo; /* the other end of port 1 */
+    bool echo_full, echo_leaves;
     bool set_up[DEVICES];
     struct net net;
     /* A disk whose loop is run here, between steps; so no request is in flight when a step begins. */
@@ -99,6 +103,49 @@ static const struct net_ops net_ops = {
     .set_queues = net_set_queues,
 };
 
+/* What comes goes back as far as it fits; some bytes make it take no more, or leave. */
+static size_t echo_write(struct chardev *c, const uint8_t *data, size_t size)
+{
+    struct fixture *f = container_of(c, struct fixture, echo);
+    size_t n = size ? MIN(size, 1 + data[0] % 64u) : 0, room;
+
+    if (!f->echo.front_ops)
+        abort();
+    f->echo_full = size && data[0] == 0xfe;
+    f->echo_leaves |= size && data[0] == 0xfd;
+    room = f->echo.front_ops->can_read(f->echo.front);
+    if (room && n)
+        f->echo.front_ops->read(f->echo.front, data, MIN(room, n));
+    return f->echo_full ? 0 : n;
+}
+
+static void echo_accept_input(struct chardev *c UNUSED)
+{
+}
+
+static const struct chardev_ops echo_ops = {.write = echo_write, .accept_input = echo_accept_input};
+
+static void add_echo(struct fixture *f)
+{
+    const struct serial_port port = {1, "echo", false, &f->echo};
+
+    f->echo.connected = !f->echo.connected;
+    if (virtio_serial_add(f->serial, &port))
+        abort();
+}
+
+static void turn_echo(struct fixture *f)
+{
+    if (f->echo_full)
+        f->echo.front_ops->writable(f->echo.front);
+    if (f->echo_leaves) {
+        if (virtio_serial_remove(f->serial, 1))
+            abort();
+        add_echo(f);
+    }
+    f->echo_full = f->echo_leaves = false;
+}
+
 static int transfer(struct fixture *f, struct disk_request *r)
 {
     uint64_t at = r->offset;
@@ -137,6 +184,7 @@ static void pump(struct fixture *f)
     unsigned turns;
 
     uv_run(&f->m.loop.uv, UV_RUN_NOWAIT);
+    turn_echo(f);
     for (turns = 0; turns < 3 || f->held_count; turns++) {
         uv_run(&f->disk_loop.uv, UV_RUN_NOWAIT);
         while (f->held_count) {
@@ -390,8 +438,11 @@ static void create(struct fixture *f)
     if (fake_machine_init(&f->m, RAM_SIZE, true) || loop_init(&f->disk_loop) ||
         virtio_rng_create(machine, slots[RNG], 0) || virtio_net_create(machine, slots[NET], &net, &f->card) ||
         virtio_blk_create(machine, slots[BLK], &blk) ||
-        virtio_balloon_create(machine, slots[BALLOON], &balloon, &f->balloon))
+        virtio_balloon_create(machine, slots[BALLOON], &balloon, &f->balloon) ||
+        virtio_serial_create(machine, slots[SERIAL], &f->serial))
         abort();
+    f->echo.ops = &echo_ops;
+    add_echo(f);
     f->m.ram.flags |= RAM_DISCARD;
 }
 

@@ -322,14 +322,29 @@ static void busy_device(void **state UNUSED)
     RUN_UNTIL(f, f->got_size == 10);
     assert_memory_equal(f->got, "0123456789", 10);
 
-    /* Nobody reads, and the peer leaves: the next may come. */
+    /* Nobody reads, and the peer leaves: that is seen at once. */
+    f->room = 0;
+    assert_int_equal(write(peer, "y", 1), 1);
+    turn(f, 5);
+    f->room = 1;
+    f->c->ops->accept_input(f->c);
+    RUN_UNTIL(f, f->got_size == 11);
+    f->room = 0;
+    shutdown(peer, SHUT_WR);
+    RUN_UNTIL(f, f->disconnects == 1);
+    assert_int_equal(f->disconnects, 1);
+    close(peer);
+    peer = dial(f->path);
+    RUN_UNTIL(f, f->connects == 2);
+
+    /* The same with bytes that nobody has read: they stay for a reader until the next peer comes. */
     f->room = 0;
     assert_int_equal(write(peer, "x", 1), 1);
     turn(f, 5);
     close(peer);
     next = dial(f->path);
-    RUN_UNTIL(f, f->connects == 2);
-    assert_int_equal(f->connects, 2);
+    RUN_UNTIL(f, f->connects == 3);
+    assert_int_equal(f->connects, 3);
     close(next);
     stop(f);
 }
