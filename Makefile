@@ -24,7 +24,7 @@ VMM_DIRS := vmm
 CLIENT_DIRS := client
 ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)
 
-PKGS := libuv jansson openssl libsasl2 libseccomp liblz4 zlib libzstd libjpeg vpx pixman-1 libpng slirp liburing spice-protocol
+PKGS := libuv jansson openssl libsasl2 krb5 krb5-gssapi libseccomp liblz4 zlib libzstd libjpeg vpx pixman-1 libpng slirp liburing spice-protocol
 CLIENT_PKGS := sdl2
 PKG_OF = $(PKGS) $(CLIENT_PKGS)
 
