@@ -231,6 +231,41 @@ static void test_agent(void **state UNUSED)
     move_leave(&c);
 }
 
+/* What is complete when the machine is about to go on there is obeyed there, and not here, where nobody would see it. */
+static void test_late_agent(void **state UNUSED)
+{
+    const struct spice_msg_main_agent_tokens *tokens;
+    struct move_client c = {0};
+    struct move_step end;
+    uint8_t bytes[400];
+    size_t size = put_monitors(bytes, 720);
+    unsigned stayed, obeyed;
+
+    size += put_monitors(bytes + size, 800);
+    fake_display_take_heads(&here.display, 1);
+    fake_display_take_heads(&there.display, 1);
+    move_come(&c);
+    peer_send(&c.at[MAIN], SPICE_MSGC_MAIN_AGENT_START, &(struct spice_msg_main_agent_tokens){UINT32_MAX});
+    say_to_agent(&c.at[MAIN], bytes, 10);
+    peer_expect(&c.at[MAIN], SPICE_MSG_MAIN_AGENT_TOKEN);
+    move_get_ready(&c);
+    assert_int_equal(move_step(&end, move_finish), 0);
+    move_expect_next(&c.at[MAIN], SPICE_MSG_MIGRATE);
+    stayed = here.display.obeyed;
+    obeyed = there.display.obeyed;
+    say_to_agent(&c.at[MAIN], bytes + 10, (uint32_t)size - 10); /* both messages' ends */
+    peer_send(&c.at[MAIN], SPICE_MSGC_MIGRATE_FLUSH_MARK, NULL);
+    peer_send(&c.to[MAIN], SPICE_MSGC_MIGRATE_DATA, move_expect_next(&c.at[MAIN], SPICE_MSG_MIGRATE_DATA));
+    tokens = peer_expect(&c.to[MAIN], SPICE_MSG_MAIN_AGENT_TOKEN);
+    assert_int_equal(tokens->num_tokens, 1);
+    assert_true(fake_display_obeys(&there.display, obeyed));
+    assert_true(fake_display_obeys(&there.display, obeyed + 1));
+    assert_int_equal(here.display.obeyed, stayed);
+    move_close(c.at);
+    move_wait(&end);
+    move_leave(&c);
+}
+
 /* An agent that is not there, or is only there, is said so; and the mode that was in force here is wished for there. */
 static void test_other_machine(void **state UNUSED)
 {
@@ -305,6 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lossy, start_lossy, move_stop),
         cmocka_unit_test_setup_teardown(test_inputs, move_start, move_stop),
         cmocka_unit_test_setup_teardown(test_agent, move_start, move_stop),
+        cmocka_unit_test_setup_teardown(test_late_agent, move_start, move_stop),
         cmocka_unit_test_setup_teardown(test_other_machine, move_start, move_stop),
         cmocka_unit_test_setup_teardown(test_agent_owner, move_start, move_stop),
         cmocka_unit_test_setup_teardown(test_cursor, move_start, move_stop),
