@@ -25,7 +25,8 @@ VMM_DIRS := vmm
 CLIENT_DIRS := client
 ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)
 
-PKGS := libuv jansson libxml-2.0 openssl libsasl2 libseccomp liblz4 zlib libzstd libjpeg vpx pixman-1 libpng slirp liburing spice-protocol
+PKGS := libuv jansson libxml-2.0 openssl libsasl2 krb5 krb5-gssapi libseccomp liblz4 zlib libzstd libjpeg vpx pixman-1 libpng slirp \
+	liburing spice-protocol
 CLIENT_PKGS := sdl2
 PKG_OF = $(PKGS) $(CLIENT_PKGS)
 
@@ -117,7 +118,7 @@ BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.p
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
 THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_alive server_heads \
-	server_link server_migrate server_return server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
+	server_link server_migrate server_migrate_fails server_return server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
 THREADED_BIN := $(filter $(addprefix $(BUILD)/tests/,$(THREADED)),$(UNIT_BIN) $(DEVICE_BIN))
 # A sanitizer's own calls are on no list: its builds have no sandbox.
 SANITIZED_TESTS = $(patsubst build/%,build/address-undefined/%,$(filter-out %/test_sandbox,$(UNIT_BIN) $(DEVICE_BIN))) \

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -139,15 +140,17 @@ static size_t all_rights(int version, bool connects, struct ruleset *rules)
 }
 
 /* One that is not there cannot be read either. */
-static int let_read(int ruleset, const char *folder)
+static int let_read(int ruleset, const char *path)
 {
-    struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE |
-                                                                LANDLOCK_ACCESS_FS_READ_DIR};
+    struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE};
+    struct stat st;
     int err = 0;
 
-    rule.parent_fd = open(folder, O_PATH | O_CLOEXEC);
+    rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
     if (rule.parent_fd < 0)
         return 0;
+    if (fstat(rule.parent_fd, &st) == 0 && S_ISDIR(st.st_mode))
+        rule.allowed_access |= LANDLOCK_ACCESS_FS_READ_DIR;
     if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
         err = -errno;
     close(rule.parent_fd);

@@ -31,7 +31,7 @@ struct sandbox_calls {
     const int *calls; /* SCMP_SYS(...), ended by SANDBOX_END; NULL: none */
     const struct sandbox_ioctl *ioctls; /* NULL: none */
     const struct sandbox_calls *also[8]; /* all of these, too, ended by NULL */
-    /* What Landlock lets it read, ended by NULL; that of the one that is confined counts, not of `also`. NULL: nothing */
+    /* Files and folders that Landlock lets it read, ended by NULL; that of the one that is confined counts, not of `also`. NULL: nothing */
     const char *const *reads;
     bool opens_files; /* ... or everything */
     bool connects;    /* Landlock lets it use TCP */

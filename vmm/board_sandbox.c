@@ -53,7 +53,7 @@ static const int sasl_calls[] = {
     SCMP_SYS(getegid), SCMP_SYS(getppid), SCMP_SYS(getcwd), SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(dup),
     SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(sendmmsg), SANDBOX_END};
 const struct sandbox_calls main_sasl_sandbox = {
-    .name = "main, with SASL", .calls = sasl_calls, .also = {&main_sandbox}, .opens_files = true, .connects = true};
+    .name = "main, with SASL", .calls = sasl_calls, .also = {&main_sandbox}, .connects = true};
 
 /* --- the board's --- */
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "backend/screenshot.h"
 #include "spice/codec/video.h"
+#include "spice/server/sasl_files.h"
 #include "vmm/board_sandbox.h"
 #include "vmm/registry.h"
 #include "vmm/run_private.h"
@@ -432,6 +433,23 @@ static void say_ready(struct run *run)
 
 /* --- from start to end --- */
 
+/* Libraries of SASL read files for each client: as the user that it is by now. */
+static int confine_main(bool sasl)
+{
+    struct sandbox_calls calls = main_sasl_sandbox;
+    int err;
+
+    if (!sasl) {
+        sandbox_confine((void *)&main_sandbox);
+        return 0;
+    }
+    err = sasl_files_check();
+    calls.reads = sasl_files_read();
+    if (!err)
+        sandbox_confine(&calls);
+    return err;
+}
+
 /* All is there that the machine needs of the host. */
 static int confine(struct run *run)
 {
@@ -455,8 +473,7 @@ static int confine(struct run *run)
     if (err)
         return err;
     board_confine(run->board);
-    sandbox_confine((void *)(run->config->sasl ? &main_sasl_sandbox : &main_sandbox));
-    return 0;
+    return confine_main(run->config->sasl);
 }
 
 static int start(struct run *run)

@@ -1,6 +1,7 @@
 #include "spice/server/auth_sasl.h"
 
 #include "base/error.h"
+#include "spice/server/sasl_files.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,12 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFIGURATION "minivm.conf"
-#define FOLDERS       "/etc/sasl2" /* where libsasl2 looks for it, unless SASL_CONF_PATH says another thing */
 /* libsasl2 has one type for all of them. */
 #define CALLBACK(function) ((int (*)(void))(void (*)(void))(function))
 
-#define KEY_BITS      256 /* that TLS has at most: what is said here needs no more */
+#define KEY_BITS 256 /* that TLS has at most: what is said here needs no more */
 
 struct auth_sasl {
     sasl_conn_t *connection;
@@ -64,17 +63,18 @@ static int ignore_log(void *context UNUSED, int level UNUSED, const char *messag
     return SASL_OK;
 }
 
-static bool is_configured(void)
+/* A mechanism that finds nothing to work with is not offered; then all clients would only be sent away. */
+static int try_mechanisms(void)
 {
-    const char *folders = getenv("SASL_CONF_PATH");
-    char path[PATH_MAX];
+    struct auth_sasl *probe = auth_sasl_create();
+    bool offers_kerberos = probe && (auth_sasl_offers(probe, "GSSAPI") || auth_sasl_offers(probe, "GSS-SPNEGO"));
+    int err = sasl_files_take_keys(offers_kerberos);
 
-    for (const char *at = folders ? folders : FOLDERS; *at; at += strcspn(at, ":"), at += *at == ':') {
-        snprintf(path, sizeof(path), "%.*s/" CONFIGURATION, (int)strcspn(at, ":"), at);
-        if (access(path, F_OK) == 0)
-            return true;
-    }
-    return false;
+    if (!err && !probe)
+        err = fail(-ENOENT, "SASL: nobody could come in: no mechanism of mech_list in minivm.conf works here; is its package "
+                            "(libsasl2-modules...) there, and what it is configured to read?");
+    auth_sasl_destroy(probe);
+    return err;
 }
 
 int auth_sasl_init(const char *db)
@@ -88,11 +88,11 @@ int auth_sasl_init(const char *db)
     if (db && access(db, R_OK))
         return fail(-errno, "SASL database '%s': %s", db, strerror(errno));
     snprintf(database, sizeof(database), "%s", db ? db : "");
-    configured = is_configured();
+    configured = sasl_files_init(db);
     if (!begun)
         result = sasl_server_init(callbacks, "minivm");
     begun = result == SASL_OK;
-    return result == SASL_OK ? 0 : fail(-EIO, "SASL does not start: %s", sasl_errstring(result, NULL, NULL));
+    return result == SASL_OK ? try_mechanisms() : fail(-EIO, "SASL does not start: %s", sasl_errstring(result, NULL, NULL));
 }
 
 /* --- one client --- */

@@ -21,6 +21,8 @@
 #define FULL_INTERVAL_NS 16000000
 /* What begins to be drawn gets so much time to be complete. */
 #define GATHER_NS 2000000
+/* A timer may come before its time. */
+#define TIMER_EARLY_NS 2000000
 /* What the user just did is answered without either: so many updates, for so long. */
 #define ECHOES   3
 #define ECHO_NS  100000000
@@ -123,8 +125,17 @@ static bool choose_lossy(struct display_channel *d)
 
 static void update(struct display_channel *d)
 {
-    d->update_start = uv_hrtime();
-    if (!channel_ready(&d->base) || encoding_busy(d->encoding) || !sync_surface(d))
+    uint64_t now = uv_hrtime();
+
+    if (encoding_busy(d->encoding))
+        return;
+    if (!channel_ready(&d->base)) {
+        if (video_rests_at(d) <= now + TIMER_EARLY_NS)
+            video_rest(d);
+        return;
+    }
+    d->update_start = now;
+    if (!sync_surface(d))
         return;
     port_draw(d->port);
     uv_timer_stop(d->timer); /* what was drawn is seen to now */
@@ -159,17 +170,23 @@ static bool is_echo(struct display_channel *d, uint64_t now)
     return d->echoes && now - input < ECHO_NS;
 }
 
-/* Update soon, but not too soon after the last time. */
+/* Soon, but not too soon after the last time; UINT64_MAX: never. */
+static uint64_t next_update(struct display_channel *d, uint64_t now)
+{
+    if (!channel_ready(&d->base))
+        return video_rests_at(d);
+    if (out_of_date(d))
+        return is_echo(d, now) ? MAX(d->rest_until, now) : MAX(d->next_update, now + GATHER_NS);
+    return MAX(MAX(d->next_update, now), MIN(d->lossy.any ? d->refine_at : UINT64_MAX, video_due(d)));
+}
+
 static void schedule(struct display_channel *d)
 {
     uint64_t now = uv_hrtime(), when;
 
-    if (!channel_ready(&d->base) || encoding_busy(d->encoding))
+    if (d->base.closed || encoding_busy(d->encoding))
         return;
-    if (out_of_date(d))
-        when = is_echo(d, now) ? MAX(d->rest_until, now) : MAX(d->next_update, now + GATHER_NS);
-    else
-        when = MAX(MAX(d->next_update, now), MIN(d->lossy.any ? d->refine_at : UINT64_MAX, video_due(d)));
+    when = MAX(next_update(d, now), now);
     if (when == UINT64_MAX)
         return;
     if (uv_is_active((uv_handle_t *)d->timer) && d->timer_due <= when)

@@ -12,6 +12,8 @@ struct main_channel {
     bool agent_told;    /* there is one */
     bool agent_started; /* the client knows of the agent: what it said to the one before has come */
     struct agent_stream agent;
+    uint8_t pending[MIGRATE_MAX_CHUNKS]; /* for the agent where the client goes */
+    uint32_t pending_count;
     uint32_t agent_tokens; /* chunks that the client takes from an agent */
     uint32_t untold; /* chunks of its own that it may send again, and does not know */
     uint64_t ping_sent; /* nanoseconds */
@@ -181,11 +183,24 @@ static void send_tokens(struct main_channel *m)
     channel_send(&m->base, SPICE_MSG_MAIN_AGENT_TOKEN, &msg);
 }
 
+/* The machine has stopped here: who obeyed now would do so in vain. A client that says more than it may is not told so. */
+static bool keep_for_later(struct main_channel *m, const struct spice_data *chunk)
+{
+    if (chunk->size > sizeof(m->pending) - m->pending_count)
+        return false;
+    memcpy(m->pending + m->pending_count, chunk->data, chunk->size);
+    m->pending_count += chunk->size;
+    return true;
+}
+
 static void take_agent_data(struct main_channel *m, const struct spice_data *chunk)
 {
     if (!m->agent_started)
         return;
-    agent_take(&m->agent, chunk, take_agent_message, m);
+    if (m->base.phase == CHANNEL_LIVE)
+        agent_take(&m->agent, chunk, take_agent_message, m);
+    else if (!keep_for_later(m, chunk))
+        return;
     m->untold = MIN(m->untold + 1, MIGRATE_MAX_UNTOLD);
     send_tokens(m);
 }
@@ -194,6 +209,7 @@ static void start_agent(struct main_channel *m, const struct spice_msg_main_agen
 {
     m->agent_started = has_agent(m);
     m->agent = (struct agent_stream){0};
+    m->pending_count = 0;
     m->agent_tokens = tokens->num_tokens;
 }
 
@@ -257,12 +273,14 @@ static int save(struct channel *ch, struct writer *w)
         .skip = m->agent.skip,
         .have = m->agent.have,
         .data = m->agent.data,
+        .pending_count = m->pending_count,
+        .pending = m->pending,
     };
 
     return migrate_data_encode(SPICE_CHANNEL_MAIN, &state, w);
 }
 
-/* The agent is the same, if it is there: what was begun is gone on with. */
+/* The agent is the same, if it is there: what was begun is gone on with, and what came too late there is obeyed here. */
 static void restore_agent(struct main_channel *m, const struct migrate_main *state)
 {
     m->agent_told = state->agent_told;
@@ -274,6 +292,8 @@ static void restore_agent(struct main_channel *m, const struct migrate_main *sta
     send_tokens(m);
     if (!m->base.closed && m->agent_told != has_agent(m))
         main_channel_send_agent(&m->base);
+    if (!m->base.closed && m->agent_started)
+        agent_take(&m->agent, &(struct spice_data){state->pending_count, state->pending}, take_agent_message, m);
 }
 
 static void restore_mode(struct main_channel *m, unsigned mode)

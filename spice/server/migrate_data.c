@@ -5,12 +5,14 @@
 
 #include <errno.h>
 
-#define VERSION 1 /* of each; one that changes gets its own */
+#define VERSION      1 /* of each but those that have changed */
+#define MAIN_VERSION 2
 
 #define T struct migrate_main
 static const struct msg_field main_state_fields[] = {
     {U8(agent_told)}, {U8(agent_started)}, {U32(mouse_mode)}, {U32(agent_tokens)},
     {U32(untold)},    {U64(skip)},         {U32(have)},       {ARRAY_INT(data, have, AGENT_MAX_MESSAGE)},
+    {U32(pending_count)}, {ARRAY_INT(pending, pending_count, MIGRATE_MAX_CHUNKS)},
 };
 static TYPE(main_state, "main_state");
 #undef T
@@ -86,7 +88,7 @@ static const struct kind {
     const struct msg_type *type;
     bool (*is_sane)(const void *state);
 } kinds[] = {
-    {SPICE_CHANNEL_MAIN, 0x4e49414d, VERSION, &main_state, main_is_sane},          /* "MAIN" */
+    {SPICE_CHANNEL_MAIN, 0x4e49414d, MAIN_VERSION, &main_state, main_is_sane},          /* "MAIN" */
     {SPICE_CHANNEL_DISPLAY, 0x50534944, VERSION, &display_state, display_is_sane}, /* "DISP" */
     {SPICE_CHANNEL_INPUTS, 0x54504e49, VERSION, &inputs_state, inputs_are_sane},   /* "INPT" */
     {SPICE_CHANNEL_CURSOR, 0x53525543, VERSION, &cursor_state, anything_is_sane},  /* "CURS" */

@@ -16,12 +16,13 @@
 
 /* Of all channels' data together: said in MIGRATE_BEGIN_SEAMLESS; another one is answered with DST_SEAMLESS_NACK. Starts with
  * a number that no other server has, whose data would be of another form. */
-#define MIGRATE_VERSION 0x6d766d01u
+#define MIGRATE_VERSION 0x6d766d02u
 
 #define MIGRATE_MAX_TILES    4096
 #define MIGRATE_MAX_CODECS   8
 #define MIGRATE_HELD_BYTES   32
 #define MIGRATE_MAX_PENDING  64
+#define MIGRATE_MAX_CHUNKS   (AGENT_TOKENS * VD_AGENT_MAX_DATA_SIZE) /* bytes: all that a client may say unasked */
 #define MIGRATE_MAX_UNTOLD   1024 /* tokens or motions that are still to be acknowledged */
 
 struct migrate_main {
@@ -34,6 +35,9 @@ struct migrate_main {
     uint64_t skip;
     uint32_t have;
     const uint8_t *data;
+    /* What came for the agent when this was no longer its machine: chunks one after the other. */
+    uint32_t pending_count;
+    const uint8_t *pending;
 };
 
 struct migrate_display {

@@ -1,4 +1,5 @@
 /* video_frames.c - frames of streams: which of what changed they take, what is copied for them, what the client shows then. */
+#include "spice/codec/video.h"
 #include "spice/server/video_private.h"
 
 /* A frame is of what changed alone if that is at most one part in so many of the stream. */
@@ -171,20 +172,33 @@ static struct rect frame_of(const struct display_channel *d, const struct video_
     return part;
 }
 
+/* Of a client that had stopped, and goes on, it is a new one. NULL: no memory */
+static struct video_encoder *encoder_of(struct display_channel *d, const struct video_stream *s)
+{
+    struct video_encoder *e = encoding_video(d->encoding, video_id(d, s));
+
+    if (e)
+        return e;
+    e = video_encoder_create(s->codec, (uint32_t)rect_width(&s->pixels), (uint32_t)(s->pixels.bottom - s->pixels.top));
+    encoding_set_video(d->encoding, video_id(d, s), e);
+    return e;
+}
+
 static void capture(struct display_channel *d, const struct change *c, struct batch *batch,
                     struct video_stream *s)
 {
     const struct video_wish wish = {video_bit_rate(d, s), (uint32_t)(d->update_start / 1000000),
                                     s->key};
     const struct rect frame = frame_of(d, s);
-    struct batch_piece *p = batch_add_frame(batch, c->surface, c->now, &frame);
+    struct video_encoder *encoder = encoder_of(d, s);
+    struct batch_piece *p = encoder ? batch_add_frame(batch, c->surface, c->now, &frame) : NULL;
 
     if (!p) {
         view_damage(&d->view, &s->pixels);
         return;
     }
     p->stream = video_id(d, s);
-    p->video = encoding_video(d->encoding, p->stream);
+    p->video = encoder;
     p->video_wish = wish;
     s->key = false;
     for (int32_t y = p->strips.top; y < p->strips.bottom; y++)

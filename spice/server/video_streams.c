@@ -14,6 +14,8 @@
 #define WIDENS_FOR 6
 /* What a stream showed is made exact after so long, even if other things are to be sent. */
 #define REFINE_WAIT_NS 200000000
+/* From the last update on, which the client has not taken all of. */
+#define RESTS_AFTER_NS 3000000000
 /* The client reports so often. */
 #define REPORT_FRAMES 10
 #define REPORT_MS     1000
@@ -431,6 +433,22 @@ uint64_t video_due(const struct display_channel *d)
         if (d->video.streams[i].live)
             due = MIN(due, d->video.streams[i].changed_at + VIDEO_LIVES_NS);
     return due;
+}
+
+uint64_t video_rests_at(const struct display_channel *d)
+{
+    for (uint32_t i = 0; i < VIDEO_MAX_STREAMS; i++)
+        if (encoding_video(d->encoding, i))
+            return d->update_start + RESTS_AFTER_NS;
+    return UINT64_MAX;
+}
+
+void video_rest(struct display_channel *d)
+{
+    for (uint32_t i = 0; i < VIDEO_MAX_STREAMS; i++) {
+        encoding_set_video(d->encoding, i, NULL);
+        d->video.streams[i].key = true; /* a new encoder knows of no frame before */
+    }
 }
 
 void video_mark_lossy(struct display_channel *d)

@@ -80,6 +80,12 @@ void video_capture(struct display_channel *d, const struct change *c, struct bat
 void video_send(struct display_channel *d, const struct batch *batch, const struct batch_piece *p);
 /* After all was sent. */
 void video_mark_lossy(struct display_channel *d);
+/*
+ * A client that has taken nothing for seconds: its encoders' memory is given back, of VP8's some 75 MiB. With the next frame there
+ * are new ones. UINT64_MAX: there are none.
+ */
+uint64_t video_rests_at(const struct display_channel *d);
+void video_rest(struct display_channel *d);
 /* When the streams must be looked at again though nothing is drawn; UINT64_MAX: not. */
 uint64_t video_due(const struct display_channel *d);
 

@@ -9,7 +9,7 @@ sys.path.insert(0, 'tests/lib')
 from qmp import Error, Qmp
 from viewer import PATIENCE, Viewer, read_ppm, require, run_tests, spicy_screenshot, wait_for
 
-MINIVM = sys.argv[1] if len(sys.argv) > 1 else 'build/minivm'
+MINIVM = sys.argv[1] if __name__ == '__main__' and len(sys.argv) > 1 else 'build/minivm'
 PRINT = '(?:[0-9A-F]{2}:){31}[0-9A-F]{2}'
 
 
@@ -198,6 +198,10 @@ def test_sasl(work):
                     time.sleep(3)
                     require(not v.place_of(words), 'a picture')
         require(run.p.poll() is None, 'it ended')
+    os.chmod(users, 0o600)
+    with Run(work, '--spice-tls', '0', '--spice-option', 'sasl-db=' + users) as run:
+        run.p.wait(PATIENCE)
+    require(run.p.returncode == 1 and users in run.messages and '--sandbox on,user=' in run.messages, run.messages)
 
 
 def test_passwords(work):
@@ -272,5 +276,6 @@ def test_software_host(work):
         require(spicy_screenshot(work, '-h', 'localhost', '-s', str(friend.port), '-w', password), 'the friend is locked out')
 
 
-run_tests([test_plain, test_left_behind, test_everywhere, test_domain, test_domain_password, test_tls, test_sasl, test_passwords, test_software_host],
-          ('spicy-screenshot', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl'))
+if __name__ == '__main__':
+    run_tests([test_plain, test_left_behind, test_everywhere, test_domain, test_domain_password, test_tls, test_sasl, test_passwords,
+               test_software_host], ('spicy-screenshot', 'remote-viewer', 'Xvfb', 'xdotool', 'openssl', 'qemu-img'))

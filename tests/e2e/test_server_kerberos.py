@@ -3,8 +3,9 @@
 import os, time
 
 import kerberos
+from test_run_spice import Run, firmware_picture
 from test_server_tls import check_screen, tls_server, viewer_file
-from viewer import Viewer, require, run_tests, wait_for
+from viewer import PATIENCE, Viewer, require, run_tests, spicy_screenshot, wait_for
 
 
 def configure(work, realm):
@@ -36,4 +37,26 @@ def test_ticket(work):
                             require(not v.place_of(server.picture(work)), '%s: a picture' % program)
 
 
-run_tests([test_ticket], ('remote-viewer', 'spicy', 'Xvfb', 'xdotool', *kerberos.PROGRAMS))
+def test_machine(work):
+    """a machine in its sandbox, whose user may not read the keys, takes a ticket; without keys it does not start, and says why"""
+    options = ['--spice-tls', '0', '--spice-option', 'sasl=on']
+    os.chmod(work, 0o755)  # krb5.conf is everybody's
+    with kerberos.Realm(work, 'spice/localhost') as realm:
+        realm.add_user('alma', 'open sesame')
+        os.environ.update(realm.env, **configure(work, realm))
+        require(os.stat(realm.keytab).st_mode & 0o77 == 0, 'the keys are not private')
+        with Run(work, *options) as run:
+            os.environ['SSL_CERT_FILE'] = os.path.join(work, 'data', 'minivm', 'tls', 'ca-cert.pem')
+            place = '-h', 'localhost', '-s', str(run.port('spice+tls'))
+            for _ in range(2):
+                firmware_picture(work, *place)
+            os.environ['KRB5CCNAME'] = 'FILE:' + os.path.join(work, 'none')
+            require(spicy_screenshot(work, *place) is None, 'a picture without a ticket')
+        os.unlink(realm.keytab)
+        with Run(work, *options) as run:
+            require(not run.ready, 'it starts')
+            run.p.wait(PATIENCE)
+        require(run.p.returncode == 1 and 'keys of Kerberos' in run.messages and realm.keytab in run.messages, run.messages)
+
+
+run_tests([test_ticket, test_machine], ('remote-viewer', 'spicy', 'spicy-screenshot', 'Xvfb', 'xdotool', *kerberos.PROGRAMS))

@@ -11,6 +11,7 @@ from viewer import Viewer, require, run_tests, wait_for
 SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 15  # that the viewer stands still
 WARM_UP = 5  # seconds of film that both viewers see
 ALLOWED = 64 << 10  # KiB that one which has stopped may cost
+FREED = 40 << 10  # KiB of its encoder, that it gives back
 RATE = 30  # frames a second
 SCREEN = '2400x1400'
 
@@ -53,7 +54,7 @@ def check(watch, before, rate):
     require(all(a < b for a, b in zip(watch.frames, watch.frames[1:])), 'the guest has waited: %s' % watch.frames)
 
 
-def check_film(work, *args):
+def check_film(work, *args, freed=0):
     with Server('--patience', '-1', '--size', '1920x1080', *args) as server:
         uri = 'spice://127.0.0.1:%d' % server.port
         folders = [os.path.join(work, name) for name in ('stopped', 'other')]
@@ -74,6 +75,8 @@ def check_film(work, *args):
             try:
                 watch = Watch(server, other)
                 watch.go_on(SECONDS)
+                if freed:
+                    wait_for('%d KiB less' % freed, lambda: server.status('RssAnon') < before - freed)
             finally:
                 stopped.p.send_signal(signal.SIGCONT)
             server.command('film 0')
@@ -88,8 +91,8 @@ def test_pictures(work):
 
 
 def test_streams(work):
-    """and when the film is streamed"""
-    check_film(work, '--streams')
+    """and when the film is streamed: then it gives its encoder's memory back"""
+    check_film(work, '--streams', freed=FREED)
 
 
 run_tests([test_pictures, test_streams], ('remote-viewer', 'Xvfb', 'xdotool'))

@@ -525,6 +525,7 @@ static void show_frame(struct peer_screen *s, const struct spice_msg_display_str
     stream->last_time = m->multi_media_time;
     stream->frames++;
     s->frames++;
+    s->keys += stream->codec == SPICE_VIDEO_CODEC_TYPE_VP8 && !(m->data[0] & 1); /* RFC 6386, 9.1 */
     if (!stream->clipped)
         show_part(s, dest, &frame, dest);
     for (uint32_t i = 0; i < stream->clip_count; i++)

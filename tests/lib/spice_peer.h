@@ -97,6 +97,7 @@ struct peer_screen {
         uint32_t last_time;
     } streams[PEER_STREAMS];
     unsigned streams_begun, frames, sized_frames;
+    unsigned keys; /* frames of VP8 that need none before them */
     struct rect sized; /* what frames of their own size have shown, in all */
 };
 
