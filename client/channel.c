@@ -133,6 +133,7 @@ static int handle_disconnecting(struct channel *c, const void *msg)
     const struct spice_msg_disconnecting *m = msg;
 
     log_info("the server ends channel %s (reason %u)", spice_channel_name(c->ops->type), m->reason);
+    c->session->goodbye = true;
     return -ENODATA;
 }
 
@@ -348,6 +349,8 @@ static void on_ended(struct stream *s, int err)
 void channel_close(struct channel *c)
 {
     stream_close(&c->stream);
+    if (c->ops->close)
+        c->ops->close(c);
 }
 
 void channel_fini(struct channel *c)

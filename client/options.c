@@ -120,6 +120,12 @@ static int set_headless(void *config, const char *value UNUSED)
     return 0;
 }
 
+static int set_no_reconnect(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->no_reconnect = true;
+    return 0;
+}
+
 static int set_stats(void *config, const char *value UNUSED)
 {
     ((struct client_options *)config)->stats = true;
@@ -150,6 +156,7 @@ static const struct option_def defs[] = {
     {"type", "TEXT", "type this on a US keyboard first; \\n is Enter, \\t Tab", set_type},
     {"exit-after", "SECONDS", "end then; with --screenshot, take it at that moment", set_seconds},
     {"headless", NULL, "no window: needs no display", set_headless},
+    {"no-reconnect", NULL, "do not try again by itself when the connection is lost", set_no_reconnect},
     {"stats", NULL, "print each channel's messages, bytes and times as JSON at the end", set_stats},
     {"verbose", NULL, "say more on standard error", set_verbose},
 };

@@ -13,6 +13,7 @@ struct client_options {
     const char *type;       /* text to type, or NULL */
     double exit_after;      /* seconds; 0: never */
     bool headless, stats, verbose;
+    bool no_reconnect; /* a session that is lost is not tried again by itself */
 };
 
 /*

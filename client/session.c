@@ -8,15 +8,11 @@
 #include "client/main_channel.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define LINK_TIMEOUT_MS   15000
-#define CONNECT_TIMEOUT_S 10
+#define LINK_TIMEOUT_MS 15000
 
 /* What can be opened beside the main channel. */
 static int (*const openers[])(struct session *s, uint8_t id, struct channel **c) = {
@@ -25,7 +21,7 @@ static int (*const openers[])(struct session *s, uint8_t id, struct channel **c)
     [SPICE_CHANNEL_CURSOR] = cursor_channel_open,
 };
 
-static const char *server_name(const struct client_options *o, char *buf, size_t size)
+const char *session_server_name(const struct client_options *o, char *buf, size_t size)
 {
     snprintf(buf, size,
              o->unix_path[0]        ? "%s"
@@ -45,7 +41,7 @@ static int cannot_connect(struct session *s, int err, const char *reason)
             : "is the machine running, and is that its SPICE port? ('minivm list' shows both)";
 
     snprintf(why, sizeof(why), "%s", reason); /* it may be fail_text() itself */
-    return fail(err, "cannot connect to %s: %s\n%s", server_name(s->options, name, sizeof(name)),
+    return fail(err, "cannot connect to %s: %s\n%s", session_server_name(s->options, name, sizeof(name)),
                 why, remedy);
 }
 
@@ -57,7 +53,8 @@ static void timed_out(uv_timer_t *timer)
     TAILQ_FOREACH (c, &s->channels, entry) {
         if (channel_is_up(c))
             continue;
-        session_end(s, cannot_connect(s, -ETIMEDOUT, "it does not answer"));
+        session_end(s, s->linked ? SESSION_LOST : SESSION_UNREACHED,
+                    cannot_connect(s, -ETIMEDOUT, "it does not answer"));
         return;
     }
 }
@@ -68,114 +65,109 @@ static void add_channel(struct session *s, struct channel *c)
     uv_timer_start(&s->timeout, timed_out, LINK_TIMEOUT_MS, 0);
 }
 
-/* Connect to this address and remember it for the other channels. Returns a descriptor or -errno. */
-static int connect_to(struct session *s, const void *address, socklen_t size)
+static void open_main_channel(struct session *s, int fd)
 {
-    struct timeval limit = {.tv_sec = CONNECT_TIMEOUT_S};
-    int err, fd;
-
-    memcpy(&s->address, address, size);
-    s->address_size = size;
-    fd = socket(s->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    if (connect(fd, address, size) < 0) {
-        err = errno == EINPROGRESS ? -ETIMEDOUT : -errno;
-        close(fd);
-        return err;
-    }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
-static int connect_unix(struct session *s)
-{
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-
-    static_assert(sizeof(un.sun_path) == sizeof(s->options->unix_path),
-                  "a path that fits one fits the other");
-    memcpy(un.sun_path, s->options->unix_path, sizeof(un.sun_path));
-    return connect_to(s, &un, sizeof(un));
-}
-
-/* A name may have several addresses; the first that answers is taken. */
-static int connect_tcp(struct session *s)
-{
-    const struct client_options *o = s->options;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
-    int fd = -ECONNREFUSED, err = getaddrinfo(o->host, o->port, &hints, &list);
+    struct channel *c;
+    int err = main_channel_open(s, fd, &c);
 
     if (err)
-        return fail(-ENOENT, "cannot find host '%s': %s\ncheck the name, or give its address",
-                    o->host, gai_strerror(err));
-    for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-        fd = connect_to(s, a->ai_addr, a->ai_addrlen);
-    freeaddrinfo(list);
-    return fd < 0 ? cannot_connect(s, fd, strerror(-fd)) : fd;
+        session_end(s, SESSION_REFUSED, fail(err, "cannot open the main channel: %s", strerror(-err)));
+    else
+        add_channel(s, c);
 }
 
-static int connect_server(struct session *s)
+static void dialled(struct dial *dial, int fd)
 {
-    int fd;
+    struct session *s = dial->opaque;
 
-    if (!s->options->unix_path[0])
-        return connect_tcp(s);
-    fd = connect_unix(s);
-    return fd < 0 ? cannot_connect(s, fd, strerror(-fd)) : fd;
+    s->address = dial->address;
+    s->address_size = dial->address_size;
+    if (fd == -ENOENT && !s->options->unix_path[0]) {
+        session_end(s, SESSION_UNREACHED, fd);
+    } else if (fd < 0) {
+        session_end(s, SESSION_UNREACHED, cannot_connect(s, fd, strerror(-fd)));
+    } else if (s->only_dial) {
+        close(fd);
+        session_end(s, SESSION_REACHED, 0);
+    } else {
+        screen_set_status(s->screen, CLIENT_AUTHENTICATING, NULL);
+        open_main_channel(s, fd);
+    }
+}
+
+static int start_dialling(struct session *s)
+{
+    const struct client_options *o = s->options;
+
+    if (o->unix_path[0])
+        return dial_start_unix(&s->dial, s->loop, o->unix_path, dialled, s);
+    return dial_start(&s->dial, s->loop, o->host, o->port, dialled, s);
 }
 
 int session_start(struct session *s, struct loop *loop, const struct client_options *options,
                   struct screen *screen)
 {
-    struct channel *c;
-    int err, fd;
+    char name[400];
+    int err;
 
-    *s = (struct session){
-        .loop = loop, .options = options, .screen = screen, .started_ns = now_ns()};
+    *s = (struct session){.loop = loop,
+                          .options = options,
+                          .screen = screen,
+                          .started_ns = now_ns(),
+                          .only_dial = s->only_dial,
+                          .on_gone = s->on_gone,
+                          .opaque = s->opaque};
     TAILQ_INIT(&s->channels);
-    fd = connect_server(s);
-    if (fd < 0)
-        return fd;
     err = uv_timer_init(&loop->uv, &s->timeout);
-    if (!err)
-        err = main_channel_open(s, fd, &c);
-    if (err)
-        return fail(err, "cannot open the main channel: %s", strerror(-err));
     s->timeout.data = s;
-    add_channel(s, c);
+    if (!err)
+        err = start_dialling(s);
+    if (err)
+        return fail(err, "cannot connect to %s: %s", session_server_name(options, name, sizeof(name)),
+                    uv_strerror(err));
     return 0;
 }
 
-static void note_result(struct session *s, int result)
+static void gone(void *arg)
 {
-    s->result = result;
-    if (result)
-        snprintf(s->reason, sizeof(s->reason), "%s", fail_text());
+    struct session *s = arg;
+
+    if (s->on_gone)
+        s->on_gone(s->opaque);
 }
 
-void session_end(struct session *s, int result)
+/* All handles were closed in one go, so the loop forgets them in one: by its next round nothing of them is left. */
+static void timeout_closed(uv_handle_t *handle)
+{
+    struct session *s = handle->data;
+
+    loop_call(s->loop, gone, s);
+}
+
+void session_end(struct session *s, enum session_outcome outcome, int result)
 {
     struct channel *c;
 
     if (s->ended)
         return;
     s->ended = true;
-    note_result(s, result);
+    s->outcome = outcome;
+    s->result = result;
+    if (result)
+        snprintf(s->reason, sizeof(s->reason), "%s", fail_text());
+    dial_stop(&s->dial);
     TAILQ_FOREACH (c, &s->channels, entry)
         channel_close(c);
     s->inputs = NULL;
-    if (!uv_is_closing((uv_handle_t *)&s->timeout))
-        uv_close((uv_handle_t *)&s->timeout, NULL);
-    screen_set_status(s->screen, CLIENT_ENDED, s->reason);
-    if (s->on_end)
-        s->on_end(s->opaque);
+    uv_close((uv_handle_t *)&s->timeout, timeout_closed);
 }
 
 void session_fini(struct session *s)
 {
     struct channel *c;
 
+    if (!s->screen)
+        return;
     screen_lock(s->screen);
     screen_set_primary(s->screen, NULL);
     screen_unlock(s->screen);
@@ -218,8 +210,8 @@ static void open_channel(struct session *s, unsigned type, unsigned id)
     }
     err = openers[type](s, (uint8_t)id, &c);
     if (err)
-        session_end(
-            s, fail(err, "cannot open channel %s: %s", spice_channel_name(type), strerror(-err)));
+        session_end(s, SESSION_LOST,
+                    fail(err, "cannot open channel %s: %s", spice_channel_name(type), strerror(-err)));
     else
         add_channel(s, c);
 }
@@ -239,16 +231,46 @@ void session_progress(struct session *s, struct channel *c)
             channel_retry(other);
 }
 
+static bool is_network_error(int err)
+{
+    static const int errors[] = {ECONNRESET,   ECONNREFUSED, ECONNABORTED, ETIMEDOUT, EPIPE,
+                                 EHOSTUNREACH, EHOSTDOWN,    ENETUNREACH,  ENETDOWN,  ENETRESET};
+
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+        if (err == -errors[i])
+            return true;
+    return false;
+}
+
+/* Before the server has let us in. */
+static void end_unlinked(struct session *s, int err)
+{
+    bool said = err && !is_network_error(err);
+    enum session_outcome outcome = err == -EACCES ? SESSION_WANTS_PASSWORD
+                                   : said         ? SESSION_REFUSED
+                                                  : SESSION_UNREACHED;
+
+    session_end(s, outcome,
+                cannot_connect(s, err ? err : -ECONNRESET,
+                               err == 0 ? "the server closed the connection at once"
+                               : err == -EACCES || err == -EPROTO ? fail_text()
+                                                                  : strerror(-err)));
+}
+
 void session_channel_ended(struct session *s, struct channel *c, int err)
 {
-    if (!s->linked)
-        err = cannot_connect(s, err ? err : -ECONNRESET,
-                             err == 0 ? "the server closed the connection at once"
-                             : err == -EACCES || err == -EPROTO ? fail_text()
-                                                                : strerror(-err));
-    else if (err == -EAGAIN || err == 0)
-        log_info("the server closed channel %s", spice_channel_name(c->ops->type));
-    else if (!fail_text()[0])
-        fail(err, "channel %s: %s", spice_channel_name(c->ops->type), strerror(-err));
-    session_end(s, err);
+    const char *name = spice_channel_name(c->ops->type);
+
+    if (!s->linked) {
+        end_unlinked(s, err);
+    } else if (err == -EAGAIN || err == 0) {
+        log_info("the server closed channel %s", name);
+        session_end(s, s->goodbye ? SESSION_FINISHED : SESSION_CLOSED, 0);
+    } else if (is_network_error(err)) {
+        session_end(s, SESSION_LOST, fail(err, "channel %s: %s", name, strerror(-err)));
+    } else {
+        if (!fail_text()[0])
+            fail(err, "channel %s: %s", name, strerror(-err));
+        session_end(s, SESSION_REFUSED, err);
+    }
 }
