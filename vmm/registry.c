@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "vmm/run.h"
-#include "vmm/user_files.h"
+#include "base/user_files.h"
 
 #include <dirent.h>
 #include <errno.h>
