@@ -114,6 +114,7 @@ int main(int argc, char **argv)
     int err, status;
 
     log_set_program("minivm-client");
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes into sockets that may have been closed */
     err = client_options_parse(&client.options, argc, argv);
     if (err == OPTIONS_HELP)
         return 0;
@@ -131,5 +132,6 @@ int main(int argc, char **argv)
     loop_fini(&client.loop);
     viewer_fini(&client.viewer);
     screen_fini(&client.screen);
+    client_options_fini(&client.options);
     return status;
 }

@@ -8,7 +8,9 @@
 #include "client/main_channel.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,28 +23,69 @@ static int (*const openers[])(struct session *s, uint8_t id, struct channel **c)
     [SPICE_CHANNEL_CURSOR] = cursor_channel_open,
 };
 
+static const char *port_for(const struct client_options *o, unsigned channel_type)
+{
+    return client_options_secure(o, channel_type) ? o->tls_port : o->port;
+}
+
 const char *session_server_name(const struct client_options *o, char *buf, size_t size)
 {
     snprintf(buf, size,
              o->unix_path[0]        ? "%s"
              : strchr(o->host, ':') ? "[%s]:%s"
                                     : "%s:%s",
-             o->unix_path[0] ? o->unix_path : o->host, o->port);
+             o->unix_path[0] ? o->unix_path : o->host, port_for(o, SPICE_CHANNEL_MAIN));
     return buf;
+}
+
+void session_way(struct session *s, unsigned type, struct stream_way *way)
+{
+    const struct client_options *o = s->options;
+
+    *way = (struct stream_way){
+        .proxy = o->proxy.host[0] && !o->unix_path[0] ? &o->proxy : NULL,
+        .host = o->host,
+        .port = port_for(o, type),
+        .secure = client_options_secure(o, type) ? &s->secure : NULL,
+    };
+}
+
+void session_address(const struct session *s, unsigned type, struct sockaddr_storage *address)
+{
+    uint16_t port = htons((uint16_t)atoi(port_for(s->options, type)));
+
+    *address = s->address;
+    if (s->options->proxy.host[0])
+        return;
+    if (address->ss_family == AF_INET)
+        ((struct sockaddr_in *)address)->sin_port = port;
+    else if (address->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = port;
+}
+
+/* What to do about it; the reasons that are not here say that themselves. */
+static const char *remedy_of(int err)
+{
+    switch (err) {
+    case -EACCES:
+        return "\nthe server asks for a password";
+    case -EPROTO:
+        return "\ncheck the port: it must be the SPICE port of a running machine";
+    case LINK_WANTS_TLS:
+    case TRUST_UNKNOWN:
+    case -EKEYREVOKED:
+        return "";
+    }
+    return "\nis the machine running, and is that its SPICE port? ('minivm list' shows both)";
 }
 
 static int cannot_connect(struct session *s, int err, const char *reason)
 {
-    char name[400], why[300];
-    const char *remedy =
-        err == -EACCES ? "the server asks for a password"
-        : err == -EPROTO
-            ? "check the port: it must be the SPICE port of a running machine"
-            : "is the machine running, and is that its SPICE port? ('minivm list' shows both)";
+    char name[400], why[512];
 
     snprintf(why, sizeof(why), "%s", reason); /* it may be fail_text() itself */
-    return fail(err, "cannot connect to %s: %s\n%s", session_server_name(s->options, name, sizeof(name)),
-                why, remedy);
+    return fail(err, "cannot connect to %s: %s%s", session_server_name(s->options, name, sizeof(name)), why,
+                remedy_of(err));
 }
 
 static void timed_out(uv_timer_t *timer)
@@ -101,7 +144,9 @@ static int start_dialling(struct session *s)
 
     if (o->unix_path[0])
         return dial_start_unix(&s->dial, s->loop, o->unix_path, dialled, s);
-    return dial_start(&s->dial, s->loop, o->host, o->port, dialled, s);
+    if (o->proxy.host[0])
+        return dial_start(&s->dial, s->loop, o->proxy.host, o->proxy.port, dialled, s);
+    return dial_start(&s->dial, s->loop, o->host, port_for(o, SPICE_CHANNEL_MAIN), dialled, s);
 }
 
 int session_start(struct session *s, struct loop *loop, const struct client_options *options,
@@ -118,6 +163,10 @@ int session_start(struct session *s, struct loop *loop, const struct client_opti
                           .on_gone = s->on_gone,
                           .opaque = s->opaque};
     TAILQ_INIT(&s->channels);
+    if (options->tls_port[0] && (err = secure_init(&s->secure, options))) {
+        secure_fini(&s->secure);
+        return err;
+    }
     err = uv_timer_init(&loop->uv, &s->timeout);
     s->timeout.data = s;
     if (!err)
@@ -175,6 +224,7 @@ void session_fini(struct session *s)
         TAILQ_REMOVE(&s->channels, c, entry);
         c->ops->destroy(c);
     }
+    secure_fini(&s->secure);
 }
 
 void session_set_mm_time(struct session *s, uint32_t time)
@@ -202,7 +252,8 @@ static void open_channel(struct session *s, unsigned type, unsigned id)
     struct channel *c;
     int err;
 
-    if (type >= ARRAY_SIZE(openers) || !openers[type] || session_find(s, type, id))
+    if (type >= ARRAY_SIZE(openers) || !openers[type] || session_find(s, type, id) ||
+        s->options->disabled_channels >> type & 1)
         return;
     if (id > 0) {
         log_info("channel %s %u is not shown", spice_channel_name(type), id);
@@ -216,8 +267,21 @@ static void open_channel(struct session *s, unsigned type, unsigned id)
         add_channel(s, c);
 }
 
+static void list_channels(struct session *s, const struct spice_channel_id *ids, size_t count)
+{
+    printf("%s 0\n", spice_channel_name(SPICE_CHANNEL_MAIN));
+    for (size_t i = 0; i < count; i++)
+        if (ids[i].type != SPICE_CHANNEL_MAIN)
+            printf("%s %u\n", spice_channel_name(ids[i].type), ids[i].id);
+    session_end(s, SESSION_FINISHED, 0);
+}
+
 void session_open_channels(struct session *s, const struct spice_channel_id *ids, size_t count)
 {
+    if (s->options->list_channels) {
+        list_channels(s, ids, count);
+        return;
+    }
     for (size_t i = 0; i < count && !s->ended; i++)
         open_channel(s, ids[i].type, ids[i].id);
 }
@@ -245,23 +309,26 @@ static bool is_network_error(int err)
 /* Before the server has let us in. */
 static void end_unlinked(struct session *s, int err)
 {
-    bool said = err && !is_network_error(err);
-    enum session_outcome outcome = err == -EACCES ? SESSION_WANTS_PASSWORD
-                                   : said         ? SESSION_REFUSED
-                                                  : SESSION_UNREACHED;
+    const char *why = err == 0                                  ? "the server closed the connection at once"
+                      : is_network_error(err) || !fail_text()[0] ? strerror(-err)
+                                                                 : fail_text();
+    enum session_outcome outcome = err == -EACCES                  ? SESSION_WANTS_PASSWORD
+                                   : !err || is_network_error(err) ? SESSION_UNREACHED
+                                                                   : SESSION_REFUSED;
 
-    session_end(s, outcome,
-                cannot_connect(s, err ? err : -ECONNRESET,
-                               err == 0 ? "the server closed the connection at once"
-                               : err == -EACCES || err == -EPROTO ? fail_text()
-                                                                  : strerror(-err)));
+    session_end(s, outcome, cannot_connect(s, err ? err : -ECONNRESET, why));
 }
 
 void session_channel_ended(struct session *s, struct channel *c, int err)
 {
     const char *name = spice_channel_name(c->ops->type);
 
-    if (!s->linked) {
+    if (err == TRUST_UNKNOWN) {
+        session_end(s, SESSION_WANTS_TRUST, cannot_connect(s, err, fail_text()));
+    } else if (err == LINK_WANTS_TLS && s->options->tls_port[0] && !c->request.secure) {
+        s->wants_tls = c->ops->type;
+        session_end(s, SESSION_WANTS_TLS, err);
+    } else if (!s->linked) {
         end_unlinked(s, err);
     } else if (err == -EAGAIN || err == 0) {
         log_info("the server closed channel %s", name);

@@ -19,6 +19,8 @@ struct inputs_channel;
 enum session_outcome {
     SESSION_FINISHED,       /* by our word, or the server's */
     SESSION_UNREACHED,      /* no connection, or it broke before the server had let us in */
+    SESSION_WANTS_TLS,      /* the channel `wants_tls`, which we came with in the clear */
+    SESSION_WANTS_TRUST,    /* nobody vouches for the server: secure.question */
     SESSION_WANTS_PASSWORD, /* the server did not take this one */
     SESSION_REFUSED,        /* the server does not want us, or there is no understanding it */
     SESSION_REACHED,        /* it was only to be seen whether anybody answers, and somebody did */
@@ -31,8 +33,9 @@ struct session {
     const struct client_options *options;
     struct screen *screen;
     struct dial dial;
-    struct sockaddr_storage address;
+    struct sockaddr_storage address; /* that has answered; the proxy's if there is one */
     socklen_t address_size;
+    struct secure secure;
     uint32_t connection_id;
     uint32_t mm_ahead; /* the server's multimedia clock less ours, in milliseconds */
     TAILQ_HEAD(, channel) channels;
@@ -44,6 +47,7 @@ struct session {
     bool goodbye;                                    /* the server has said that it ends */
     bool ended;
     enum session_outcome outcome;
+    uint8_t wants_tls; /* SPICE_CHANNEL_* */
     int result; /* 0, or -errno with `reason` */
     char reason[600];
     void (*on_gone)(void *opaque); /* once: it has ended, and the loop has forgotten it */
@@ -64,6 +68,9 @@ void session_fini(struct session *s);
 const char *session_server_name(const struct client_options *options, char *buf, size_t size);
 
 /* For channels. */
+/* What a channel of this type passes on its way, and where it connects to. */
+void session_way(struct session *s, unsigned type, struct stream_way *way);
+void session_address(const struct session *s, unsigned type, struct sockaddr_storage *address);
 /* The server's multimedia clock, in milliseconds, as of what it last said of it. */
 void session_set_mm_time(struct session *s, uint32_t time);
 uint32_t session_mm_time(const struct session *s);

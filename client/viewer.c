@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "client/terminal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -73,14 +74,83 @@ static void unreached(struct viewer *v)
         rest(v, reason_of(v));
 }
 
+/* Once for each channel, since from then on it does come by TLS. */
+static void use_tls(struct viewer *v)
+{
+    v->options->chooses_secure = true;
+    v->options->secure_channels |= 1u << v->session.wants_tls;
+    begin(v);
+}
+
+static void give_up(struct viewer *v, const char *text)
+{
+    if (v->persistent)
+        rest(v, text);
+    else
+        end(v);
+}
+
+/* The user has said so. */
+static void trust(struct viewer *v)
+{
+    const struct trust_question *q = &v->session.secure.question;
+
+    if (known_servers_add(q->server, q->fingerprint))
+        give_up(v, fail_text());
+    else
+        begin(v);
+}
+
+/* NULL: the user gives up. */
+static void answered(struct viewer *v, const char *text)
+{
+    enum client_state asked = v->asking;
+
+    v->asking = CLIENT_CONNECTING;
+    if (!text || (asked == CLIENT_ASKS_TRUST && strcmp(text, "yes") != 0)) {
+        give_up(v, reason_of(v));
+    } else if (asked == CLIENT_ASKS_TRUST) {
+        trust(v);
+    } else {
+        snprintf(v->options->password, sizeof(v->options->password), "%s", text);
+        begin(v);
+    }
+}
+
+static void ask_terminal(struct viewer *v, const char *question, bool echo)
+{
+    char answer[sizeof(v->options->password)];
+
+    answered(v, terminal_ask(question, echo, answer, sizeof(answer)) ? answer : NULL);
+    explicit_bzero(answer, sizeof(answer));
+}
+
+static void ask(struct viewer *v, enum client_state state, const char *question)
+{
+    v->asking = state;
+    screen_set_status(v->screen, state, question);
+    if (!v->persistent)
+        ask_terminal(v, question, state == CLIENT_ASKS_TRUST);
+}
+
 static void ask_password(struct viewer *v)
 {
     char name[400], text[500];
 
-    snprintf(text, sizeof(text), v->options->password[0] ? "The password is wrong.\nThe password for %s:" : "The password for %s:",
+    snprintf(text, sizeof(text), "%sThe password for %s:",
+             v->options->password[0] ? "The password is wrong.\n" : "",
              session_server_name(v->options, name, sizeof(name)));
-    v->asking = true;
-    screen_set_status(v->screen, CLIENT_ASKS_PASSWORD, text);
+    ask(v, CLIENT_ASKS_PASSWORD, text);
+}
+
+static void ask_trust(struct viewer *v)
+{
+    char text[700];
+
+    trust_ask(&v->session.secure.question, text, sizeof(text));
+    if (!v->persistent)
+        strncat(text, " (yes or no)", sizeof(text) - strlen(text) - 1);
+    ask(v, CLIENT_ASKS_TRUST, text);
 }
 
 static void lost(struct viewer *v)
@@ -120,6 +190,8 @@ static void refused(struct viewer *v)
 static void (*const what_next[])(struct viewer *v) = {
     [SESSION_FINISHED] = finished,
     [SESSION_UNREACHED] = unreached,
+    [SESSION_WANTS_TLS] = use_tls,
+    [SESSION_WANTS_TRUST] = ask_trust,
     [SESSION_WANTS_PASSWORD] = ask_password,
     [SESSION_REFUSED] = refused,
     [SESSION_REACHED] = sent_away,
@@ -127,18 +199,28 @@ static void (*const what_next[])(struct viewer *v) = {
     [SESSION_CLOSED] = closed,
 };
 
+/* Without a window only what a terminal can help with goes on. */
+static bool goes_on(const struct viewer *v)
+{
+    enum session_outcome outcome = v->session.outcome;
+
+    if (v->closing)
+        return false;
+    if (v->persistent || outcome == SESSION_WANTS_TLS)
+        return true;
+    return terminal_is_there() && (outcome == SESSION_WANTS_PASSWORD || outcome == SESSION_WANTS_TRUST);
+}
+
 static void session_gone(void *opaque)
 {
     struct viewer *v = opaque;
 
     v->active = false;
     v->session.only_dial = false;
-    if (!v->persistent)
-        v->closing = true;
-    if (v->closing)
-        end(v);
-    else
+    if (goes_on(v))
         what_next[v->session.outcome](v);
+    else
+        end(v);
 }
 
 static int start_session(struct viewer *v)
@@ -147,7 +229,7 @@ static int start_session(struct viewer *v)
     int err;
 
     uv_timer_stop(&v->retry);
-    v->asking = false;
+    v->asking = CLIENT_CONNECTING;
     session_fini(&v->session);
     v->session.on_gone = session_gone;
     v->session.opaque = v;
@@ -158,10 +240,20 @@ static int start_session(struct viewer *v)
     return err;
 }
 
+static void note_failure(struct viewer *v, int err)
+{
+    v->session.result = err;
+    snprintf(v->session.reason, sizeof(v->session.reason), "%s", fail_text());
+}
+
 static void begin(struct viewer *v)
 {
-    if (start_session(v))
-        rest(v, fail_text());
+    int err = start_session(v);
+
+    if (!err)
+        return;
+    note_failure(v, err);
+    give_up(v, reason_of(v));
 }
 
 int viewer_start(struct viewer *v, struct loop *loop, struct client_options *options, struct screen *screen,
@@ -189,10 +281,8 @@ void viewer_end(struct viewer *v, int result)
         session_end(&v->session, SESSION_FINISHED, result);
         return;
     }
-    if (result) {
-        v->session.result = result;
-        snprintf(v->session.reason, sizeof(v->session.reason), "%s", fail_text());
-    }
+    if (result)
+        note_failure(v, result);
     end(v);
 }
 
@@ -224,15 +314,9 @@ static void call(struct viewer *v, void (*fn)(void *arg), const struct user_call
 static void run_answer(void *arg)
 {
     struct user_call *c = arg;
-    struct viewer *v = c->viewer;
 
-    if (v->asking && !v->closing && c->given) {
-        snprintf(v->options->password, sizeof(v->options->password), "%s", c->text);
-        begin(v);
-    } else if (v->asking && !v->closing) {
-        v->asking = false;
-        rest(v, reason_of(v));
-    }
+    if (c->viewer->asking != CLIENT_CONNECTING && !c->viewer->closing)
+        answered(c->viewer, c->given ? c->text : NULL);
     explicit_bzero(c, sizeof(*c));
     free(c);
 }

@@ -4,7 +4,8 @@
  * How it stands is said in the screen's status (status.h) at every moment. With `persistent`, which is for windows: a session
  * that was established and is lost is tried again by itself, after pauses of 1, 2, 4, 8 and then 15 s (CLIENT_WAITS); what a
  * person must decide is asked (CLIENT_ASKS_PASSWORD, CLIENT_ASKS_TRUST); any other end, and a first try that fails, is
- * CLIENT_ENDED, from where the user may try again or close. Without it there is one try, and its end is the viewer's.
+ * CLIENT_ENDED, from where the user may try again or close. Without it passwords and trust are asked for on the terminal, if
+ * there is one, and any other end is the viewer's.
  *
  * A server that closes the connection without a word but still answers has sent us away on purpose (as QEMU's does when
  * another viewer takes over): that is CLIENT_ENDED too, or two viewers would take the screen from each other for ever.
@@ -25,7 +26,7 @@ struct viewer {
     uv_timer_t retry;
     bool persistent;
     bool active;       /* the session has not gone yet */
-    bool asking;       /* the user, as the status says */
+    enum client_state asking; /* CLIENT_ASKS_*; CLIENT_CONNECTING: nothing is asked */
     bool established;  /* some session was, since the user last asked to try */
     bool closing;      /* no further session */
     unsigned failures; /* in a row, since it was established */
