@@ -6,9 +6,10 @@ usage: test_connect.py [CLIENT]
 import base64, contextlib, os, pty, select, shutil, socket, subprocess, sys, threading, time
 
 import fake
-from viewer import Viewer, read_ppm, require, run_tests, wait_for
+from viewer import Failed, Viewer, read_ppm, require, run_tests, wait_for
 
 CLIENT = sys.argv[1] if __name__ == '__main__' and len(sys.argv) > 1 else 'build/minivm-client'
+VIEWER_USER = os.path.join(os.path.dirname(CLIENT), 'tests/e2e/viewer_user')
 CHANNELS = ['main 0', 'cursor 0', 'display 0', 'inputs 0']
 
 
@@ -231,7 +232,7 @@ def test_both_ports(work):
         run = client(work, '--secure-channels', 'main', uri)
         require(run.returncode == 2 and 'tls-port' in run.stderr, run.stderr)
     with fake.Server() as server:
-        refuses(work, 'no TLS', 'spice+tls://localhost:%d' % server.port)
+        refuses(work, 'port', 'spice+tls://localhost:%d' % server.port)
 
 
 def test_password(work):
@@ -408,7 +409,134 @@ def test_vv(work):
     require(run.returncode == 1 and 'No such file' in run.stderr, run.stderr)
 
 
-# --- a window's session ---
+# --- a session's life ---
+
+class User:
+    """viewer_user: the viewer without its window; what it says of how it stands is collected."""
+
+    def __init__(self, work, *args):
+        self.p = subprocess.Popen([VIEWER_USER, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                                  stderr=subprocess.DEVNULL, env=dict(os.environ, HOME=work, XDG_STATE_HOME=work + '/state'))
+        self.states, self.seen = [], 0
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.p.stdout:
+            self.states.append(line.rstrip('\n'))
+
+    def say(self, command):
+        self.seen = len(self.states)
+        self.p.stdin.write(command + '\n')
+
+    def expect(self, state, words=''):
+        """The state that it comes to after what was said last; -> how many ms it waits"""
+        def found():
+            return [s for s in self.states[self.seen:] if s.startswith(state + ' ') and words in s]
+        try:
+            line = wait_for('%s with "%s"' % (state, words), found, 20, 0.02)[0]
+        except Failed as e:
+            raise Failed('%s: %s' % (e, self.states[self.seen:]))
+        self.seen = self.states.index(line, self.seen) + 1
+        return int(line.split()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.p.stdin.close()
+        require(self.p.wait(10) == 0 and (kind or wait_for('its end', lambda: self.states[-1] == 'OVER')), 'it ended badly')
+
+
+def test_asks_password(work):
+    """a window's session asks for the password until it is right, or the user gives up, who may begin anew"""
+    with fake.Server('--password', 'sesame') as server, User(work, 'spice://127.0.0.1:%d' % server.port) as user:
+        user.expect('CONNECTING', '127.0.0.1:%d' % server.port)
+        user.expect('AUTHENTICATING')
+        user.expect('ASKS_PASSWORD', 'The password for 127.0.0.1')
+        user.say('answer simsim')
+        user.expect('ASKS_PASSWORD', 'is wrong')
+        user.say('give-up')
+        user.expect('ENDED', 'password')
+        user.say('answer sesame')  # nobody asks now
+        user.say('key 30')
+        user.say('retry')
+        user.expect('ASKS_PASSWORD', 'is wrong')
+        user.say('answer sesame')
+        user.expect('CONNECTED')
+        wait_for('a key', lambda: user.say('key 30') or server.events('key'))
+
+
+def test_asks_trust(work):
+    """a window's session asks whether to trust a server, and remembers a yes"""
+    with tls_server(work) as server:
+        uri = 'spice+tls://127.0.0.1:%d' % server.tls_port
+        with User(work, uri) as user:
+            user.expect('ASKS_TRUST', 'SHA-256 fingerprint')
+            user.say('give-up')
+            user.expect('ENDED', 'nobody vouches')
+            user.say('retry')
+            user.expect('ASKS_TRUST', subject())
+            user.say('answer yes')
+            user.expect('CONNECTED')
+        with User(work, uri) as user:
+            user.expect('CONNECTED')
+            require(not [s for s in user.states if s.startswith('ASKS')], 'it asks again')
+
+
+def test_tries_again(work):
+    """a lost session is tried again by itself, sooner if the user says so; one that the server has ended is not"""
+    port = free_port()
+    with fake.Server('--port', str(port)) as server, User(work, 'spice://127.0.0.1:%d' % port) as user:
+        user.expect('CONNECTED')
+        user.say('lose')
+        require(900 <= user.expect('WAITS', 'no route') <= 1000, 'it does not wait for a second')
+        before = time.monotonic()
+        user.expect('CONNECTED')
+        require(0.5 < time.monotonic() - before < 5, 'it did not wait for a second')
+        user.say('lose')
+        user.expect('WAITS')
+        user.say('retry')
+        user.expect('CONNECTED')
+        user.say('hang-up')  # which is what a server does that gives the screen to another viewer
+        user.expect('ENDED', 'another viewer')
+        user.say('retry')
+        user.expect('CONNECTED')
+        server.p.stdin.close()  # it says goodbye
+        user.expect('ENDED', 'has ended the session')
+        server.p.wait()
+        user.say('retry')
+        user.expect('ENDED', 'refused')
+        with fake.Server('--port', str(port)):
+            user.say('retry')
+            user.expect('CONNECTED')
+
+
+def test_pauses(work):
+    """while the server is away, the pauses grow"""
+    port = free_port()
+    server = fake.Server('--port', str(port))
+    with User(work, 'spice://127.0.0.1:%d' % port) as user:
+        user.expect('CONNECTED')
+        server.p.kill()
+        server.p.wait()
+        for wanted in (1000, 2000, 4000, 8000, 15000, 15000):
+            waits = 0
+            while waits < 900:  # it looks once whether the server still answers
+                waits = user.expect('WAITS')
+            require(wanted - 100 <= waits <= wanted, 'it waits for %d ms, not %d' % (waits, wanted))
+            user.say('retry')
+
+
+def test_closed_early(work):
+    """closed in whatever state, it ends"""
+    with fake.Server() as server:
+        for i in range(40):
+            host = 'no-such-host.invalid' if i % 4 == 3 else '127.0.0.1'
+            with User(work, 'spice://%s:%d' % (host, server.port)):
+                time.sleep(i * 0.001)
+
+
+# --- windows ---
 
 def test_reconnect(work):
     """the server is killed and comes back: the window waits for it, and shows the new one"""
@@ -455,7 +583,8 @@ def test_not_again(work):
 
 
 TESTS = [test_authority, test_subject, test_first_use, test_both_ports, test_password, test_sasl, test_addresses, test_silent,
-         test_proxy, test_vv, test_reconnect, test_taken_over, test_not_again]
+         test_proxy, test_vv, test_asks_password, test_asks_trust, test_tries_again, test_pauses, test_closed_early,
+         test_reconnect, test_taken_over, test_not_again]
 
 
 if __name__ == '__main__':

@@ -92,6 +92,7 @@ static void serve(struct session *s, int listener, const uint8_t *data, size_t s
     if (openers[data[0] % ARRAY_SIZE(openers)](s, 0, &c))
         abort();
     TAILQ_INSERT_TAIL(&s->channels, c, entry);
+    c->request.secure = true; /* so that there is SASL */
     peer = accept(listener, NULL, NULL);
     if (peer < 0)
         abort();
@@ -109,7 +110,7 @@ static void serve(struct session *s, int listener, const uint8_t *data, size_t s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct client_options options;
+    static struct client_options options = {.user = "alma", .password = "sesame"};
     struct loop loop;
     struct screen screen;
     struct session s = {.loop = &loop, .options = &options, .screen = &screen};
