@@ -255,15 +255,20 @@ static int ask_proxy(struct stream *s)
     return err ? err : stream_flush(s);
 }
 
-static int finish_connect(struct stream *s)
+static int socket_error(const struct stream *s)
 {
     socklen_t size = sizeof(int);
     int err = 0;
 
-    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
-        return -errno;
+    return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0 ? -errno : -err;
+}
+
+static int finish_connect(struct stream *s)
+{
+    int err = socket_error(s);
+
     if (err)
-        return -err;
+        return err;
     s->connecting = false;
     return ask_proxy(s);
 }
@@ -301,8 +306,11 @@ static int read_all(struct stream *s)
 static void stream_ready(uv_poll_t *poll, int status, int events)
 {
     struct stream *s = container_of(poll, struct stream, poll);
-    int err = status;
+    int err = 0;
 
+    /* libuv calls each error of a socket EBADF. */
+    if (status && !(err = socket_error(s)))
+        err = -ECONNRESET;
     if (!err && s->connecting)
         err = finish_connect(s);
     else if (!err && s->ssl && !s->open)
