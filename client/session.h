@@ -20,12 +20,19 @@ enum session_outcome {
     SESSION_FINISHED,       /* by our word, or the server's */
     SESSION_UNREACHED,      /* no connection, or it broke before the server had let us in */
     SESSION_WANTS_TLS,      /* the channel `wants_tls`, which we came with in the clear */
+    SESSION_SENT_ON,        /* the server has sent us to another one: `next` */
     SESSION_WANTS_TRUST,    /* nobody vouches for the server: secure.question */
     SESSION_WANTS_PASSWORD, /* the server did not take this one */
     SESSION_REFUSED,        /* the server does not want us, or there is no understanding it */
     SESSION_REACHED,        /* it was only to be seen whether anybody answers, and somebody did */
     SESSION_LOST,           /* the connection broke */
     SESSION_CLOSED,         /* the server closed it without a word */
+};
+
+/* Where a machine has moved to. Ports "" for none. */
+struct session_target {
+    char host[256], port[8], tls_port[8];
+    char host_subject[512]; /* "": the host's name is to be the certificate's */
 };
 
 struct session {
@@ -48,6 +55,7 @@ struct session {
     bool ended;
     enum session_outcome outcome;
     uint8_t wants_tls; /* SPICE_CHANNEL_* */
+    struct session_target next;
     int result; /* 0, or -errno with `reason` */
     char reason[600];
     void (*on_gone)(void *opaque); /* once: it has ended, and the loop has forgotten it */
@@ -76,6 +84,8 @@ void session_set_mm_time(struct session *s, uint32_t time);
 uint32_t session_mm_time(const struct session *s);
 struct channel *session_find(struct session *s, unsigned type, unsigned id);
 void session_open_channels(struct session *s, const struct spice_channel_id *ids, size_t count);
+/* Another server is to be gone to. Errors come with fail_text(). */
+int session_send_on(struct session *s, const struct spice_msg_main_migrate_begin *to);
 /* c has handled messages: others may wait for that. */
 void session_progress(struct session *s, struct channel *c);
 void session_channel_ended(struct session *s, struct channel *c, int err);

@@ -82,6 +82,22 @@ static void use_tls(struct viewer *v)
     begin(v);
 }
 
+static void go_on(struct viewer *v)
+{
+    struct client_options *o = v->options;
+    const struct session_target *to = &v->session.next;
+
+    /* With ports of both kinds, what was secure stays so. */
+    if (!o->port[0] && o->tls_port[0])
+        o->chooses_secure = false;
+    o->unix_path[0] = '\0';
+    snprintf(o->host, sizeof(o->host), "%s", to->host);
+    snprintf(o->port, sizeof(o->port), "%s", to->port);
+    snprintf(o->tls_port, sizeof(o->tls_port), "%s", to->tls_port);
+    snprintf(o->host_subject, sizeof(o->host_subject), "%s", to->host_subject);
+    begin(v);
+}
+
 static void give_up(struct viewer *v, const char *text)
 {
     if (v->persistent)
@@ -191,6 +207,7 @@ static void (*const what_next[])(struct viewer *v) = {
     [SESSION_FINISHED] = finished,
     [SESSION_UNREACHED] = unreached,
     [SESSION_WANTS_TLS] = use_tls,
+    [SESSION_SENT_ON] = go_on,
     [SESSION_WANTS_TRUST] = ask_trust,
     [SESSION_WANTS_PASSWORD] = ask_password,
     [SESSION_REFUSED] = refused,
@@ -206,7 +223,7 @@ static bool goes_on(const struct viewer *v)
 
     if (v->closing)
         return false;
-    if (v->persistent || outcome == SESSION_WANTS_TLS)
+    if (v->persistent || outcome == SESSION_WANTS_TLS || outcome == SESSION_SENT_ON)
         return true;
     return terminal_is_there() && (outcome == SESSION_WANTS_PASSWORD || outcome == SESSION_WANTS_TRUST);
 }
