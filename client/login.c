@@ -26,13 +26,14 @@ struct login {
 static const char *const with_password[] = {"SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", NULL};
 static const char *const with_ticket[] = {"GSSAPI", NULL};
 
-static int get_user(void *context, int id UNUSED, const char **result, unsigned *size)
+/* Nobody asks to act as another (SASL_CB_USER): that is who he is, which with a ticket only Kerberos knows. */
+static int get_user(void *context, int id, const char **result, unsigned *size)
 {
     struct login *l = context;
 
-    *result = l->user;
+    *result = id == SASL_CB_AUTHNAME ? l->user : "";
     if (size)
-        *size = (unsigned)strlen(l->user);
+        *size = (unsigned)strlen(*result);
     return SASL_OK;
 }
 

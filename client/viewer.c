@@ -151,10 +151,11 @@ static void ask(struct viewer *v, enum client_state state, const char *question)
 
 static void ask_password(struct viewer *v)
 {
-    char name[400], text[500];
+    const char *user = v->options->user;
+    char name[400], text[700];
 
-    snprintf(text, sizeof(text), "%sThe password for %s:",
-             v->options->password[0] ? "The password is wrong.\n" : "",
+    snprintf(text, sizeof(text), "%sThe password %s%s%sfor %s:",
+             v->options->password[0] ? "The password is wrong.\n" : "", *user ? "of " : "", user, *user ? " " : "",
              session_server_name(v->options, name, sizeof(name)));
     ask(v, CLIENT_ASKS_PASSWORD, text);
 }
