@@ -1,6 +1,6 @@
 /*
- * known_servers.h - servers that the user has said to trust, each by its certificate's fingerprint: trust on first use, as
- * ssh has it.
+ * known_servers.h - servers that the user has said to trust, each by its certificate's fingerprint: trust on first
+ * use, as ssh has it.
  *
  * In $XDG_STATE_HOME/minivm/known-servers, or below ~/.local/state; for the user alone, one server a line:
  *
@@ -19,7 +19,10 @@
 
 enum known_server { KNOWN_SERVER_NO, KNOWN_SERVER_YES, KNOWN_SERVER_OTHER };
 
-/* KNOWN_SERVER_OTHER: the server is known, by another fingerprint only. Or -errno: the file cannot be read, or trusted. */
+/*
+ * KNOWN_SERVER_OTHER: the server is known, by another fingerprint only. Or -errno: the file cannot be read, or
+ * trusted.
+ */
 int known_servers_find(const char *server, const char *fingerprint);
 int known_servers_add(const char *server, const char *fingerprint);
 /* The file's name, for messages. */

@@ -1,7 +1,7 @@
 /*
- * link_sasl.c - SASL inside of the link stage: the server's mechanisms, the one that is chosen with its first words, then
- * steps of a size, so many bytes and, from the server, whether that was the last. A size counts a NUL that follows; 0 is no
- * data. After the last step come two words, SASL's own result and the link's.
+ * link_sasl.c - SASL inside of the link stage: the server's mechanisms, the one that is chosen with its first words,
+ * then steps of a size, so many bytes and, from the server, whether that was the last. A size counts a NUL that
+ * follows; 0 is no data. After the last step come two words, SASL's own result and the link's.
  */
 #include "base/error.h"
 #include "client/link.h"
@@ -19,8 +19,9 @@ int link_sasl_begin(struct link *link, const struct link_request *request, struc
     int err;
 
     if (!request->secure)
-        return fail(LINK_WANTS_TLS, "the server asks for a user and a password (SASL), which take TLS; give its TLS port "
-                                    "with --tls-port");
+        return fail(LINK_WANTS_TLS,
+                    "the server asks for a user and a password (SASL), which take TLS; give its TLS port "
+                    "with --tls-port");
     err = msg_encode(&spice_link_auth_type, &auth, &s->out);
     link->state = LINK_SASL_LIST_SIZE;
     return err ? err : stream_flush(s);

@@ -78,7 +78,8 @@ static bool is_offered(const char *offered, const char *mechanism)
 
 static int open_connection(struct login *l, const char *host)
 {
-    const sasl_security_properties_t properties = {.maxbufsize = LOGIN_MAX_DATA, .security_flags = SASL_SEC_NOANONYMOUS};
+    const sasl_security_properties_t properties = {.maxbufsize = LOGIN_MAX_DATA,
+                                                   .security_flags = SASL_SEC_NOANONYMOUS};
     const sasl_callback_t callbacks[] = {{SASL_CB_USER, CALLBACK(get_user), l},
                                          {SASL_CB_AUTHNAME, CALLBACK(get_user), l},
                                          {SASL_CB_PASS, CALLBACK(get_password), l},
@@ -142,7 +143,8 @@ int login_begin(struct login **login, const struct client_options *o, const char
     if (!err)
         err = start(l, has_password ? with_password : with_ticket, offered, mechanism, first);
     if (err == -ENOENT && has_password)
-        err = fail(-EPROTO, "the server knows no way to log in that is known here (SCRAM, PLAIN, GSSAPI), but %.100s", offered);
+        err = fail(-EPROTO, "the server knows no way to log in that is known here (SCRAM, PLAIN, GSSAPI), but %.100s",
+                   offered);
     else if (err == -ENOENT)
         err = fail(-EACCES, "the server asks who you are; give --user and --password-file");
     if (err) {

@@ -63,6 +63,7 @@ static int set_secure_channels(void *config, const char *text)
     struct client_options *o = config;
 
     o->chooses_secure = true;
+    o->secure_channels = 0;
     return client_options_parse_channels(text, &o->secure_channels);
 }
 

@@ -41,7 +41,10 @@ void client_options_fini(struct client_options *o);
 bool client_options_secure(const struct client_options *o, unsigned channel_type);
 
 /* For uri.c and vv.c; -EINVAL with fail_text(). */
-/* spice://HOST:PORT, spice://HOST?port=PORT&tls-port=PORT, spice+tls://HOST:PORT, spice+unix://PATH; addresses in brackets. */
+/*
+ * spice://HOST:PORT, spice://HOST?port=PORT&tls-port=PORT, spice+tls://HOST:PORT, spice+unix://PATH; addresses in
+ * brackets.
+ */
 int client_options_parse_uri(struct client_options *o, const char *uri);
 /* "main,inputs" or "main;inputs", or "all": added to the mask. */
 int client_options_parse_channels(const char *text, uint32_t *mask);

@@ -152,7 +152,6 @@ static int start_dialling(struct session *s)
 int session_start(struct session *s, struct loop *loop, const struct client_options *options,
                   struct screen *screen)
 {
-    char name[400];
     int err;
 
     *s = (struct session){.loop = loop,
@@ -163,17 +162,17 @@ int session_start(struct session *s, struct loop *loop, const struct client_opti
                           .on_gone = s->on_gone,
                           .opaque = s->opaque};
     TAILQ_INIT(&s->channels);
-    if (options->tls_port[0] && (err = secure_init(&s->secure, options))) {
+    err = options->tls_port[0] ? secure_init(&s->secure, options) : 0;
+    if (!err && (err = uv_timer_init(&loop->uv, &s->timeout)))
+        err = fail(err, "no timer: %s", uv_strerror(err));
+    if (err) {
         secure_fini(&s->secure);
         return err;
     }
-    err = uv_timer_init(&loop->uv, &s->timeout);
     s->timeout.data = s;
-    if (!err)
-        err = start_dialling(s);
-    if (err)
-        return fail(err, "cannot connect to %s: %s", session_server_name(options, name, sizeof(name)),
-                    uv_strerror(err));
+    err = start_dialling(s);
+    if (err) /* as a name that cannot be one */
+        session_end(s, SESSION_UNREACHED, cannot_connect(s, err, uv_strerror(err)));
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * stream.h - one TCP or Unix connection: connect, go by a proxy, make it secure, read into a buffer, write what the kernel
- * takes now and the rest later.
+ * stream.h - one TCP or Unix connection: connect, go by a proxy, make it secure, read into a buffer, write what the
+ * kernel takes now and the rest later.
  *
  * Thread: the session's loop. The memory of both directions is bounded; a peer that does not read is an error, not a
  * growing queue.

@@ -28,9 +28,10 @@ static int add_authorities(SSL_CTX *context, BIO *pem)
 
 int trust_load(SSL_CTX *context, const struct client_options *o)
 {
-    if (o->ca)
-        return add_authorities(context, BIO_new_mem_buf(o->ca, -1)) ? 0
-               : fail(-EINVAL, "the authority's certificate (ca) is no PEM text of one");
+    if (o->ca && !o->ca_file)
+        return add_authorities(context, BIO_new_mem_buf(o->ca, -1))
+                   ? 0
+                   : fail(-EINVAL, "the authority's certificate (ca) is no PEM text of one");
     if (!o->ca_file)
         return SSL_CTX_set_default_verify_paths(context) == 1 ? 0 : fail(-EIO, "no authorities can be loaded");
     if (!add_authorities(context, BIO_new_file(o->ca_file, "r")))
@@ -130,9 +131,10 @@ static void fingerprint_of(X509 *certificate, char *text)
 static int wrong_name(const struct client_options *o, const struct trust_question *q)
 {
     if (o->host_subject[0])
-        return fail(-EKEYREVOKED, "the server's certificate is of '%s', not of '%s' as --host-subject wants", q->subject,
-                    o->host_subject);
-    return fail(-EKEYREVOKED, "the server's certificate is not for '%s'; if its subject is right, say so: --host-subject '%s'",
+        return fail(-EKEYREVOKED, "the server's certificate is of '%s', not of '%s' as --host-subject wants",
+                    q->subject, o->host_subject);
+    return fail(-EKEYREVOKED,
+                "the server's certificate is not for '%s'; if its subject is right, say so: --host-subject '%s'",
                 o->host, q->subject);
 }
 
@@ -148,8 +150,9 @@ static int look_up(const struct trust_question *q, const char *why)
                     "THE SERVER'S CERTIFICATE HAS CHANGED: somebody may be listening in, or it was made anew (now "
                     "SHA256:%s). If it is right, remove the line of %s from %s",
                     q->fingerprint, q->server, known_servers_path(path));
-    return fail(TRUST_UNKNOWN, "nobody vouches for the server's certificate (%s, SHA256:%s); give its authority with "
-                               "--ca-file, or connect once with a window or a terminal, which ask",
+    return fail(TRUST_UNKNOWN,
+                "nobody vouches for the server's certificate (%s, SHA256:%s); give its authority with "
+                "--ca-file, or connect once with a window or a terminal, which ask",
                 why, q->fingerprint);
 }
 
@@ -192,8 +195,9 @@ void trust_ask(const struct trust_question *q, char *text, size_t size)
     snprintf(fingerprint, sizeof(fingerprint), "%s", q->fingerprint);
     if (strlen(fingerprint) > 47)
         fingerprint[47] = '\n';
-    snprintf(text, size,
-             "%s is not known here, and nobody vouches for it.\nIts certificate is of: %s\nIts SHA-256 fingerprint:\n%s\n"
-             "Is that what its owner says?",
-             q->server, q->subject, fingerprint);
+    snprintf(
+        text, size,
+        "%s is not known here, and nobody vouches for it.\nIts certificate is of: %s\nIts SHA-256 fingerprint:\n%s\n"
+        "Is that what its owner says?",
+        q->server, q->subject, fingerprint);
 }

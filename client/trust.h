@@ -1,9 +1,9 @@
 /*
  * trust.h - whether the server that TLS has led to is the one that was meant.
  *
- * With an authority's certificate of one's own (--ca-file, a .vv file's ca) that one decides, else the system's authorities
- * do; the certificate must also be the host's, or have exactly the subject that was asked for. Without an authority of one's
- * own a server may be known by its fingerprint, see known_servers.h. Thread: the session's loop.
+ * With an authority's certificate of one's own (--ca-file, a .vv file's ca) that one decides, else the system's
+ * authorities do; the certificate must also be the host's, or have exactly the subject that was asked for. Without an
+ * authority of one's own a server may be known by its fingerprint, see known_servers.h. Thread: the session's loop.
  */
 #ifndef CLIENT_TRUST_H
 #define CLIENT_TRUST_H

@@ -47,8 +47,10 @@ int client_options_parse_channels(const char *text, uint32_t *mask)
         else if (type && type < 32)
             *mask |= 1u << type;
         else if (*name)
-            return fail(-EINVAL, "'%s' is no channel; there are main, display, inputs, cursor, playback, record, "
-                                 "smartcard, usbredir, port, webdav, and all", name);
+            return fail(-EINVAL,
+                        "'%s' is no channel; there are main, display, inputs, cursor, playback, record, "
+                        "smartcard, usbredir, port, webdav, and all",
+                        name);
         text += n + (text[n] != '\0');
     }
     return 0;

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_AGAIN_MS 300   /* who has sent us away still answers; who has ended no longer does */
-#define FIRST_PAUSE_MS 1000
+#define LOOK_AGAIN_MS    300 /* who has sent us away still answers; who has ended no longer does */
+#define FIRST_PAUSE_MS   1000
 #define LONGEST_PAUSE_MS 15000
 
 static void begin(struct viewer *v);
@@ -22,6 +22,7 @@ static const char *reason_of(const struct viewer *v)
 
 static void end(struct viewer *v)
 {
+    v->closing = true;
     v->active = false;
     if (!uv_is_closing((uv_handle_t *)&v->retry))
         uv_close((uv_handle_t *)&v->retry, NULL);
@@ -154,9 +155,9 @@ static void ask_password(struct viewer *v)
     const char *user = v->options->user;
     char name[400], text[700];
 
-    snprintf(text, sizeof(text), "%sThe password %s%s%sfor %s:",
-             v->options->password[0] ? "The password is wrong.\n" : "", *user ? "of " : "", user, *user ? " " : "",
-             session_server_name(v->options, name, sizeof(name)));
+    snprintf(text, sizeof(text),
+             "%sThe password %s%s%sfor %s:", v->options->password[0] ? "The password is wrong.\n" : "",
+             *user ? "of " : "", user, *user ? " " : "", session_server_name(v->options, name, sizeof(name)));
     ask(v, CLIENT_ASKS_PASSWORD, text);
 }
 
@@ -205,15 +206,9 @@ static void refused(struct viewer *v)
 }
 
 static void (*const what_next[])(struct viewer *v) = {
-    [SESSION_FINISHED] = finished,
-    [SESSION_UNREACHED] = unreached,
-    [SESSION_WANTS_TLS] = use_tls,
-    [SESSION_SENT_ON] = go_on,
-    [SESSION_WANTS_TRUST] = ask_trust,
-    [SESSION_WANTS_PASSWORD] = ask_password,
-    [SESSION_REFUSED] = refused,
-    [SESSION_REACHED] = sent_away,
-    [SESSION_LOST] = lost,
+    [SESSION_FINISHED] = finished, [SESSION_UNREACHED] = unreached,   [SESSION_WANTS_TLS] = use_tls,
+    [SESSION_SENT_ON] = go_on,     [SESSION_WANTS_TRUST] = ask_trust, [SESSION_WANTS_PASSWORD] = ask_password,
+    [SESSION_REFUSED] = refused,   [SESSION_REACHED] = sent_away,     [SESSION_LOST] = lost,
     [SESSION_CLOSED] = closed,
 };
 

@@ -1,11 +1,11 @@
 /*
  * viewer.h - the user's session across reconnections: tries, asks the user, waits, tries again.
  *
- * How it stands is said in the screen's status (status.h) at every moment. With `persistent`, which is for windows: a session
- * that was established and is lost is tried again by itself, after pauses of 1, 2, 4, 8 and then 15 s (CLIENT_WAITS); what a
- * person must decide is asked (CLIENT_ASKS_PASSWORD, CLIENT_ASKS_TRUST); any other end, and a first try that fails, is
- * CLIENT_ENDED, from where the user may try again or close. Without it passwords and trust are asked for on the terminal, if
- * there is one, and any other end is the viewer's.
+ * How it stands is said in the screen's status (status.h) at every moment. With `persistent`, which is for windows: a
+ * session that was established and is lost is tried again by itself, after pauses of 1, 2, 4, 8 and then 15 s
+ * (CLIENT_WAITS); what a person must decide is asked (CLIENT_ASKS_PASSWORD, CLIENT_ASKS_TRUST); any other end, and a
+ * first try that fails, is CLIENT_ENDED, from where the user may try again or close. Without it passwords and trust
+ * are asked for on the terminal, if there is one, and any other end is the viewer's.
  *
  * A server that closes the connection without a word but still answers has sent us away on purpose (as QEMU's does when
  * another viewer takes over): that is CLIENT_ENDED too, or two viewers would take the screen from each other for ever.
@@ -25,11 +25,11 @@ struct viewer {
     struct session session; /* the present one, or the last */
     uv_timer_t retry;
     bool persistent;
-    bool active;       /* the session has not gone yet */
-    enum client_state asking; /* CLIENT_ASKS_*; CLIENT_CONNECTING: nothing is asked */
-    bool established;  /* some session was, since the user last asked to try */
-    bool closing;      /* no further session */
-    unsigned failures; /* in a row, since it was established */
+    bool active;                  /* the session has not gone yet */
+    enum client_state asking;     /* CLIENT_ASKS_*; CLIENT_CONNECTING: nothing is asked */
+    bool established;             /* some session was, since the user last asked to try */
+    bool closing;                 /* no further session */
+    unsigned failures;            /* in a row, since it was established */
     void (*on_end)(void *opaque); /* once: nothing follows */
     void *opaque;
 };

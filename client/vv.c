@@ -35,7 +35,8 @@ static int keep_port(char port[8], const char *value)
 static int parse_bool(const char *value, bool *on)
 {
     *on = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
-    return *on || strcmp(value, "0") == 0 || strcmp(value, "false") == 0 ? 0 : fail(-EINVAL, "'%s' is not 0 or 1", value);
+    return *on || strcmp(value, "0") == 0 || strcmp(value, "false") == 0 ? 0
+                                                                         : fail(-EINVAL, "'%s' is not 0 or 1", value);
 }
 
 static int set_type(struct vv *vv, const char *value)

@@ -1,8 +1,8 @@
 /*
  * vv.h - .vv files: what a viewer must know of a server, as remote-viewer(1) documents them.
  *
- * Lines KEY=VALUE below [virt-viewer]; \n, \t, \s, \r and \\ stand for what they do in GLib's key files. What a command line
- * says before the file's name holds against the file.
+ * Lines KEY=VALUE below [virt-viewer]; \n, \t, \s, \r and \\ stand for what they do in GLib's key files. What the
+ * command line says holds against the file.
  */
 #ifndef CLIENT_VV_H
 #define CLIENT_VV_H

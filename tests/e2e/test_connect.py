@@ -300,6 +300,7 @@ def test_addresses(work):
         connects(work, 'spice+unix://' + path)
         connects(work, write(os.path.join(work, 'unix.vv'), '[virt-viewer]\ntype=spice\nunix-path=%s\n' % path))
     refuses(work, path, 'spice+unix://' + path + 'x')
+    refuses(work, 'x' * 64, 'spice://%s:1' % ('x' * 64))
     with fake.Server() as server:  # on 127.0.0.1 only
         connects(work, 'spice://localhost:%d' % server.port)
 
@@ -379,7 +380,7 @@ smartcard-remove=shift+f9
 zoom-in=ctrl+f1
 zoom-out=ctrl+f2
 zoom-reset=ctrl+f3
-version=11.0-256
+version=2.0-160
 versions=rhev-win64:2.0-160;rhel7:2.0-6
 newer-version-url=http://engine.example/viewer
 something-new=1
@@ -389,7 +390,7 @@ delete-this-file=1
 
 def test_vv(work):
     """a .vv file with every key there is opens the session, and is removed if it says so; the command line holds against it"""
-    with tls_server(work, '--password', 'open sesame') as server:
+    with tls_server(work, '--size', '640x480', '--password', 'open sesame') as server:
         with open(authority(work)) as f:
             ca = f.read().strip().replace('\n', '\\n')
         text = EVERYTHING % {'port': server.tls_port, 'ca': ca, 'subject': subject()}
@@ -399,6 +400,14 @@ def test_vv(work):
         connects(work, write(path, text.replace('delete-this-file=1', 'delete-this-file=0')))
         require(os.path.exists(path), 'the file is gone')
         connects(work, '-', stdin=text)
+        server.command('draw mixed')
+        # The file is one for remote-viewer too, but for two keys that it documents and dies of.
+        theirs = '\n'.join(line for line in text.splitlines() if not line.startswith('smartcard-'))
+        with Viewer(work, write(path, theirs)) as v:
+            shows(v, server, work)
+        require(not os.path.exists(path), 'remote-viewer does not remove it')
+        with Viewer(work, write(path, text), program=CLIENT) as v:
+            shows(v, server, work)
         wrong = text.replace('tls-port=%d' % server.tls_port, 'tls-port=1').replace('delete-this-file=1', '')
         refuses(work, 'refused', write(path, wrong))
         connects(work, path, '--tls-port', str(server.tls_port))
@@ -641,4 +650,4 @@ TESTS = [test_authority, test_subject, test_first_use, test_both_ports, test_pas
 
 if __name__ == '__main__':
     silent = Silent()
-    run_tests(TESTS, ['Xvfb', 'xdotool', 'openssl', 'saslpasswd2', 'qemu-system-x86_64'])
+    run_tests(TESTS, ['Xvfb', 'remote-viewer', 'xdotool', 'openssl', 'saslpasswd2', 'qemu-system-x86_64'])

@@ -1,11 +1,13 @@
 /*
  * A window's place, taken by a program: runs client/viewer.c on a command line of minivm-client, prints each status as
- * "STATE MILLISECONDS TEXT" (\n as a blank; how long it is until the next try), and does what stdin says, one command a line:
+ * "STATE MILLISECONDS TEXT" (\n as a blank; how long it is until the next try), and does what stdin says, one command
+ * a line:
  *
  *   answer TEXT | give-up | retry | key CODE | close
  *   lose (the network says that the host cannot be reached) | hang-up (as when the server does)
  *
- * Ends after close, or the end of stdin, in whatever state. With --headless the viewer is as the program without a window has it.
+ * Ends after close, or the end of stdin, in whatever state. With --headless the viewer is as the program without a
+ * window has it.
  */
 #include "base/error.h"
 #include "base/log.h"

@@ -1,7 +1,7 @@
 /*
- * Texts that lead to a server: the first byte chooses a .vv file, a URI, a proxy's name, what a proxy answers, the subject of a
- * certificate, a list of channels; the rest is the text. What is refused is refused with words; what is taken is within its
- * bounds, and a file that was taken is taken again.
+ * Texts that lead to a server: the first byte chooses a .vv file, a URI, a proxy's name, what a proxy answers, the
+ * subject of a certificate, a list of channels; the rest is the text. What is refused is refused with words; what is
+ * taken is within its bounds, and a file that was taken is taken again.
  */
 #include "base/error.h"
 #include "client/trust.h"
@@ -25,8 +25,8 @@ static bool ends(const char *text, size_t size)
 
 static void check_options(const struct client_options *o)
 {
-    expect(ends(o->host, sizeof(o->host)) && ends(o->unix_path, sizeof(o->unix_path)) && ends(o->port, sizeof(o->port)) &&
-           ends(o->tls_port, sizeof(o->tls_port)) && ends(o->user, sizeof(o->user)) &&
+    expect(ends(o->host, sizeof(o->host)) && ends(o->unix_path, sizeof(o->unix_path)) &&
+           ends(o->port, sizeof(o->port)) && ends(o->tls_port, sizeof(o->tls_port)) && ends(o->user, sizeof(o->user)) &&
            ends(o->password, sizeof(o->password)) && ends(o->host_subject, sizeof(o->host_subject)) &&
            ends(o->tls_ciphers, sizeof(o->tls_ciphers)) && ends(o->title, sizeof(o->title)) &&
            ends(o->key_fullscreen, sizeof(o->key_fullscreen)));
