@@ -25,6 +25,9 @@ uint64_t now_ns(void)
 int channel_connect(struct channel *c, struct session *session, const struct channel_ops *ops,
                     uint8_t id, int fd)
 {
+    struct sockaddr_storage address;
+    struct stream_way way;
+
     c->ops = ops;
     c->session = session;
     c->id = id;
@@ -33,12 +36,14 @@ int channel_connect(struct channel *c, struct session *session, const struct cha
         .channel_type = ops->type,
         .channel_id = id,
         .channel_caps = ops->caps,
-        .password = session->options->password,
+        .options = session->options,
+        .secure = client_options_secure(session->options, ops->type),
     };
+    session_way(session, ops->type, &way);
     if (fd >= 0)
-        return stream_adopt(&c->stream, session->loop, &stream_ops, fd);
-    return stream_connect(&c->stream, session->loop, &stream_ops, &session->address,
-                          session->address_size);
+        return stream_adopt(&c->stream, session->loop, &stream_ops, fd, &way);
+    session_address(session, ops->type, &address);
+    return stream_connect(&c->stream, session->loop, &stream_ops, &address, session->address_size, &way);
 }
 
 bool channel_is_up(const struct channel *c)
@@ -133,6 +138,7 @@ static int handle_disconnecting(struct channel *c, const void *msg)
     const struct spice_msg_disconnecting *m = msg;
 
     log_info("the server ends channel %s (reason %u)", spice_channel_name(c->ops->type), m->reason);
+    c->session->goodbye = true;
     return -ENODATA;
 }
 
@@ -342,16 +348,21 @@ static void on_ended(struct stream *s, int err)
 {
     struct channel *c = container_of(s, struct channel, stream);
 
+    if ((err == 0 || err == -ECONNRESET) && link_sasl_is_going_on(&c->link))
+        err = link_error(SPICE_LINK_ERR_PERMISSION_DENIED);
     session_channel_ended(c->session, c, err);
 }
 
 void channel_close(struct channel *c)
 {
     stream_close(&c->stream);
+    if (c->ops->close)
+        c->ops->close(c);
 }
 
 void channel_fini(struct channel *c)
 {
     stream_fini(&c->stream);
+    link_fini(&c->link);
     msg_arena_fini(&c->arena);
 }

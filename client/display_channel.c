@@ -225,6 +225,11 @@ static int display_up(struct channel *c)
     return channel_send(c, SPICE_MSGC_DISPLAY_INIT, &init);
 }
 
+static void display_close(struct channel *c)
+{
+    uv_close((uv_handle_t *)&to_display(c)->frames, NULL);
+}
+
 static void display_destroy(struct channel *c)
 {
     struct display_channel *d = to_display(c);
@@ -253,6 +258,7 @@ static const struct channel_ops ops = {
                {display_draw_handlers, DISPLAY_DRAW_HANDLERS},
                {display_stream_handlers, DISPLAY_STREAM_HANDLERS}},
     .up = display_up,
+    .close = display_close,
     .destroy = display_destroy,
 };
 

@@ -30,7 +30,7 @@ struct display_channel {
     struct video_stats {
         uint64_t shown, late; /* frames; late: and not shown */
     } video;
-    uv_timer_t frames; /* to show the next one; the loop's end closes it */
+    uv_timer_t frames; /* to show the next one */
 };
 
 int display_channel_open(struct session *s, uint8_t id, struct channel **channel);

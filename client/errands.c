@@ -67,7 +67,7 @@ static void finish(struct errands *e)
     enter(e, ERRAND_DONE);
     /* A window stays open after the typing. */
     if (o->screenshot || o->headless || e->session->options->exit_after > 0)
-        session_end(e->session, err);
+        viewer_end(e->viewer, err);
 }
 
 /* The next byte of the text, with \n, \t, \e and \\ resolved. */
@@ -142,14 +142,17 @@ static void deadline(uv_timer_t *timer)
     finish(timer->data);
 }
 
-int errands_start(struct errands *e, struct session *s)
+int errands_start(struct errands *e, struct viewer *v)
 {
+    struct session *s = &v->session;
     const struct client_options *o = s->options;
     bool asked = o->screenshot || o->type;
     int err;
 
-    *e = (struct errands){
-        .session = s, .text = o->type, .stage = asked ? ERRAND_WAIT_PICTURE : ERRAND_DONE};
+    *e = (struct errands){.viewer = v,
+                          .session = s,
+                          .text = o->type,
+                          .stage = asked ? ERRAND_WAIT_PICTURE : ERRAND_DONE};
     if (!asked && !(o->exit_after > 0))
         return 0;
     err = uv_timer_init(&s->loop->uv, &e->tick);

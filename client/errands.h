@@ -10,12 +10,13 @@
 #ifndef CLIENT_ERRANDS_H
 #define CLIENT_ERRANDS_H
 
-#include "client/session.h"
+#include "client/viewer.h"
 
 enum errand_stage { ERRAND_WAIT_PICTURE, ERRAND_TYPE, ERRAND_WAIT_QUIET, ERRAND_DONE };
 
 struct errands {
-    struct session *session;
+    struct viewer *viewer;
+    struct session *session; /* the viewer's */
     enum errand_stage stage;
     uv_timer_t tick, deadline;
     bool running;      /* the timers are there */
@@ -24,9 +25,9 @@ struct errands {
     uint64_t stage_ns; /* when the stage began */
 };
 
-/* Before the session begins. Does nothing if the options ask for nothing. */
-int errands_start(struct errands *e, struct session *s);
-/* The session has ended. An errand that is not done becomes its failure, unless it has one. */
+/* After viewer_start(). Does nothing if the options ask for nothing. */
+int errands_start(struct errands *e, struct viewer *v);
+/* The viewer has ended. An errand that is not done becomes its failure, unless it has one. */
 void errands_stop(struct errands *e);
 
 #endif

@@ -131,30 +131,6 @@ void inputs_event(struct inputs_channel *in, const struct user_event *e)
     }
 }
 
-struct posted_event {
-    struct session *session;
-    struct user_event event;
-};
-
-static void run_posted(void *arg)
-{
-    struct posted_event *posted = arg;
-
-    if (posted->session->inputs)
-        inputs_event(posted->session->inputs, &posted->event);
-    free(posted);
-}
-
-void session_post(struct session *s, const struct user_event *event)
-{
-    struct posted_event *posted = malloc(sizeof(*posted));
-
-    if (!posted)
-        return;
-    *posted = (struct posted_event){s, *event};
-    loop_call(s->loop, run_posted, posted);
-}
-
 static int inputs_up(struct channel *c)
 {
     c->session->inputs = container_of(c, struct inputs_channel, base);

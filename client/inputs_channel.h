@@ -29,8 +29,6 @@ struct user_event {
 };
 
 int inputs_channel_open(struct session *s, uint8_t id, struct channel **channel);
-/* Any thread; lost if the channel is not there. */
-void session_post(struct session *s, const struct user_event *event);
 /* The loop's thread. */
 void inputs_event(struct inputs_channel *in, const struct user_event *event);
 

@@ -10,7 +10,9 @@
 
 #define COMMON_CAPS                                                                                \
     (1u << SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION | 1u << SPICE_COMMON_CAP_AUTH_SPICE |          \
-     1u << SPICE_COMMON_CAP_MINI_HEADER)
+     1u << SPICE_COMMON_CAP_AUTH_SASL | 1u << SPICE_COMMON_CAP_MINI_HEADER)
+
+#define SPICE_LINK_HEADER_SIZE 16
 
 int link_begin(struct link *link, const struct link_request *request, struct stream *s)
 {
@@ -39,7 +41,7 @@ int link_begin(struct link *link, const struct link_request *request, struct str
     return err;
 }
 
-static int link_error(uint32_t code)
+int link_error(uint32_t code)
 {
     static const struct {
         uint32_t code;
@@ -48,9 +50,10 @@ static int link_error(uint32_t code)
     } errors[] = {
         {SPICE_LINK_ERR_PERMISSION_DENIED, -EACCES,
          "the password is wrong or missing; give it with --password-file"},
-        {SPICE_LINK_ERR_NEED_SECURED, -EPROTO,
-         "the server wants TLS on this channel; use its TLS port"},
-        {SPICE_LINK_ERR_NEED_UNSECURED, -EPROTO, "the server wants this channel without TLS"},
+        {SPICE_LINK_ERR_NEED_SECURED, LINK_WANTS_TLS,
+         "the server wants TLS on this channel; give its TLS port with --tls-port, or spice+tls://HOST:PORT"},
+        {SPICE_LINK_ERR_NEED_UNSECURED, -EPROTO,
+         "the server wants this channel without TLS; name those that are to have it with --secure-channels"},
         {SPICE_LINK_ERR_VERSION_MISMATCH, -EPROTO, "the server speaks another version of SPICE"},
         {SPICE_LINK_ERR_BAD_CONNECTION_ID, -EPROTO, "the server does not know this session"},
         {SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE, -EPROTO, "the server has no such channel"},
@@ -90,8 +93,11 @@ static int send_ticket(struct link *link, const struct spice_link_reply *reply,
 {
     struct spice_link_auth auth = {SPICE_COMMON_CAP_AUTH_SPICE};
     struct spice_link_ticket ticket;
-    int err = encrypt_ticket(reply, password, &ticket);
+    int err;
 
+    if (strlen(password) > SPICE_MAX_PASSWORD_LENGTH)
+        return fail(-EACCES, "the password has more than %d bytes", SPICE_MAX_PASSWORD_LENGTH);
+    err = encrypt_ticket(reply, password, &ticket);
     if (!err && link->common_caps >> SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION & 1)
         err = msg_encode(&spice_link_auth_type, &auth, &s->out);
     if (!err)
@@ -112,7 +118,17 @@ static int take_header(struct link *link, const uint8_t *data)
     return 0;
 }
 
-static int take_reply(struct link *link, const uint8_t *data, const char *password,
+/* A server that has both has the tickets for those who give no name. */
+static bool prefers_sasl(const struct link *link, const struct client_options *o)
+{
+    bool selects = link->common_caps >> SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION & 1;
+    bool sasl = link->common_caps >> SPICE_COMMON_CAP_AUTH_SASL & 1;
+    bool ticket = link->common_caps >> SPICE_COMMON_CAP_AUTH_SPICE & 1;
+
+    return selects && sasl && (!ticket || o->user[0]);
+}
+
+static int take_reply(struct link *link, const uint8_t *data, const struct link_request *request,
                       struct stream *s)
 {
     struct msg_arena arena = {0};
@@ -136,7 +152,10 @@ static int take_reply(struct link *link, const uint8_t *data, const char *passwo
         link->channel_caps = reply->caps[reply->num_common_caps];
     link->mini_header = link->common_caps >> SPICE_COMMON_CAP_MINI_HEADER & 1;
     link->state = LINK_RESULT;
-    err = send_ticket(link, reply, password, s);
+    if (prefers_sasl(link, request->options))
+        err = link_sasl_begin(link, request, s);
+    else
+        err = send_ticket(link, reply, request->options->password, s);
     msg_arena_fini(&arena);
     return err;
 }
@@ -149,25 +168,53 @@ static int take_result(struct link *link, const uint8_t *data)
     return 0;
 }
 
+static size_t needed_bytes(const struct link *link)
+{
+    switch (link->state) {
+    case LINK_HEADER:
+        return SPICE_LINK_HEADER_SIZE;
+    case LINK_REPLY:
+        return link->reply_size;
+    case LINK_RESULT:
+        return 4;
+    default:
+        return link_sasl_needs(link);
+    }
+}
+
+static int take(struct link *link, const struct link_request *request, const uint8_t *data,
+                struct stream *s)
+{
+    switch (link->state) {
+    case LINK_HEADER:
+        return take_header(link, data);
+    case LINK_REPLY:
+        return take_reply(link, data, request, s);
+    case LINK_RESULT:
+        return take_result(link, data);
+    default:
+        return link_sasl_input(link, request, data, s);
+    }
+}
+
 int link_input(struct link *link, const struct link_request *request, struct stream *s)
 {
     int err = 0;
 
     while (!err && link->state != LINK_DONE) {
-        size_t have, needed = link->state == LINK_HEADER  ? 16
-                              : link->state == LINK_REPLY ? link->reply_size
-                                                          : 4;
+        size_t have, needed = needed_bytes(link);
         const uint8_t *data = stream_data(s, &have);
 
         if (have < needed)
             return 0;
-        if (link->state == LINK_HEADER)
-            err = take_header(link, data);
-        else if (link->state == LINK_REPLY)
-            err = take_reply(link, data, request->password, s);
-        else
-            err = take_result(link, data);
+        err = take(link, request, data, s);
         stream_take(s, needed);
     }
     return err;
+}
+
+void link_fini(struct link *link)
+{
+    login_end(link->login);
+    link->login = NULL;
 }

@@ -9,8 +9,8 @@
 #include "base/options.h"
 #include "client/errands.h"
 #include "client/options.h"
-#include "client/session.h"
 #include "client/stats.h"
+#include "client/viewer.h"
 #include "client/window.h"
 
 #include <signal.h>
@@ -20,11 +20,11 @@ struct client {
     struct client_options options;
     struct loop loop;
     struct screen screen;
-    struct session session;
+    struct viewer viewer;
     struct errands errands;
 };
 
-static void session_ended(void *opaque)
+static void viewer_ended(void *opaque)
 {
     struct client *client = opaque;
 
@@ -37,7 +37,7 @@ static void interrupted(uv_signal_t *signal, int number UNUSED)
     struct client *client = signal->data;
 
     client->errands.stage = ERRAND_DONE;
-    session_end(&client->session, 0);
+    viewer_end(&client->viewer, 0);
 }
 
 static void user_closed(void *arg)
@@ -45,62 +45,66 @@ static void user_closed(void *arg)
     struct client *client = arg;
 
     client->errands.stage = ERRAND_DONE;
-    session_end(&client->session, 0);
+    viewer_end(&client->viewer, 0);
+}
+
+static int start(struct client *client)
+{
+    bool window = !client->options.headless;
+    int err;
+
+    client->viewer.on_end = viewer_ended;
+    client->viewer.opaque = client;
+    err = viewer_start(&client->viewer, &client->loop, &client->options, &client->screen, window);
+    return err ? err : errands_start(&client->errands, &client->viewer);
 }
 
 static int run_window(struct client *client)
 {
     struct window *window;
-    int err = window_create(&window, &client->screen, &client->session);
+    int err = window_create(&window, &client->screen, &client->viewer);
 
+    if (err)
+        return err;
+    err = start(client);
     if (!err)
         err = loop_start(&client->loop, "session");
-    if (err) {
-        session_end(&client->session, err);
-        return err;
+    if (!err) {
+        window_run(window);
+        loop_call(&client->loop, user_closed, client);
+        loop_join(&client->loop);
     }
-    window_run(window);
-    loop_call(&client->loop, user_closed, client);
-    loop_join(&client->loop);
     window_destroy(window);
-    return 0;
+    return err;
+}
+
+static int run_headless(struct client *client)
+{
+    int err = start(client);
+
+    /* With a window SDL makes its own of them. */
+    if (!err)
+        err = loop_catch_signals(&client->loop, interrupted, client);
+    if (!err)
+        loop_run(&client->loop);
+    return err;
 }
 
 static int run(struct client *client)
 {
-    int err = session_start(&client->session, &client->loop, &client->options, &client->screen);
-
-    if (err)
-        return err;
-    client->session.on_end = session_ended;
-    client->session.opaque = client;
-    err = errands_start(&client->errands, &client->session);
-    if (err) {
-        session_end(&client->session, err);
-        return err;
-    }
-    if (!client->options.headless)
-        return run_window(client);
-    /* With a window SDL makes its own of them. */
-    err = loop_catch_signals(&client->loop, interrupted, client);
-    if (err) {
-        session_end(&client->session, err);
-        return err;
-    }
-    loop_run(&client->loop);
-    return 0;
+    return client->options.headless ? run_headless(client) : run_window(client);
 }
 
 /* Prints why, if it failed; returns the exit status. */
 static int conclude(struct client *client, int err)
 {
-    const char *text = err ? fail_text() : client->session.reason;
+    const char *text = err ? fail_text() : client->viewer.session.reason;
 
     if (!err && client->options.stats)
-        stats_print(&client->session);
-    if (!err && !client->session.result)
+        stats_print(&client->viewer.session);
+    if (!err && !client->viewer.session.result)
         return 0;
-    log_error("%s", text[0] ? text : uv_strerror(err ? err : client->session.result));
+    log_error("%s", text[0] ? text : uv_strerror(err ? err : client->viewer.session.result));
     return 1;
 }
 
@@ -110,6 +114,7 @@ int main(int argc, char **argv)
     int err, status;
 
     log_set_program("minivm-client");
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes into sockets that may have been closed */
     err = client_options_parse(&client.options, argc, argv);
     if (err == OPTIONS_HELP)
         return 0;
@@ -125,7 +130,8 @@ int main(int argc, char **argv)
         err = run(&client);
     status = conclude(&client, err);
     loop_fini(&client.loop);
-    session_fini(&client.session);
+    viewer_fini(&client.viewer);
     screen_fini(&client.screen);
+    client_options_fini(&client.options);
     return status;
 }

@@ -80,12 +80,18 @@ static int handle_name(struct channel *c, const void *msg)
     return 0;
 }
 
+static int handle_switch_host(struct channel *c, const void *msg)
+{
+    return session_send_on(c->session, msg);
+}
+
 static const struct channel_handler handlers[] = {
     {SPICE_MSG_MAIN_INIT, handle_init},
     {SPICE_MSG_MAIN_CHANNELS_LIST, handle_channels_list},
     {SPICE_MSG_MAIN_MOUSE_MODE, handle_mouse_mode},
     {SPICE_MSG_MAIN_MULTI_MEDIA_TIME, handle_mm_time},
     {SPICE_MSG_MAIN_NAME, handle_name},
+    {SPICE_MSG_MAIN_MIGRATE_SWITCH_HOST, handle_switch_host},
 };
 
 static void main_destroy(struct channel *c)

@@ -3,74 +3,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/options.h"
+#include "client/vv.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int copy_text(char *to, size_t size, const char *from, size_t n, const char *what)
-{
-    if (n == 0 || n >= size)
-        return fail(-EINVAL, "%s is %s", what, n ? "too long" : "empty");
-    memcpy(to, from, n);
-    to[n] = '\0';
-    return 0;
-}
-
-static int set_port(struct client_options *o, const char *text)
-{
-    char *end;
-    long port = strtol(text, &end, 10);
-
-    if (text[0] < '0' || text[0] > '9' || *end || port < 1 || port > 65535)
-        return fail(-EINVAL, "port '%s' is not a number from 1 to 65535", text);
-    snprintf(o->port, sizeof(o->port), "%ld", port);
-    return 0;
-}
-
-/* HOST, HOST:PORT, [ADDRESS]:PORT, each with ?port=PORT behind it perhaps. */
-static int parse_authority(struct client_options *o, const char *text)
-{
-    size_t host = text[0] == '[' ? strcspn(text, "]") : strcspn(text, ":/?");
-    const char *rest = text + host;
-    int err;
-
-    if (text[0] == '[') {
-        if (*rest != ']')
-            return fail(-EINVAL, "'%s' lacks a ']'", text);
-        err = copy_text(o->host, sizeof(o->host), text + 1, host - 1, "the host");
-        rest++;
-    } else {
-        err = copy_text(o->host, sizeof(o->host), text, host, "the host");
-    }
-    if (err)
-        return err;
-    if (*rest == ':') {
-        char port[8];
-
-        rest++;
-        err = copy_text(port, sizeof(port), rest, strcspn(rest, "/?"), "the port");
-        if (err || (err = set_port(o, port)))
-            return err;
-        rest += strcspn(rest, "/?");
-    }
-    if (*rest == '/')
-        rest++;
-    if (strncmp(rest, "?port=", 6) == 0)
-        return set_port(o, rest + 6);
-    return *rest ? fail(-EINVAL, "'%s' is not understood after the host", rest) : 0;
-}
-
-int client_options_parse_uri(struct client_options *o, const char *uri)
-{
-    if (strncmp(uri, "spice+unix://", 13) == 0)
-        return copy_text(o->unix_path, sizeof(o->unix_path), uri + 13, strlen(uri + 13),
-                         "the path of the socket");
-    if (strncmp(uri, "spice://", 8) == 0)
-        return parse_authority(o, uri + 8);
-    return fail(-EINVAL, "'%s' is neither spice://HOST:PORT nor spice+unix://PATH", uri);
-}
 
 static int read_password(void *config, const char *path)
 {
@@ -94,12 +32,59 @@ static int set_host(void *config, const char *text)
 {
     struct client_options *o = config;
 
-    return copy_text(o->host, sizeof(o->host), text, strlen(text), "the name");
+    return client_options_copy(o->host, sizeof(o->host), text, strlen(text), "the name");
 }
 
 static int set_port_option(void *config, const char *text)
 {
-    return set_port(config, text);
+    return client_options_parse_port(text, ((struct client_options *)config)->port);
+}
+
+static int set_tls_port(void *config, const char *text)
+{
+    return client_options_parse_port(text, ((struct client_options *)config)->tls_port);
+}
+
+static int set_ca_file(void *config, const char *path)
+{
+    ((struct client_options *)config)->ca_file = path;
+    return 0;
+}
+
+static int set_host_subject(void *config, const char *text)
+{
+    struct client_options *o = config;
+
+    return client_options_copy(o->host_subject, sizeof(o->host_subject), text, strlen(text), "the subject");
+}
+
+static int set_secure_channels(void *config, const char *text)
+{
+    struct client_options *o = config;
+
+    o->chooses_secure = true;
+    o->secure_channels = 0;
+    return client_options_parse_channels(text, &o->secure_channels);
+}
+
+static int set_user(void *config, const char *text)
+{
+    struct client_options *o = config;
+
+    return client_options_copy(o->user, sizeof(o->user), text, strlen(text), "the user's name");
+}
+
+static int set_proxy(void *config, const char *url)
+{
+    return proxy_parse(&((struct client_options *)config)->proxy, url);
+}
+
+static int set_list_channels(void *config, const char *value UNUSED)
+{
+    struct client_options *o = config;
+
+    o->list_channels = o->headless = true;
+    return 0;
 }
 
 static int set_screenshot(void *config, const char *path)
@@ -117,6 +102,12 @@ static int set_type(void *config, const char *text)
 static int set_headless(void *config, const char *value UNUSED)
 {
     ((struct client_options *)config)->headless = true;
+    return 0;
+}
+
+static int set_no_reconnect(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->no_reconnect = true;
     return 0;
 }
 
@@ -138,24 +129,34 @@ static int set_server(void *config, const char *word)
 
     if (o->host[0] || o->unix_path[0])
         return fail(-EINVAL, "one server at a time: '%s' is too much", word);
-    return client_options_parse_uri(o, word);
+    return strstr(word, "://") ? client_options_parse_uri(o, word) : vv_read(o, word);
 }
 
 static const struct option_def defs[] = {
     {"host", "HOST", "the server's name or address", set_host},
     {"port", "PORT", "its port", set_port_option},
-    {"password-file", "FILE", "its first line is the password (ticket)", read_password},
+    {"tls-port", "PORT", "its port for TLS; with both, only --secure-channels LIST go there", set_tls_port},
+    {"secure-channels", "LIST", "channels that are to use TLS, as main,inputs; the others do if the server wants it",
+     set_secure_channels},
+    {"ca-file", "FILE.pem", "the authority that vouches for the server's certificate", set_ca_file},
+    {"host-subject", "SUBJECT", "whose certificate it is, as C=..,O=..,CN=..; else the host's name counts",
+     set_host_subject},
+    {"proxy", "URL", "an HTTP proxy: http://[USER:PASSWORD@]HOST:PORT; else what SPICE_PROXY says", set_proxy},
+    {"user", "NAME", "who you are, where the server asks for that (SASL)", set_user},
+    {"password-file", "FILE", "its first line is the password", read_password},
+    {"list-channels", NULL, "print what channels the server has, and exit", set_list_channels},
     {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit",
      set_screenshot},
     {"type", "TEXT", "type this on a US keyboard first; \\n is Enter, \\t Tab", set_type},
     {"exit-after", "SECONDS", "end then; with --screenshot, take it at that moment", set_seconds},
     {"headless", NULL, "no window: needs no display", set_headless},
+    {"no-reconnect", NULL, "do not try again by itself when the connection is lost", set_no_reconnect},
     {"stats", NULL, "print each channel's messages, bytes and times as JSON at the end", set_stats},
     {"verbose", NULL, "say more on standard error", set_verbose},
 };
 
 static const struct option_table table = {
-    .usage = "minivm-client [OPTION...] spice://HOST:PORT | spice+unix://PATH\n"
+    .usage = "minivm-client [OPTION...] spice://HOST:PORT | spice+tls://HOST:PORT | spice+unix://PATH | FILE.vv\n"
              "       minivm-client [OPTION...] --host HOST --port PORT\n\n"
              "Shows a SPICE server's screen. In the window Ctrl+Alt (left) gives mouse and "
              "keyboard back.",
@@ -164,17 +165,47 @@ static const struct option_table table = {
     .positional = set_server,
 };
 
+bool client_options_secure(const struct client_options *o, unsigned channel_type)
+{
+    if (!o->tls_port[0])
+        return false;
+    return !o->port[0] || !o->chooses_secure || (channel_type < 32 && o->secure_channels >> channel_type & 1);
+}
+
+void client_options_fini(struct client_options *o)
+{
+    free(o->ca);
+    o->ca = NULL;
+    explicit_bzero(o->password, sizeof(o->password));
+}
+
+/* What one option alone does not tell. */
+static int check(struct client_options *o)
+{
+    const char *proxy = getenv("SPICE_PROXY");
+
+    if (o->unix_path[0])
+        return 0;
+    if (!o->port[0] && !o->tls_port[0])
+        return fail(-EINVAL, "which server? Give spice://HOST:PORT, or --port; see --help");
+    if (o->secure_channels && !o->tls_port[0])
+        return fail(-EINVAL, "channels are to use TLS, but the TLS port is not given; use --tls-port");
+    if (!o->host[0])
+        strcpy(o->host, "127.0.0.1");
+    if (!o->proxy.host[0] && proxy && *proxy)
+        return proxy_parse(&o->proxy, proxy);
+    return 0;
+}
+
 int client_options_parse(struct client_options *o, int argc, char **argv)
 {
     int err;
 
     *o = (struct client_options){0};
     err = options_parse(&table, argc, argv, o);
-    if (err || o->unix_path[0])
-        return err;
-    if (!o->port[0])
-        return fail(-EINVAL, "which server? Give spice://HOST:PORT, or --port; see --help");
-    if (!o->host[0])
-        strcpy(o->host, "127.0.0.1");
-    return 0;
+    if (!err)
+        err = check(o);
+    if (err)
+        client_options_fini(o);
+    return err;
 }

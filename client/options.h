@@ -1,18 +1,34 @@
-/* options.h - the command line of minivm-client. */
+/* options.h - the command line of minivm-client, and what URIs and .vv files say beside it. */
 #ifndef CLIENT_OPTIONS_H
 #define CLIENT_OPTIONS_H
 
 #include "base/base.h"
+#include "client/proxy.h"
 
 struct client_options {
     char host[256];         /* name or address; "" with a Unix socket */
     char unix_path[108];    /* or "" */
-    char port[8];           /* decimal */
-    char password[61];      /* "" for none */
+    char port[8];           /* decimal; "" for none, if there is a TLS port */
+    char tls_port[8];       /* or "" */
+    char user[128];         /* for SASL; "": the user's own name */
+    char password[256];     /* "" for none */
+    char host_subject[512]; /* of the server's certificate; "": its name is to be the host's */
+    char tls_ciphers[256];  /* OpenSSL's list; "": its default */
+    const char *ca_file;    /* authorities in PEM, or NULL */
+    char *ca;               /* the same as text, owned; or NULL */
+    bool chooses_secure;    /* secure_channels counts; else all channels are secure if there is a TLS port */
+    uint32_t secure_channels, disabled_channels; /* 1 << SPICE_CHANNEL_* */
+    struct proxy proxy;
+    char title[128]; /* of the window, or "" */
+    bool fullscreen;
+    /* As .vv files have them ("ctrl+alt+shift+f11"), or "": */
+    char key_fullscreen[64], key_release[64], key_secure_attention[64];
     const char *screenshot; /* file, or NULL */
     const char *type;       /* text to type, or NULL */
     double exit_after;      /* seconds; 0: never */
     bool headless, stats, verbose;
+    bool no_reconnect; /* a session that is lost is not tried again by itself */
+    bool list_channels;
 };
 
 /*
@@ -20,7 +36,21 @@ struct client_options {
  * command line is wrong (exit 2), others a file could not be read (exit 1).
  */
 int client_options_parse(struct client_options *o, int argc, char **argv);
-/* spice://HOST:PORT, spice://HOST?port=PORT, spice+unix://PATH; IPv6 addresses in brackets. */
+void client_options_fini(struct client_options *o);
+/* Whether a channel of this type goes by TLS. */
+bool client_options_secure(const struct client_options *o, unsigned channel_type);
+
+/* For uri.c and vv.c; -EINVAL with fail_text(). */
+/*
+ * spice://HOST:PORT, spice://HOST?port=PORT&tls-port=PORT, spice+tls://HOST:PORT, spice+unix://PATH; addresses in
+ * brackets.
+ */
 int client_options_parse_uri(struct client_options *o, const char *uri);
+/* "main,inputs" or "main;inputs", or "all": added to the mask. */
+int client_options_parse_channels(const char *text, uint32_t *mask);
+/* A number from 1 to 65535. */
+int client_options_parse_port(const char *text, char port[8]);
+/* n bytes, at least one; `what` names it in messages. */
+int client_options_copy(char *to, size_t size, const char *from, size_t n, const char *what);
 
 #endif

@@ -8,15 +8,13 @@
 #include "client/main_channel.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define LINK_TIMEOUT_MS   15000
-#define CONNECT_TIMEOUT_S 10
+#define LINK_TIMEOUT_MS 15000
 
 /* What can be opened beside the main channel. */
 static int (*const openers[])(struct session *s, uint8_t id, struct channel **c) = {
@@ -25,28 +23,69 @@ static int (*const openers[])(struct session *s, uint8_t id, struct channel **c)
     [SPICE_CHANNEL_CURSOR] = cursor_channel_open,
 };
 
-static const char *server_name(const struct client_options *o, char *buf, size_t size)
+static const char *port_for(const struct client_options *o, unsigned channel_type)
+{
+    return client_options_secure(o, channel_type) ? o->tls_port : o->port;
+}
+
+const char *session_server_name(const struct client_options *o, char *buf, size_t size)
 {
     snprintf(buf, size,
              o->unix_path[0]        ? "%s"
              : strchr(o->host, ':') ? "[%s]:%s"
                                     : "%s:%s",
-             o->unix_path[0] ? o->unix_path : o->host, o->port);
+             o->unix_path[0] ? o->unix_path : o->host, port_for(o, SPICE_CHANNEL_MAIN));
     return buf;
+}
+
+void session_way(struct session *s, unsigned type, struct stream_way *way)
+{
+    const struct client_options *o = s->options;
+
+    *way = (struct stream_way){
+        .proxy = o->proxy.host[0] && !o->unix_path[0] ? &o->proxy : NULL,
+        .host = o->host,
+        .port = port_for(o, type),
+        .secure = client_options_secure(o, type) ? &s->secure : NULL,
+    };
+}
+
+void session_address(const struct session *s, unsigned type, struct sockaddr_storage *address)
+{
+    uint16_t port = htons((uint16_t)atoi(port_for(s->options, type)));
+
+    *address = s->address;
+    if (s->options->proxy.host[0])
+        return;
+    if (address->ss_family == AF_INET)
+        ((struct sockaddr_in *)address)->sin_port = port;
+    else if (address->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = port;
+}
+
+/* What to do about it; the reasons that are not here say that themselves. */
+static const char *remedy_of(int err)
+{
+    switch (err) {
+    case -EACCES:
+        return "\nthe server asks for a password";
+    case -EPROTO:
+        return "\ncheck the port: it must be the SPICE port of a running machine";
+    case LINK_WANTS_TLS:
+    case TRUST_UNKNOWN:
+    case -EKEYREVOKED:
+        return "";
+    }
+    return "\nis the machine running, and is that its SPICE port? ('minivm list' shows both)";
 }
 
 static int cannot_connect(struct session *s, int err, const char *reason)
 {
-    char name[400], why[300];
-    const char *remedy =
-        err == -EACCES ? "the server asks for a password"
-        : err == -EPROTO
-            ? "check the port: it must be the SPICE port of a running machine"
-            : "is the machine running, and is that its SPICE port? ('minivm list' shows both)";
+    char name[400], why[512];
 
     snprintf(why, sizeof(why), "%s", reason); /* it may be fail_text() itself */
-    return fail(err, "cannot connect to %s: %s\n%s", server_name(s->options, name, sizeof(name)),
-                why, remedy);
+    return fail(err, "cannot connect to %s: %s%s", session_server_name(s->options, name, sizeof(name)), why,
+                remedy_of(err));
 }
 
 static void timed_out(uv_timer_t *timer)
@@ -57,7 +96,8 @@ static void timed_out(uv_timer_t *timer)
     TAILQ_FOREACH (c, &s->channels, entry) {
         if (channel_is_up(c))
             continue;
-        session_end(s, cannot_connect(s, -ETIMEDOUT, "it does not answer"));
+        session_end(s, s->linked ? SESSION_LOST : SESSION_UNREACHED,
+                    cannot_connect(s, -ETIMEDOUT, "it does not answer"));
         return;
     }
 }
@@ -68,114 +108,114 @@ static void add_channel(struct session *s, struct channel *c)
     uv_timer_start(&s->timeout, timed_out, LINK_TIMEOUT_MS, 0);
 }
 
-/* Connect to this address and remember it for the other channels. Returns a descriptor or -errno. */
-static int connect_to(struct session *s, const void *address, socklen_t size)
+static void open_main_channel(struct session *s, int fd)
 {
-    struct timeval limit = {.tv_sec = CONNECT_TIMEOUT_S};
-    int err, fd;
-
-    memcpy(&s->address, address, size);
-    s->address_size = size;
-    fd = socket(s->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    if (connect(fd, address, size) < 0) {
-        err = errno == EINPROGRESS ? -ETIMEDOUT : -errno;
-        close(fd);
-        return err;
-    }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
-static int connect_unix(struct session *s)
-{
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-
-    static_assert(sizeof(un.sun_path) == sizeof(s->options->unix_path),
-                  "a path that fits one fits the other");
-    memcpy(un.sun_path, s->options->unix_path, sizeof(un.sun_path));
-    return connect_to(s, &un, sizeof(un));
-}
-
-/* A name may have several addresses; the first that answers is taken. */
-static int connect_tcp(struct session *s)
-{
-    const struct client_options *o = s->options;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
-    int fd = -ECONNREFUSED, err = getaddrinfo(o->host, o->port, &hints, &list);
+    struct channel *c;
+    int err = main_channel_open(s, fd, &c);
 
     if (err)
-        return fail(-ENOENT, "cannot find host '%s': %s\ncheck the name, or give its address",
-                    o->host, gai_strerror(err));
-    for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-        fd = connect_to(s, a->ai_addr, a->ai_addrlen);
-    freeaddrinfo(list);
-    return fd < 0 ? cannot_connect(s, fd, strerror(-fd)) : fd;
+        session_end(s, SESSION_REFUSED, fail(err, "cannot open the main channel: %s", strerror(-err)));
+    else
+        add_channel(s, c);
 }
 
-static int connect_server(struct session *s)
+static void dialled(struct dial *dial, int fd)
 {
-    int fd;
+    struct session *s = dial->opaque;
 
-    if (!s->options->unix_path[0])
-        return connect_tcp(s);
-    fd = connect_unix(s);
-    return fd < 0 ? cannot_connect(s, fd, strerror(-fd)) : fd;
+    s->address = dial->address;
+    s->address_size = dial->address_size;
+    if (fd == -ENOENT && !s->options->unix_path[0]) {
+        session_end(s, SESSION_UNREACHED, fd);
+    } else if (fd < 0) {
+        session_end(s, SESSION_UNREACHED, cannot_connect(s, fd, strerror(-fd)));
+    } else if (s->only_dial) {
+        close(fd);
+        session_end(s, SESSION_REACHED, 0);
+    } else {
+        screen_set_status(s->screen, CLIENT_AUTHENTICATING, NULL);
+        open_main_channel(s, fd);
+    }
+}
+
+static int start_dialling(struct session *s)
+{
+    const struct client_options *o = s->options;
+
+    if (o->unix_path[0])
+        return dial_start_unix(&s->dial, s->loop, o->unix_path, dialled, s);
+    if (o->proxy.host[0])
+        return dial_start(&s->dial, s->loop, o->proxy.host, o->proxy.port, dialled, s);
+    return dial_start(&s->dial, s->loop, o->host, port_for(o, SPICE_CHANNEL_MAIN), dialled, s);
 }
 
 int session_start(struct session *s, struct loop *loop, const struct client_options *options,
                   struct screen *screen)
 {
-    struct channel *c;
-    int err, fd;
+    int err;
 
-    *s = (struct session){
-        .loop = loop, .options = options, .screen = screen, .started_ns = now_ns()};
+    *s = (struct session){.loop = loop,
+                          .options = options,
+                          .screen = screen,
+                          .started_ns = now_ns(),
+                          .only_dial = s->only_dial,
+                          .on_gone = s->on_gone,
+                          .opaque = s->opaque};
     TAILQ_INIT(&s->channels);
-    fd = connect_server(s);
-    if (fd < 0)
-        return fd;
-    err = uv_timer_init(&loop->uv, &s->timeout);
-    if (!err)
-        err = main_channel_open(s, fd, &c);
-    if (err)
-        return fail(err, "cannot open the main channel: %s", strerror(-err));
+    err = options->tls_port[0] ? secure_init(&s->secure, options) : 0;
+    if (!err && (err = uv_timer_init(&loop->uv, &s->timeout)))
+        err = fail(err, "no timer: %s", uv_strerror(err));
+    if (err) {
+        secure_fini(&s->secure);
+        return err;
+    }
     s->timeout.data = s;
-    add_channel(s, c);
+    err = start_dialling(s);
+    if (err) /* as a name that cannot be one */
+        session_end(s, SESSION_UNREACHED, cannot_connect(s, err, uv_strerror(err)));
     return 0;
 }
 
-static void note_result(struct session *s, int result)
+static void gone(void *arg)
 {
-    s->result = result;
-    if (result)
-        snprintf(s->reason, sizeof(s->reason), "%s", fail_text());
+    struct session *s = arg;
+
+    if (s->on_gone)
+        s->on_gone(s->opaque);
 }
 
-void session_end(struct session *s, int result)
+/* All handles were closed in one go, so the loop forgets them in one: by its next round nothing of them is left. */
+static void timeout_closed(uv_handle_t *handle)
+{
+    struct session *s = handle->data;
+
+    loop_call(s->loop, gone, s);
+}
+
+void session_end(struct session *s, enum session_outcome outcome, int result)
 {
     struct channel *c;
 
     if (s->ended)
         return;
     s->ended = true;
-    note_result(s, result);
+    s->outcome = outcome;
+    s->result = result;
+    if (result)
+        snprintf(s->reason, sizeof(s->reason), "%s", fail_text());
+    dial_stop(&s->dial);
     TAILQ_FOREACH (c, &s->channels, entry)
         channel_close(c);
     s->inputs = NULL;
-    if (!uv_is_closing((uv_handle_t *)&s->timeout))
-        uv_close((uv_handle_t *)&s->timeout, NULL);
-    screen_set_status(s->screen, CLIENT_ENDED, s->reason);
-    if (s->on_end)
-        s->on_end(s->opaque);
+    uv_close((uv_handle_t *)&s->timeout, timeout_closed);
 }
 
 void session_fini(struct session *s)
 {
     struct channel *c;
 
+    if (!s->screen)
+        return;
     screen_lock(s->screen);
     screen_set_primary(s->screen, NULL);
     screen_unlock(s->screen);
@@ -183,6 +223,7 @@ void session_fini(struct session *s)
         TAILQ_REMOVE(&s->channels, c, entry);
         c->ops->destroy(c);
     }
+    secure_fini(&s->secure);
 }
 
 void session_set_mm_time(struct session *s, uint32_t time)
@@ -210,7 +251,8 @@ static void open_channel(struct session *s, unsigned type, unsigned id)
     struct channel *c;
     int err;
 
-    if (type >= ARRAY_SIZE(openers) || !openers[type] || session_find(s, type, id))
+    if (type >= ARRAY_SIZE(openers) || !openers[type] || session_find(s, type, id) ||
+        s->options->disabled_channels >> type & 1)
         return;
     if (id > 0) {
         log_info("channel %s %u is not shown", spice_channel_name(type), id);
@@ -218,16 +260,73 @@ static void open_channel(struct session *s, unsigned type, unsigned id)
     }
     err = openers[type](s, (uint8_t)id, &c);
     if (err)
-        session_end(
-            s, fail(err, "cannot open channel %s: %s", spice_channel_name(type), strerror(-err)));
+        session_end(s, SESSION_LOST,
+                    fail(err, "cannot open channel %s: %s", spice_channel_name(type), strerror(-err)));
     else
         add_channel(s, c);
 }
 
+static void list_channels(struct session *s, const struct spice_channel_id *ids, size_t count)
+{
+    printf("%s 0\n", spice_channel_name(SPICE_CHANNEL_MAIN));
+    for (size_t i = 0; i < count; i++)
+        if (ids[i].type != SPICE_CHANNEL_MAIN)
+            printf("%s %u\n", spice_channel_name(ids[i].type), ids[i].id);
+    session_end(s, SESSION_FINISHED, 0);
+}
+
 void session_open_channels(struct session *s, const struct spice_channel_id *ids, size_t count)
 {
+    if (s->options->list_channels) {
+        list_channels(s, ids, count);
+        return;
+    }
     for (size_t i = 0; i < count && !s->ended; i++)
         open_channel(s, ids[i].type, ids[i].id);
+}
+
+/* A name that a server has said, with a NUL or without. */
+static int copy_name(char *to, size_t size, const uint8_t *from, size_t n, const char *what)
+{
+    while (n && !from[n - 1])
+        n--;
+    if (n >= size)
+        return fail(-EBADMSG, "the %s it sends us to is too long", what);
+    for (size_t i = 0; i < n; i++)
+        if (from[i] < ' ' || from[i] == 0x7f)
+            return fail(-EBADMSG, "the %s it sends us to is no text", what);
+    if (n)
+        memcpy(to, from, n);
+    to[n] = '\0';
+    return 0;
+}
+
+static void print_port(char port[8], uint16_t number)
+{
+    port[0] = '\0';
+    if (number && number != UINT16_MAX)
+        snprintf(port, 8, "%u", number);
+}
+
+int session_send_on(struct session *s, const struct spice_msg_main_migrate_begin *m)
+{
+    struct session_target *to = &s->next;
+    int err = copy_name(to->host, sizeof(to->host), m->host, m->host_size, "host");
+
+    if (!err)
+        err = copy_name(to->host_subject, sizeof(to->host_subject), m->cert_subject, m->cert_subject_size, "subject");
+    if (err)
+        return err;
+    print_port(to->port, m->port);
+    print_port(to->tls_port, m->secure_port);
+    if (!to->host[0] || (!to->port[0] && !to->tls_port[0]))
+        return fail(-EBADMSG, "it sends us nowhere");
+    /* Who has TLS for any channel is not led into the clear. */
+    if (s->options->tls_port[0] && !to->tls_port[0])
+        return fail(-EBADMSG, "it sends us on to '%s', without TLS", to->host);
+    log_info("the machine is at %s now", to->host);
+    session_end(s, SESSION_SENT_ON, 0);
+    return 0;
 }
 
 void session_progress(struct session *s, struct channel *c)
@@ -239,16 +338,49 @@ void session_progress(struct session *s, struct channel *c)
             channel_retry(other);
 }
 
+static bool is_network_error(int err)
+{
+    static const int errors[] = {ECONNRESET,   ECONNREFUSED, ECONNABORTED, ETIMEDOUT, EPIPE,
+                                 EHOSTUNREACH, EHOSTDOWN,    ENETUNREACH,  ENETDOWN,  ENETRESET};
+
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+        if (err == -errors[i])
+            return true;
+    return false;
+}
+
+/* Before the server has let us in. */
+static void end_unlinked(struct session *s, int err)
+{
+    const char *why = err == 0                                  ? "the server closed the connection at once"
+                      : is_network_error(err) || !fail_text()[0] ? strerror(-err)
+                                                                 : fail_text();
+    enum session_outcome outcome = err == -EACCES                  ? SESSION_WANTS_PASSWORD
+                                   : !err || is_network_error(err) ? SESSION_UNREACHED
+                                                                   : SESSION_REFUSED;
+
+    session_end(s, outcome, cannot_connect(s, err ? err : -ECONNRESET, why));
+}
+
 void session_channel_ended(struct session *s, struct channel *c, int err)
 {
-    if (!s->linked)
-        err = cannot_connect(s, err ? err : -ECONNRESET,
-                             err == 0 ? "the server closed the connection at once"
-                             : err == -EACCES || err == -EPROTO ? fail_text()
-                                                                : strerror(-err));
-    else if (err == -EAGAIN || err == 0)
-        log_info("the server closed channel %s", spice_channel_name(c->ops->type));
-    else if (!fail_text()[0])
-        fail(err, "channel %s: %s", spice_channel_name(c->ops->type), strerror(-err));
-    session_end(s, err);
+    const char *name = spice_channel_name(c->ops->type);
+
+    if (err == TRUST_UNKNOWN) {
+        session_end(s, SESSION_WANTS_TRUST, cannot_connect(s, err, fail_text()));
+    } else if (err == LINK_WANTS_TLS && s->options->tls_port[0] && !c->request.secure) {
+        s->wants_tls = c->ops->type;
+        session_end(s, SESSION_WANTS_TLS, err);
+    } else if (!s->linked) {
+        end_unlinked(s, err);
+    } else if (err == -EAGAIN || err == 0) {
+        log_info("the server closed channel %s", name);
+        session_end(s, s->goodbye ? SESSION_FINISHED : SESSION_CLOSED, 0);
+    } else if (is_network_error(err)) {
+        session_end(s, SESSION_LOST, fail(err, "channel %s: %s", name, strerror(-err)));
+    } else {
+        if (!fail_text()[0])
+            fail(err, "channel %s: %s", name, strerror(-err));
+        session_end(s, SESSION_REFUSED, err);
+    }
 }

@@ -19,7 +19,7 @@ static void update_poll(struct stream *s)
 
     if (s->connecting)
         events = UV_WRITABLE;
-    else if (s->out.size > s->out_sent)
+    else if (s->wants_write || s->out.size > s->out_sent)
         events |= UV_WRITABLE;
     if (!s->polling)
         return;
@@ -29,14 +29,28 @@ static void update_poll(struct stream *s)
         uv_poll_stop(&s->poll);
 }
 
-int stream_adopt(struct stream *s, struct loop *loop, const struct stream_ops *ops, int fd)
+/* A server that no longer answers at all is noticed within half a minute. No error if it is no TCP socket. */
+static void set_options(int fd)
 {
-    int err, one = 1;
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},  {IPPROTO_TCP, TCP_KEEPIDLE, 10},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 5},  {IPPROTO_TCP, TCP_KEEPCNT, 4},  {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000},
+    };
 
-    *s = (struct stream){.ops = ops, .loop = loop, .fd = fd, .connecting = true};
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
+int stream_adopt(struct stream *s, struct loop *loop, const struct stream_ops *ops, int fd,
+                 const struct stream_way *way)
+{
+    int err;
+
+    *s = (struct stream){.ops = ops, .loop = loop, .fd = fd, .connecting = true, .way = *way};
     writer_init(&s->out, STREAM_MAX_OUT);
-    /* No error if it is no TCP socket. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    set_options(fd);
     err = uv_poll_init(&loop->uv, &s->poll, fd);
     if (err) {
         stream_close(s);
@@ -48,7 +62,7 @@ int stream_adopt(struct stream *s, struct loop *loop, const struct stream_ops *o
 }
 
 int stream_connect(struct stream *s, struct loop *loop, const struct stream_ops *ops,
-                   const struct sockaddr_storage *address, socklen_t size)
+                   const struct sockaddr_storage *address, socklen_t size, const struct stream_way *way)
 {
     int err, fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -59,7 +73,7 @@ int stream_connect(struct stream *s, struct loop *loop, const struct stream_ops 
         close(fd);
         return err;
     }
-    return stream_adopt(s, loop, ops, fd);
+    return stream_adopt(s, loop, ops, fd, way);
 }
 
 void stream_close(struct stream *s)
@@ -69,6 +83,10 @@ void stream_close(struct stream *s)
         uv_close((uv_handle_t *)&s->poll, NULL);
         s->polling = false;
     }
+    if (s->ssl && s->open)
+        SSL_shutdown(s->ssl); /* as far as the socket takes it */
+    SSL_free(s->ssl);
+    s->ssl = NULL;
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
@@ -89,19 +107,43 @@ static void end(struct stream *s, int err)
     s->ops->ended(s, err);
 }
 
+/* --- bytes, in the clear or not --- */
+
+static ssize_t put(struct stream *s, const void *data, size_t size)
+{
+    ssize_t n;
+
+    if (s->ssl)
+        return secure_write(s->ssl, data, size);
+    do
+        n = send(s->fd, data, size, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t get(struct stream *s, void *data, size_t size)
+{
+    ssize_t n;
+
+    if (s->ssl)
+        return secure_read(s->ssl, data, size);
+    do
+        n = recv(s->fd, data, size, 0);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
 int stream_flush(struct stream *s)
 {
     if (s->out.bad)
         return fail(-ENOBUFS, "the server does not read what is sent to it");
     while (s->out_sent < s->out.size) {
-        ssize_t n = send(s->fd, s->out.data + s->out_sent, s->out.size - s->out_sent, MSG_NOSIGNAL);
+        ssize_t n = put(s, s->out.data + s->out_sent, s->out.size - s->out_sent);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
+        if (n == -EAGAIN)
             break;
         if (n < 0)
-            return -errno;
+            return (int)n;
         s->out_sent += (size_t)n;
         s->bytes_out += (uint64_t)n;
     }
@@ -162,9 +204,9 @@ static int read_some(struct stream *s)
         err = stream_expect(s, SIZE_MAX);
     if (err)
         return err;
-    n = recv(s->fd, s->in + s->in_end, MIN(s->in_capacity - s->in_end, READ_AT_ONCE), 0);
+    n = get(s, s->in + s->in_end, MIN(s->in_capacity - s->in_end, READ_AT_ONCE));
     if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 1 : -errno;
+        return n == -EAGAIN ? 1 : (int)n;
     if (n == 0)
         return -ENODATA;
     s->in_end += (size_t)n;
@@ -172,36 +214,111 @@ static int read_some(struct stream *s)
     return 0;
 }
 
-static int finish_connect(struct stream *s)
+/* --- until it stands --- */
+
+static int stand(struct stream *s)
+{
+    int err;
+
+    s->open = true;
+    err = s->ops->connected(s);
+    return err ? err : stream_flush(s);
+}
+
+static int shake_hands(struct stream *s)
+{
+    int err = secure_handshake(s->way.secure, s->ssl, &s->wants_write);
+
+    if (err == -EAGAIN) {
+        update_poll(s);
+        return 0;
+    }
+    return err ? err : stand(s);
+}
+
+static int make_secure(struct stream *s)
+{
+    if (!s->way.secure)
+        return stand(s);
+    s->ssl = secure_open(s->way.secure, s->fd);
+    return s->ssl ? shake_hands(s) : -ENOMEM;
+}
+
+static int ask_proxy(struct stream *s)
+{
+    int err;
+
+    if (!s->way.proxy)
+        return make_secure(s);
+    s->asked_proxy = true;
+    err = proxy_request(s->way.proxy, s->way.host, s->way.port, &s->out);
+    return err ? err : stream_flush(s);
+}
+
+static int socket_error(const struct stream *s)
 {
     socklen_t size = sizeof(int);
     int err = 0;
 
-    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
-        return -errno;
+    return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0 ? -errno : -err;
+}
+
+static int finish_connect(struct stream *s)
+{
+    int err = socket_error(s);
+
     if (err)
-        return -err;
+        return err;
     s->connecting = false;
-    err = s->ops->connected(s);
-    return err ? err : stream_flush(s);
+    return ask_proxy(s);
+}
+
+static int take_proxy_answer(struct stream *s)
+{
+    size_t have;
+    const uint8_t *data = stream_data(s, &have);
+    int n = proxy_answer(data, have);
+
+    if (n <= 0)
+        return n;
+    if ((size_t)n < have) /* here it is the client who speaks first */
+        return fail(-EPROTO, "the proxy says more than it was asked");
+    stream_take(s, (size_t)n);
+    s->asked_proxy = false;
+    return make_secure(s);
+}
+
+/* --- and then --- */
+
+/* OpenSSL may have more than was asked of it; nothing would wake us for that. */
+static int read_all(struct stream *s)
+{
+    int err;
+
+    do {
+        err = read_some(s);
+        if (!err)
+            err = s->asked_proxy ? take_proxy_answer(s) : s->ops->input(s);
+    } while (!err && s->fd >= 0 && !s->paused && s->ssl && SSL_pending(s->ssl) > 0);
+    return err > 0 ? 0 : err;
 }
 
 static void stream_ready(uv_poll_t *poll, int status, int events)
 {
     struct stream *s = container_of(poll, struct stream, poll);
-    int err = status;
+    int err = 0;
 
+    /* libuv calls each error of a socket EBADF. */
+    if (status && !(err = socket_error(s)))
+        err = -ECONNRESET;
     if (!err && s->connecting)
         err = finish_connect(s);
+    else if (!err && s->ssl && !s->open)
+        err = shake_hands(s);
     else if (!err && (events & UV_WRITABLE))
         err = stream_flush(s);
-    if (!err && (events & UV_READABLE) && s->fd >= 0) {
-        err = read_some(s);
-        if (!err)
-            err = s->ops->input(s);
-        else if (err > 0)
-            err = 0;
-    }
+    if (!err && (events & UV_READABLE) && s->fd >= 0 && (s->open || s->asked_proxy))
+        err = read_all(s);
     if (err)
         end(s, err == -ENODATA ? 0 : err);
 }
@@ -214,8 +331,10 @@ static void input_again(void *arg)
     if (s->fd < 0 || s->paused)
         return;
     err = s->ops->input(s);
+    if (!err && s->fd >= 0 && !s->paused && s->ssl && SSL_pending(s->ssl) > 0)
+        err = read_all(s);
     if (err)
-        end(s, err);
+        end(s, err == -ENODATA ? 0 : err);
 }
 
 void stream_pause(struct stream *s, bool pause)

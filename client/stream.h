@@ -1,5 +1,6 @@
 /*
- * stream.h - one TCP or Unix connection: connect, read into a buffer, write what the kernel takes now and the rest later.
+ * stream.h - one TCP or Unix connection: connect, go by a proxy, make it secure, read into a buffer, write what the
+ * kernel takes now and the rest later.
  *
  * Thread: the session's loop. The memory of both directions is bounded; a peer that does not read is an error, not a
  * growing queue.
@@ -9,6 +10,8 @@
 
 #include "base/bytes.h"
 #include "base/loop.h"
+#include "client/proxy.h"
+#include "client/secure.h"
 
 #include <sys/socket.h>
 
@@ -25,12 +28,23 @@ struct stream_ops {
     void (*ended)(struct stream *s, int err);
 };
 
+/* What a connection passes until it stands; all of it the caller's, and there as long as the stream. */
+struct stream_way {
+    const struct proxy *proxy; /* NULL: none */
+    const char *host, *port;   /* where the proxy is to connect to */
+    struct secure *secure;     /* NULL: in the clear */
+};
+
 struct stream {
     const struct stream_ops *ops;
     struct loop *loop;
     uv_poll_t poll;
     int fd; /* -1: closed */
     bool polling, connecting, paused;
+    bool asked_proxy, wants_write; /* the proxy is to answer; TLS cannot read before it has written */
+    bool open;                     /* connected() was called */
+    struct stream_way way;
+    SSL *ssl; /* NULL: in the clear, or not yet */
     uint8_t *in;
     size_t in_start, in_end, in_capacity;
     struct writer out;
@@ -40,9 +54,10 @@ struct stream {
 
 /* Begin to connect; ops->connected or ops->ended follows. */
 int stream_connect(struct stream *s, struct loop *loop, const struct stream_ops *ops,
-                   const struct sockaddr_storage *address, socklen_t size);
+                   const struct sockaddr_storage *address, socklen_t size, const struct stream_way *way);
 /* The same with a socket that is connected already, or connecting; it is the stream's from here on. */
-int stream_adopt(struct stream *s, struct loop *loop, const struct stream_ops *ops, int fd);
+int stream_adopt(struct stream *s, struct loop *loop, const struct stream_ops *ops, int fd,
+                 const struct stream_way *way);
 /* Stop at once, without ended(). The memory stays until stream_fini(), after the loop has forgotten the handle. */
 void stream_close(struct stream *s);
 void stream_fini(struct stream *s);

@@ -15,7 +15,7 @@
 
 struct window {
     struct screen *screen;
-    struct session *session;
+    struct viewer *viewer;
     SDL_Window *sdl;
     SDL_Renderer *renderer;
     SDL_Texture *texture, *cursor_texture;
@@ -58,7 +58,7 @@ static void set_title(struct window *w)
 
 static void post(struct window *w, const struct user_event *event)
 {
-    session_post(w->session, event);
+    viewer_post(w->viewer, event);
 }
 
 /* The system's pointer: the guest's cursor in client mode, hidden where the guest draws its own. */
@@ -408,7 +408,7 @@ static int open_sdl(struct window *w)
     return 0;
 }
 
-int window_create(struct window **window, struct screen *screen, struct session *session)
+int window_create(struct window **window, struct screen *screen, struct viewer *viewer)
 {
     struct window *w = calloc(1, sizeof(*w));
     int err;
@@ -416,7 +416,7 @@ int window_create(struct window **window, struct screen *screen, struct session 
     if (!w)
         return -ENOMEM;
     w->screen = screen;
-    w->session = session;
+    w->viewer = viewer;
     SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
     if (SDL_Init(SDL_INIT_VIDEO) < 0)

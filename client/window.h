@@ -9,12 +9,12 @@
 #ifndef CLIENT_WINDOW_H
 #define CLIENT_WINDOW_H
 
-#include "client/session.h"
+#include "client/viewer.h"
 
 struct window;
 
 /* -ENODEV with fail_text(): SDL has no display to show it on. */
-int window_create(struct window **window, struct screen *screen, struct session *session);
+int window_create(struct window **window, struct screen *screen, struct viewer *viewer);
 /* Until the user closes it or the session ends. */
 void window_run(struct window *window);
 /* The session's thread must have ended: it would wake the window. */

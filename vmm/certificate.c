@@ -1,7 +1,7 @@
 #include "vmm/certificate.h"
 
 #include "base/error.h"
-#include "vmm/user_files.h"
+#include "base/user_files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,6 +10,7 @@
 #include "vmm/nested.h"
 #include "vmm/registry.h"
 #include "vmm/run.h"
+#include "vmm/view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,7 @@ static const struct command {
 } commands[] = {
     {"run", "boot a machine", command_run},
     {"list", "name the machines that run", list_main},
+    {"view", "open a window on a machine that runs", view_main},
     {"vv", "say what viewers must know of a machine that runs", vv_main},
     {"image", "make, check, copy and change disk images", image_main},
     {"doctor", "say what this computer has of what machines need", doctor_main},

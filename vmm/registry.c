@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "vmm/run.h"
-#include "vmm/user_files.h"
+#include "base/user_files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -248,17 +248,22 @@ static int print_file(const struct vv *vv, int fd)
     return fflush(stdout) ? -errno : 0;
 }
 
-static int print_vv(const struct vv *vv)
+int registry_open(const char *name, char path[PATH_MAX])
 {
-    char path[PATH_MAX];
-    int err = vv->name ? find_file(path, vv->name) : fail(-EINVAL, "which machine? minivm list tells their names"), fd;
+    int err = name ? find_file(path, name) : fail(-EINVAL, "which machine? minivm list tells their names"), fd;
 
     if (err)
         return err;
     fd = open_alive(path);
-    if (fd < 0)
-        return fail(-ENOENT, "no machine named '%s' runs; minivm list tells the names", vv->name);
-    return print_file(vv, fd);
+    return fd >= 0 ? fd : fail(-ENOENT, "no machine named '%s' runs; minivm list tells the names", name);
+}
+
+static int print_vv(const struct vv *vv)
+{
+    char path[PATH_MAX];
+    int fd = registry_open(vv->name, path);
+
+    return fd < 0 ? fd : print_file(vv, fd);
 }
 
 static int finish(int err)

@@ -18,6 +18,9 @@ struct registry;
 int registry_enter(struct registry **entry, const struct vm_config *config, int port, int tls_port, const char *password);
 void registry_leave(struct registry *entry); /* NULL is fine */
 
+/* The file of a machine that runs, open for reading; or -errno. NULL as a name is -EINVAL. */
+int registry_open(const char *name, char path[PATH_MAX]);
+
 /* The commands `vv` and `list`. */
 int vv_main(int argc, char **argv);
 int list_main(int argc, char **argv);

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "devices/platform/pflash.h"
-#include "vmm/user_files.h"
+#include "base/user_files.h"
 
 #include <errno.h>
 #include <fcntl.h>

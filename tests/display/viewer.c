@@ -71,7 +71,7 @@ static void look(uv_timer_t *timer UNUSED)
     if (viewer.ready)
         viewer.own_cpu += thread_cpu() - before;
     if (viewer.complete)
-        session_end(&viewer.session, 0);
+        session_end(&viewer.session, SESSION_FINISHED, 0);
 }
 
 static void ended(void *opaque UNUSED)
@@ -83,9 +83,9 @@ static void ended(void *opaque UNUSED)
 static void run(void)
 {
     screen_init(&viewer.screen);
+    viewer.session.on_gone = ended;
     if (loop_init(&viewer.loop) || session_start(&viewer.session, &viewer.loop, &viewer.options, &viewer.screen))
         die("%s", fail_text());
-    viewer.session.on_end = ended;
     uv_timer_init(&viewer.loop.uv, &viewer.look);
     uv_timer_start(&viewer.look, look, LOOK_MS, viewer.slow_ms ? 1 : LOOK_MS);
     loop_run(&viewer.loop);

@@ -1,3 +1,10 @@
+# What test_connect.py drives.
+VIEWER_USER := $(BUILD)/tests/e2e/viewer_user
+$(VIEWER_USER): $(VIEWER_USER).o $(CLIENT_LIB) $(LIB)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(LIBS)
+E2E_NEEDS += $(VIEWER_USER)
+
 # What the tests with guests boot.
 E2E_NEEDS += demo $(TINY) $(EFI) $(XEN) $(BUILD)/payload/ports.img
 

@@ -142,7 +142,7 @@ def check_refusals(folder):
     assert run.returncode == 2 and '--no-such' in run.stderr
     run = subprocess.run([CLIENT, '--headless', 'spice://h:70000'], stderr=subprocess.PIPE, text=True)
     assert run.returncode == 2 and '70000' in run.stderr
-    run = subprocess.run([CLIENT, 'spice://no-such-host.invalid:1'], stderr=subprocess.PIPE, text=True)
+    run = subprocess.run([CLIENT, '--headless', 'spice://no-such-host.invalid:1'], stderr=subprocess.PIPE, text=True)
     assert run.returncode == 1 and 'no-such-host.invalid' in run.stderr
 
 

@@ -65,6 +65,12 @@ def first_words(picture):
     return width, 8, rows[y * width * 3:(y + 8) * width * 3]
 
 
+def check_view(run):
+    """minivm-client comes in by what `minivm view` tells it."""
+    seen = run.minivm('view', 'a/machine', '--list-channels')
+    require(seen.returncode == 0 and 'display 0' in seen.stdout, 'view: %s%s' % (seen.stdout, seen.stderr))
+
+
 def test_plain(work):
     """--spice: a line with an address, and a file for viewers that goes with the machine"""
     with Run(work, '--spice', '0') as run:
@@ -73,6 +79,7 @@ def test_plain(work):
         file = run.minivm('vv', 'a/machine').stdout
         require(file == '[virt-viewer]\ntype=spice\nhost=127.0.0.1\nport=%d\ntitle=a/machine\n' % run.port('spice'), file)
         require(run.minivm('list').stdout == 'a_machine\n', 'list: %r' % run.minivm('list').stdout)
+        check_view(run)
         require('host=desk.example\n' in run.minivm('vv', 'a/machine', 'desk.example').stdout, 'another host')
         with Run(work, '--spice', '0') as second:
             pass
@@ -81,6 +88,8 @@ def test_plain(work):
     gone = run.minivm('vv', 'a/machine')
     require(gone.returncode == 1 and "no machine named 'a/machine' runs" in gone.stderr, 'gone: %s' % gone.stderr)
     require(run.minivm('list').stdout == '', 'list of none')
+    gone = run.minivm('view', 'a/machine')
+    require(gone.returncode == 1 and "no machine named 'a/machine' runs" in gone.stderr, 'view of none: %s' % gone.stderr)
 
 
 def test_left_behind(work):
@@ -103,6 +112,7 @@ def test_everywhere(work):
         firmware_picture(work, '-h', '127.0.0.1', '-p', port, '-w', found.group(1))
         require(spicy_screenshot(work, '-h', '127.0.0.1', '-p', port) is None, 'a picture without it')
         require('password=%s\n' % found.group(1) in run.minivm('vv', 'a/machine').stdout, 'not in the file')
+        check_view(run)
         mode = os.stat(os.path.join(work, 'minivm', 'a_machine.vv')).st_mode
         require(stat.S_IMODE(mode) == 0o600, 'mode %o' % mode)
     with Run(work, '--spice', '0', '--spice-listen', '0.0.0.0', '--spice-option', 'disable-ticketing=on') as run:
@@ -162,6 +172,7 @@ def test_tls(work):
             said = subprocess.run(['openssl', 'x509', '-noout', '-fingerprint', '-sha256', '-in', certificate], text=True,
                                   stdout=subprocess.PIPE).stdout
             require(said.strip().endswith('=' + found.group(1)), said)
+            check_view(run)
             file = os.path.join(work, 'x.vv')
             with open(file, 'w') as f:
                 f.write(run.minivm('vv', 'a/machine', '127.0.0.1').stdout)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Stock clients that prove by Kerberos, through SASL's GSSAPI, who they are. TAP on stdout."""
-import os, time
+"""Clients that prove by Kerberos, through SASL's GSSAPI, who they are. TAP on stdout."""
+import os, subprocess, time
 
 import kerberos
 from test_run_spice import Run, firmware_picture
@@ -15,6 +15,25 @@ def configure(work, realm):
     with open(os.path.join(folder, 'minivm.conf'), 'w') as f:
         f.write('mech_list: GSSAPI\nkeytab: %s\n' % realm.keytab)
     return {'SASL_CONF_PATH': folder, 'KRB5_CONFIG': realm.env['KRB5_CONFIG']}
+
+
+def own_client(port, authority):
+    return subprocess.run(['build/minivm-client', '--list-channels', '--ca-file', authority, 'spice+tls://localhost:%d' % port],
+                          text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+
+
+def test_own_client(work):
+    """minivm-client with a ticket comes in without a password; without one it says that it needs a user and a password"""
+    with kerberos.Realm(work, 'spice/localhost') as realm:
+        realm.add_user('alma', 'open sesame')
+        with tls_server(work, '--sasl', '/dev/null', env=configure(work, realm)) as server:
+            authority = os.path.join(work, 'minivm', 'tls', 'ca-cert.pem')
+            os.environ.update(realm.env)
+            run = own_client(server.tls_port, authority)
+            require(run.returncode == 0 and 'display 0' in run.stdout, 'with a ticket: ' + run.stderr)
+            os.environ['KRB5CCNAME'] = 'FILE:' + os.path.join(work, 'none')
+            run = own_client(server.tls_port, authority)
+            require(run.returncode == 1 and '--user' in run.stderr, 'without one: %s%s' % (run.stdout, run.stderr))
 
 
 def test_ticket(work):
@@ -59,4 +78,5 @@ def test_machine(work):
         require(run.p.returncode == 1 and 'keys of Kerberos' in run.messages and realm.keytab in run.messages, run.messages)
 
 
-run_tests([test_ticket, test_machine], ('remote-viewer', 'spicy', 'spicy-screenshot', 'Xvfb', 'xdotool', *kerberos.PROGRAMS))
+run_tests([test_own_client, test_ticket, test_machine],
+          ('remote-viewer', 'spicy', 'spicy-screenshot', 'Xvfb', 'xdotool', *kerberos.PROGRAMS))

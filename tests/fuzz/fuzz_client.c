@@ -44,9 +44,7 @@ static int (*const openers[])(struct session *s, uint8_t id, struct channel **c)
 
 static void stop(void *opaque)
 {
-    struct session *s = opaque;
-
-    uv_stop(&s->loop->uv);
+    *(bool *)opaque = true;
 }
 
 /* An address of the kernel's choice, for the channels to connect to. */
@@ -94,6 +92,7 @@ static void serve(struct session *s, int listener, const uint8_t *data, size_t s
     if (openers[data[0] % ARRAY_SIZE(openers)](s, 0, &c))
         abort();
     TAILQ_INSERT_TAIL(&s->channels, c, entry);
+    c->request.secure = true; /* so that there is SASL */
     peer = accept(listener, NULL, NULL);
     if (peer < 0)
         abort();
@@ -102,8 +101,8 @@ static void serve(struct session *s, int listener, const uint8_t *data, size_t s
     use(s);
     (void)!send(peer, data + 1, size - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(peer, SHUT_WR);
-    if (!s->ended)
-        uv_run(&s->loop->uv, UV_RUN_DEFAULT);
+    while (!*(bool *)s->opaque)
+        uv_run(&s->loop->uv, UV_RUN_ONCE);
     if (s->result && !s->reason[0])
         abort(); /* an end without words */
     close(peer);
@@ -111,10 +110,11 @@ static void serve(struct session *s, int listener, const uint8_t *data, size_t s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct client_options options;
+    static struct client_options options = {.user = "alma", .password = "sesame"};
     struct loop loop;
     struct screen screen;
     struct session s = {.loop = &loop, .options = &options, .screen = &screen};
+    bool gone = false;
     int listener;
 
     if (size < 2 || size > 100000)
@@ -125,12 +125,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     screen_init(&screen);
     TAILQ_INIT(&s.channels);
     uv_timer_init(&loop.uv, &s.timeout);
-    s.on_end = stop;
-    s.opaque = &s;
+    s.timeout.data = &s;
+    s.on_gone = stop;
+    s.opaque = &gone;
     listener = listen_anywhere(&s);
     serve(&s, listener, data, size);
     close(listener);
-    session_end(&s, 0);
     loop_fini(&loop);
     session_fini(&s);
     screen_fini(&screen);

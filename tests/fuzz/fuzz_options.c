@@ -4,10 +4,12 @@
  * parts after commas, URIs.
  */
 #include "client/options.h"
+#include "client/vv.h"
 #include "vmm/config.h"
 
 #include "base/options.h"
 
+#include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,11 @@ int uefi_find(struct uefi_files *files UNUSED, const char *firmware UNUSED, cons
 int certificate_find(struct certificate *certificate UNUSED, const char *folder UNUSED)
 {
     return 0;
+}
+
+int vv_read(struct client_options *o UNUSED, const char *path)
+{
+    return path[0] == '/' ? -ENOENT : 0;
 }
 
 /* The C library's own can be kept busy for hours by a line of its user's. */
@@ -83,8 +90,11 @@ static void parse_client(int argc, char **argv)
 {
     struct client_options options;
 
-    if (client_options_parse(&options, argc, argv) == 0 && !options.unix_path[0] && (!options.port[0] || !options.host[0]))
+    if (client_options_parse(&options, argc, argv))
+        return;
+    if (!options.unix_path[0] && (!options.host[0] || !(options.port[0] || options.tls_port[0])))
         abort();
+    client_options_fini(&options);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
