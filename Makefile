@@ -25,7 +25,7 @@ CLIENT_DIRS := client
 ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)
 
 PKGS := libuv jansson openssl libsasl2 libseccomp liblz4 zlib libzstd libjpeg vpx pixman-1 libpng slirp liburing spice-protocol
-CLIENT_PKGS := sdl2
+CLIENT_PKGS := sdl2 SDL2_ttf fontconfig
 PKG_OF = $(PKGS) $(CLIENT_PKGS)
 
 CFLAGS ?= $(if $(SAN),-O1,-O2) -g

@@ -138,6 +138,44 @@ static int set_verbose(void *config, const char *value UNUSED)
     return 0;
 }
 
+static int set_full_screen(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->window.full_screen = true;
+    return 0;
+}
+
+static int set_scale(void *config, const char *text)
+{
+    return window_options_set_scale(&((struct client_options *)config)->window, text);
+}
+
+static int set_resize(void *config, const char *text)
+{
+    return window_options_set_resize(&((struct client_options *)config)->window, text);
+}
+
+static int set_hotkeys(void *config, const char *text)
+{
+    return hotkeys_parse(&((struct client_options *)config)->window.hotkeys, text);
+}
+
+static int set_grab(void *config, const char *text)
+{
+    return window_options_set_grab(&((struct client_options *)config)->window, text);
+}
+
+static int set_view_only(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->window.view_only = true;
+    return 0;
+}
+
+static int set_title(void *config, const char *text)
+{
+    ((struct client_options *)config)->window.title = text;
+    return 0;
+}
+
 static int set_server(void *config, const char *word)
 {
     struct client_options *o = config;
@@ -151,6 +189,15 @@ static const struct option_def defs[] = {
     {"host", "HOST", "the server's name or address", set_host},
     {"port", "PORT", "its port", set_port_option},
     {"password-file", "FILE", "its first line is the password (ticket)", read_password},
+    {"full-screen", NULL, "fill the screen; several monitors of the guest fill as many screens", set_full_screen},
+    {"scale", "PERCENT|fit", "how large the picture is: 25 to 400, or as large as the window lets it be", set_scale},
+    {"resize", "guest|window|none", "the guest takes the window's size (if it can), the window the guest's, or neither",
+     set_resize},
+    {"hotkeys", "NAME=KEYS,...", "as remote-viewer's: toggle-fullscreen=shift+f11,release-cursor=ctrl+alt,...",
+     set_hotkeys},
+    {"grab", "keyboard|none", "whether the desktop's own shortcuts reach the guest while the window has the focus", set_grab},
+    {"view-only", NULL, "keys and mouse do not go to the guest", set_view_only},
+    {"title", "TEXT", "the window's title instead of the machine's name", set_title},
     {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit",
      set_screenshot},
     {"type", "TEXT", "type this on a US keyboard first; \\n is Enter, \\t Tab", set_type},
@@ -176,6 +223,7 @@ int client_options_parse(struct client_options *o, int argc, char **argv)
     int err;
 
     *o = (struct client_options){0};
+    window_options_init(&o->window);
     err = options_parse(&table, argc, argv, o);
     if (err || o->unix_path[0])
         return err;

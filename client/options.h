@@ -2,7 +2,7 @@
 #ifndef CLIENT_OPTIONS_H
 #define CLIENT_OPTIONS_H
 
-#include "base/base.h"
+#include "client/window_options.h"
 
 struct client_options {
     char host[256];         /* name or address; "" with a Unix socket */
@@ -14,6 +14,7 @@ struct client_options {
     double exit_after;      /* seconds; 0: never */
     bool headless, stats, verbose;
     bool no_reconnect; /* a session that is lost is not tried again by itself */
+    struct window_options window;
 };
 
 /*
