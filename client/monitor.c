@@ -190,6 +190,8 @@ void monitor_show(struct monitor *m)
 
     SDL_SetRenderDrawColor(m->renderer, 0, 0, 0, 255);
     SDL_RenderClear(m->renderer);
+    /* What sets a texture's mode takes whichever OpenGL context is current: now it is this window's. */
+    SDL_RenderFlush(m->renderer);
     if (m->texture) {
         SDL_SetTextureScaleMode(m->texture, view_is_exact(&m->view) ? SDL_ScaleModeNearest : SDL_ScaleModeLinear);
         SDL_RenderCopy(m->renderer, m->texture, NULL, &at);
