@@ -40,7 +40,7 @@ void keyboard_locks(struct window *w)
 
 void keyboard_grab(struct window *w, bool on)
 {
-    on &= w->keyboard.focus && w->options->grab_keyboard && !w->options->view_only;
+    on &= w->keyboard.focus && w->options->grab_keyboard && !w->options->view_only && !notice_has_keys(&w->notice);
     if (w->keyboard.grabbed == on)
         return;
     w->keyboard.grabbed = on;

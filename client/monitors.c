@@ -58,6 +58,8 @@ static struct size room_for(const struct monitor *m)
 
 static void take_size(struct monitor *m)
 {
+    if (SDL_GetWindowFlags(m->sdl) & SDL_WINDOW_MAXIMIZED)
+        return;
     m->set = view_window_for(&m->view, room_for(m));
     SDL_SetWindowSize(m->sdl, m->set.width, m->set.height);
     if (!m->placed)

@@ -34,6 +34,11 @@ static const struct choice {
     [CLIENT_ENDED] = {{"Retry", NOTICE_RETRY}, {"Close", NOTICE_CLOSE}},
 };
 
+static const char *title(const struct notice *n)
+{
+    return n->status.state == CLIENT_ENDED && !n->was_connected ? "No connection" : titles[n->status.state];
+}
+
 static_assert(ARRAY_SIZE(choices) == ARRAY_SIZE(titles));
 
 void notice_set(struct window *w, const struct client_status *status)
@@ -42,11 +47,14 @@ void notice_set(struct window *w, const struct client_status *status)
     bool same = n->status.state == status->state && strcmp(n->status.text, status->text) == 0;
 
     n->status = *status;
+    n->was_connected |= status->state == CLIENT_CONNECTED;
     if (same)
         return;
     explicit_bzero(n->answer, sizeof(n->answer));
     if (notice_has_keys(n))
         keyboard_release(w);
+    else
+        keyboard_grab(w, true);
     if (status->state == CLIENT_ASKS_PASSWORD)
         SDL_StartTextInput();
     else
@@ -198,7 +206,7 @@ static struct size write_lines(const struct monitor *m, const struct style *s, b
         const char *words;
         int height;
         SDL_Color colour;
-    } lines[] = {{titles[n->status.state], s->height * 4 / 3, title_ink},
+    } lines[] = {{title(n), s->height * 4 / 3, title_ink},
                  {n->status.state == CLIENT_CONNECTED ? "" : n->status.text, s->height, ink},
                  {extra, s->height, pale}};
 

@@ -15,6 +15,7 @@ enum notice_action { NOTICE_NONE, NOTICE_ANSWER, NOTICE_REFUSE, NOTICE_RETRY, NO
 
 struct notice {
     struct client_status status;
+    bool was_connected; /* since the user last asked for it */
     char answer[NOTICE_PASSWORD];
     struct button buttons[NOTICE_BUTTONS]; /* where they were drawn last; of the window that shows them */
     unsigned count;

@@ -236,8 +236,9 @@ void pointer_button(struct monitor *m, const SDL_MouseButtonEvent *b)
     struct window *w = m->owner;
     bool down = b->type == SDL_MOUSEBUTTONDOWN;
     uint8_t button = b->button < ARRAY_SIZE(buttons) ? buttons[b->button] : 0;
+    uint32_t bit = SDL_BUTTON(b->button % 32);
 
-    if (down && is_ours(m, b->x, b->y, true))
+    if (down ? is_ours(m, b->x, b->y, true) : !(w->pointer.held & bit))
         return;
     if (down && m->present)
         keyboard_grab(w, true);
@@ -247,6 +248,7 @@ void pointer_button(struct monitor *m, const SDL_MouseButtonEvent *b)
             pointer_grab(w, true);
         return;
     }
+    w->pointer.held = down ? w->pointer.held | bit : w->pointer.held & ~bit;
     if (w->client_mouse)
         post_position(m, b->x, b->y);
     if (button)

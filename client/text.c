@@ -4,6 +4,7 @@
 
 #include <SDL_ttf.h>
 #include <fontconfig/fontconfig.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,31 @@ void text_destroy(struct text *t)
     free(t);
 }
 
+static void set_height(struct text *t, int height)
+{
+    if (t->height != height && TTF_SetFontSize(t->font, height) == 0)
+        t->height = height;
+}
+
+/* Of the longest line. What SDL_ttf draws of several lines is as wide as it may be. */
+static int longest(struct text *t, const char *words)
+{
+    char line[TOO_LONG + 1];
+    int width = 0;
+
+    for (;; words++) {
+        size_t n = strcspn(words, "\n");
+        int w = 0;
+
+        snprintf(line, sizeof(line), "%.*s", (int)MIN(n, TOO_LONG), words);
+        TTF_SizeUTF8(t->font, line, &w, NULL);
+        width = MAX(width, w);
+        words += n;
+        if (!*words)
+            return width;
+    }
+}
+
 static SDL_Surface *render(struct text *t, int height, const char *words, int wrap, SDL_Color colour)
 {
     char copy[TOO_LONG + 1];
@@ -79,8 +105,7 @@ static SDL_Surface *render(struct text *t, int height, const char *words, int wr
         return NULL;
     strncpy(copy, words, TOO_LONG);
     copy[TOO_LONG] = '\0';
-    if (t->height != height && TTF_SetFontSize(t->font, height) == 0)
-        t->height = height;
+    set_height(t, height);
     return TTF_RenderUTF8_Blended_Wrapped(t->font, copy, colour, (Uint32)wrap);
 }
 
@@ -89,6 +114,8 @@ struct size text_size(struct text *t, int height, const char *words, int wrap)
     SDL_Surface *s = render(t, height, words, wrap, (SDL_Color){0});
     struct size size = {s ? s->w : 0, s ? s->h : 0};
 
+    if (s && wrap)
+        size.width = MIN(size.width, longest(t, words));
     SDL_FreeSurface(s);
     return size;
 }

@@ -119,6 +119,7 @@ void window_notice_action(struct window *w, enum notice_action action)
         viewer_answer(w->viewer, NULL);
         break;
     case NOTICE_RETRY:
+        w->notice.was_connected = false;
         viewer_retry(w->viewer);
         break;
     case NOTICE_CLOSE:

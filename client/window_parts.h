@@ -69,6 +69,7 @@ struct pointer {
     SDL_Cursor *system; /* made of the display's cursor... */
     unsigned display, serial;
     double scale;
+    uint32_t held;       /* buttons that went to the guest, as bits of SDL's numbers */
     float wheel;         /* parts of a notch that were not sent */
     SDL_FingerID finger; /* the one that is the pointer */
     bool touching;
