@@ -97,6 +97,7 @@ static int set_cursor(struct channel *c, const struct spice_cursor *cursor,
 {
     struct cursor_channel *cc = container_of(c, struct cursor_channel, base);
     struct screen *screen = c->session->screen;
+    struct screen_display *shown = &screen->displays[c->id];
     struct cursor_shape shape;
     int err = get_shape(cc, cursor, &shape);
 
@@ -105,10 +106,10 @@ static int set_cursor(struct channel *c, const struct spice_cursor *cursor,
     screen_lock(screen);
     /* A SET without a shape shows the one before. */
     if (shape.pixels)
-        screen_set_cursor(screen, &shape);
-    screen->cursor_x = position.x;
-    screen->cursor_y = position.y;
-    screen->cursor_visible = visible;
+        screen_set_cursor(shown, &shape);
+    shown->cursor_x = position.x;
+    shown->cursor_y = position.y;
+    shown->cursor_visible = visible;
     screen_unlock(screen);
     screen_wake(screen);
     return 0;
@@ -119,7 +120,7 @@ static void hide(struct channel *c)
     struct screen *screen = c->session->screen;
 
     screen_lock(screen);
-    screen->cursor_visible = false;
+    screen->displays[c->id].cursor_visible = false;
     screen_unlock(screen);
     screen_wake(screen);
 }
@@ -142,11 +143,12 @@ static int handle_move(struct channel *c, const void *msg)
 {
     const struct spice_msg_cursor_move *m = msg;
     struct screen *screen = c->session->screen;
+    struct screen_display *shown = &screen->displays[c->id];
 
     screen_lock(screen);
-    screen->cursor_x = m->position.x;
-    screen->cursor_y = m->position.y;
-    screen->cursor_visible = true;
+    shown->cursor_x = m->position.x;
+    shown->cursor_y = m->position.y;
+    shown->cursor_visible = true;
     screen_unlock(screen);
     screen_wake(screen);
     return 0;

@@ -30,6 +30,7 @@ void display_begin(struct display_channel *d, const struct canvas *c)
 void display_end(struct display_channel *d, const struct canvas *c, const struct canvas_target *t)
 {
     struct screen *screen = d->base.session->screen;
+    struct screen_display *shown = &screen->displays[d->base.id];
     struct rect bounds = canvas_bounds(c), box = rect_intersect(&t->box, &bounds);
     pixman_region32_t region;
 
@@ -41,10 +42,10 @@ void display_end(struct display_channel *d, const struct canvas *c, const struct
         pixman_region32_intersect_rect(&region, (pixman_region32_t *)t->clip, box.left, box.top,
                                        (unsigned)(box.right - box.left),
                                        (unsigned)(box.bottom - box.top));
-        screen_add_damage(screen, &region);
+        screen_add_damage(shown, &region);
         pixman_region32_fini(&region);
     } else {
-        screen_add_damage_rect(screen, &box);
+        screen_add_damage_rect(shown, &box);
     }
     screen_unlock(screen);
     screen_wake(screen);
@@ -56,7 +57,7 @@ static void set_primary(struct display_channel *d, struct canvas *primary)
 
     screen_lock(screen);
     d->primary = primary;
-    screen_set_primary(screen, primary);
+    screen_set_primary(&screen->displays[d->base.id], primary);
     screen_unlock(screen);
     screen_wake(screen);
 }
@@ -143,9 +144,32 @@ static int handle_mark(struct channel *c, const void *msg UNUSED)
         s->marked_ns = now_ns();
     s->last_display_ns = now_ns();
     screen_lock(s->screen);
-    s->screen->marked = s->screen->primary != NULL;
+    s->screen->displays[c->id].marked = s->screen->displays[c->id].primary != NULL;
     screen_unlock(s->screen);
     screen_wake(s->screen);
+    return 0;
+}
+
+/* Heads of no size are off; those outside of the surface are left out where it is known (screen_monitors()). */
+static int handle_monitors_config(struct channel *c, const void *msg)
+{
+    const struct spice_msg_display_monitors_config *m = msg;
+    struct screen *screen = c->session->screen;
+    struct screen_display *shown = &screen->displays[c->id];
+    unsigned count = 0;
+
+    screen_lock(screen);
+    for (unsigned i = 0; i < m->count && count < SCREEN_MAX_HEADS; i++) {
+        const struct spice_head *h = &m->heads[i];
+
+        if (MAX(h->width, h->height) > CANVAS_MAX_SIZE || MAX(h->x, h->y) > CANVAS_MAX_SIZE || !h->width || !h->height)
+            continue;
+        shown->heads[count++] = (struct screen_head){
+            h->monitor_id, {(int32_t)h->x, (int32_t)h->y, (int32_t)(h->x + h->width), (int32_t)(h->y + h->height)}};
+    }
+    shown->head_count = count;
+    screen_unlock(screen);
+    screen_wake(screen);
     return 0;
 }
 
@@ -206,6 +230,7 @@ static const struct channel_handler surface_handlers[] = {
     {SPICE_MSG_DISPLAY_SURFACE_DESTROY, handle_surface_destroy},
     {SPICE_MSG_DISPLAY_MODE, handle_mode},
     {SPICE_MSG_DISPLAY_MARK, handle_mark},
+    {SPICE_MSG_DISPLAY_MONITORS_CONFIG, handle_monitors_config},
     {SPICE_MSG_DISPLAY_RESET, handle_reset},
     {SPICE_MSG_DISPLAY_INVAL_LIST, handle_inval_list},
     {SPICE_MSG_DISPLAY_INVAL_ALL_PIXMAPS, handle_inval_all_pixmaps},

@@ -18,10 +18,10 @@ static uint64_t ms_since(uint64_t then_ns)
     return (now_ns() - then_ns) / 1000000;
 }
 
-/* A copy of the primary surface, whatever its format. */
+/* A copy of the first display's primary surface, whatever its format. */
 static int copy_primary(struct screen *screen, struct screenshot *shot)
 {
-    struct canvas *c = screen->primary;
+    struct canvas *c = screen_first_picture(screen)->primary;
     pixman_image_t *to;
 
     if (!c)

@@ -1,6 +1,7 @@
 #include "client/inputs_channel.h"
 
 #include "client/keymap.h"
+#include "client/main_channel.h"
 #include "client/session.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ struct inputs_channel {
     int32_t dx, dy; /* not sent yet */
     bool has_position;
     int32_t x, y;
+    uint8_t display;
     bool pressed[2][0x80]; /* plain keys, those with the e0 prefix */
 };
 
@@ -23,7 +25,7 @@ static int send_motion(struct inputs_channel *in)
 {
     struct spice_msgc_inputs_mouse_motion motion = {in->dx, in->dy, in->buttons};
     struct spice_msgc_inputs_mouse_position position = {(uint32_t)in->x, (uint32_t)in->y,
-                                                        in->buttons, 0};
+                                                        in->buttons, in->display};
     int err = 0;
 
     if (in->dx || in->dy) {
@@ -116,6 +118,7 @@ void inputs_event(struct inputs_channel *in, const struct user_event *e)
     case USER_POSITION:
         in->x = e->x;
         in->y = e->y;
+        in->display = e->display;
         in->has_position = true;
         pace_motion(in);
         break;
@@ -128,7 +131,19 @@ void inputs_event(struct inputs_channel *in, const struct user_event *e)
     case USER_RELEASE_ALL:
         release_all(in);
         break;
+    case USER_MONITORS:
+        break; /* session_event() has it */
     }
+}
+
+void session_event(struct session *s, const struct user_event *event)
+{
+    struct channel *main_channel = session_find(s, SPICE_CHANNEL_MAIN, 0);
+
+    if (event->kind == USER_MONITORS && main_channel && channel_is_up(main_channel))
+        main_channel_layout_changed(main_channel);
+    else if (s->inputs)
+        inputs_event(s->inputs, event);
 }
 
 static int inputs_up(struct channel *c)
@@ -143,7 +158,22 @@ static void inputs_destroy(struct channel *c)
     free(container_of(c, struct inputs_channel, base));
 }
 
+static int handle_locks(struct channel *c, const void *msg)
+{
+    const struct spice_msg_inputs_key_modifiers *m = msg;
+    struct screen *screen = c->session->screen;
+
+    screen_lock(screen);
+    screen->locks = m->modifiers;
+    screen->locks_serial++;
+    screen_unlock(screen);
+    screen_wake(screen);
+    return 0;
+}
+
 static const struct channel_handler handlers[] = {
+    {SPICE_MSG_INPUTS_INIT, handle_locks},
+    {SPICE_MSG_INPUTS_KEY_MODIFIERS, handle_locks},
     {SPICE_MSG_INPUTS_MOUSE_MOTION_ACK, handle_motion_ack},
 };
 

@@ -109,6 +109,10 @@ static const uint16_t keys[SDL_NUM_SCANCODES] = {
     [SDL_SCANCODE_INTERNATIONAL4] = 0x79, /* Henkan */
     [SDL_SCANCODE_INTERNATIONAL5] = 0x7b, /* Muhenkan */
     [SDL_SCANCODE_INTERNATIONAL3] = 0x7d, /* Yen */
+    [SDL_SCANCODE_LANG2] = 0x71, /* Hanja */
+    [SDL_SCANCODE_LANG1] = 0x72, /* Hangul */
+    [SDL_SCANCODE_LANG4] = 0x77, /* Hiragana */
+    [SDL_SCANCODE_LANG3] = 0x78, /* Katakana */
     [SDL_SCANCODE_KP_COMMA] = 0x7e,
     [SDL_SCANCODE_AUDIOPREV] = 0xe010,
     [SDL_SCANCODE_AUDIONEXT] = 0xe019,
@@ -155,6 +159,13 @@ static const uint16_t keys[SDL_NUM_SCANCODES] = {
 uint16_t key_of_sdl(int sdl_scancode)
 {
     return sdl_scancode > 0 && sdl_scancode < SDL_NUM_SCANCODES ? keys[sdl_scancode] : KEY_NONE;
+}
+
+uint16_t key_with_modifiers(uint16_t key, bool ctrl, bool alt)
+{
+    if (key == KEY_PRINT && alt)
+        return KEY_SYSRQ;
+    return key == KEY_PAUSE && ctrl ? KEY_BREAK : key;
 }
 
 uint16_t key_of_char(char c, bool *shift)

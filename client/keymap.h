@@ -17,10 +17,13 @@ enum {
     KEY_SYSRQ = 0x54,
     KEY_PRINT = 0xe037,
     KEY_PAUSE = 0xe11d,
+    KEY_BREAK = 0xe046,
 };
 
 /* SDL's scan codes (SDL_Scancode, USB usages of page 7); KEY_NONE: a PC keyboard has no such key. */
 uint16_t key_of_sdl(int sdl_scancode);
+/* What the key sends while these are held: Print and Pause have other codes then. */
+uint16_t key_with_modifiers(uint16_t key, bool ctrl, bool alt);
 /* An ASCII character on a US keyboard. */
 uint16_t key_of_char(char c, bool *shift);
 /*

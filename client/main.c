@@ -29,6 +29,10 @@ static void viewer_ended(void *opaque)
     struct client *client = opaque;
 
     errands_stop(&client->errands);
+    screen_lock(&client->screen);
+    client->screen.over = true;
+    screen_unlock(&client->screen);
+    screen_wake(&client->screen);
     loop_stop(&client->loop);
 }
 
@@ -62,7 +66,7 @@ static int start(struct client *client)
 static int run_window(struct client *client)
 {
     struct window *window;
-    int err = window_create(&window, &client->screen, &client->viewer);
+    int err = window_create(&window, &client->screen, &client->viewer, &client->options.window);
 
     if (err)
         return err;

@@ -1,12 +1,22 @@
 #include "client/main_channel.h"
 
-#include "client/inputs_channel.h"
+#include "client/agent.h"
 #include "client/session.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+struct main_channel {
+    struct channel base;
+    struct agent agent;
+};
+
+static struct main_channel *to_main(struct channel *c)
+{
+    return container_of(c, struct main_channel, base);
+}
 
 static int main_up(struct channel *c)
 {
@@ -42,6 +52,8 @@ static int handle_init(struct channel *c, const void *msg)
     c->session->connection_id = m->session_id;
     session_set_mm_time(c->session, m->multi_media_time);
     err = choose_mouse_mode(c, m->supported_mouse_modes, m->current_mouse_mode);
+    if (!err)
+        err = agent_set_connected(&to_main(c)->agent, c, m->agent_connected, m->agent_tokens);
     return err ? err : channel_send(c, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
 }
 
@@ -85,6 +97,39 @@ static int handle_switch_host(struct channel *c, const void *msg)
     return session_send_on(c->session, msg);
 }
 
+static int handle_agent_connected(struct channel *c, const void *msg UNUSED)
+{
+    struct agent *agent = &to_main(c)->agent;
+
+    return agent_set_connected(agent, c, true, agent->tokens);
+}
+
+static int handle_agent_connected_tokens(struct channel *c, const void *msg)
+{
+    const struct spice_msg_main_agent_tokens *m = msg;
+
+    return agent_set_connected(&to_main(c)->agent, c, true, m->num_tokens);
+}
+
+static int handle_agent_disconnected(struct channel *c, const void *msg UNUSED)
+{
+    struct agent *agent = &to_main(c)->agent;
+
+    return agent_set_connected(agent, c, false, agent->tokens);
+}
+
+static int handle_agent_token(struct channel *c, const void *msg)
+{
+    const struct spice_msg_main_agent_tokens *m = msg;
+
+    return agent_add_tokens(&to_main(c)->agent, c, m->num_tokens);
+}
+
+int main_channel_layout_changed(struct channel *c)
+{
+    return agent_layout_changed(&to_main(c)->agent, c);
+}
+
 static const struct channel_handler handlers[] = {
     {SPICE_MSG_MAIN_INIT, handle_init},
     {SPICE_MSG_MAIN_CHANNELS_LIST, handle_channels_list},
@@ -92,17 +137,21 @@ static const struct channel_handler handlers[] = {
     {SPICE_MSG_MAIN_MULTI_MEDIA_TIME, handle_mm_time},
     {SPICE_MSG_MAIN_NAME, handle_name},
     {SPICE_MSG_MAIN_MIGRATE_SWITCH_HOST, handle_switch_host},
+    {SPICE_MSG_MAIN_AGENT_CONNECTED, handle_agent_connected},
+    {SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS, handle_agent_connected_tokens},
+    {SPICE_MSG_MAIN_AGENT_DISCONNECTED, handle_agent_disconnected},
+    {SPICE_MSG_MAIN_AGENT_TOKEN, handle_agent_token},
 };
 
 static void main_destroy(struct channel *c)
 {
     channel_fini(c);
-    free(c);
+    free(to_main(c));
 }
 
 static const struct channel_ops ops = {
     .type = SPICE_CHANNEL_MAIN,
-    .caps = 1u << SPICE_MAIN_CAP_NAME_AND_UUID,
+    .caps = 1u << SPICE_MAIN_CAP_NAME_AND_UUID | 1u << SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS,
     .tables = {{handlers, ARRAY_SIZE(handlers)}},
     .up = main_up,
     .destroy = main_destroy,
@@ -110,16 +159,16 @@ static const struct channel_ops ops = {
 
 int main_channel_open(struct session *s, int fd, struct channel **channel)
 {
-    struct channel *c = calloc(1, sizeof(*c));
+    struct main_channel *m = calloc(1, sizeof(*m));
     int err;
 
-    if (!c) {
+    if (!m) {
         close(fd);
         return -ENOMEM;
     }
-    err = channel_connect(c, s, &ops, 0, fd);
+    err = channel_connect(&m->base, s, &ops, 0, fd);
     if (err)
-        free(c);
-    *channel = c;
+        free(m);
+    *channel = &m->base;
     return err;
 }

@@ -1,4 +1,4 @@
-/* main_channel.h - the first channel: the session's id, what other channels there are, the mouse mode, the name. */
+/* main_channel.h - the first channel: the session's id, what other channels there are, the mouse mode, the name, the agent. */
 #ifndef CLIENT_MAIN_CHANNEL_H
 #define CLIENT_MAIN_CHANNEL_H
 
@@ -6,5 +6,7 @@
 
 /* fd: a connected socket, taken over whatever happens. */
 int main_channel_open(struct session *s, int fd, struct channel **channel);
+/* The screen's `wanted` has changed: tell the guest's agent. */
+int main_channel_layout_changed(struct channel *main_channel);
 
 #endif

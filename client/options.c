@@ -123,6 +123,48 @@ static int set_verbose(void *config, const char *value UNUSED)
     return 0;
 }
 
+static int set_full_screen(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->window.full_screen = true;
+    return 0;
+}
+
+static int set_scale(void *config, const char *text)
+{
+    return window_options_set_scale(&((struct client_options *)config)->window, text);
+}
+
+static int set_resize(void *config, const char *text)
+{
+    return window_options_set_resize(&((struct client_options *)config)->window, text);
+}
+
+static int set_hotkeys(void *config, const char *text)
+{
+    struct window_options *o = &((struct client_options *)config)->window;
+
+    o->chooses_hotkeys = true;
+    return hotkeys_parse(&o->hotkeys, text);
+}
+
+static int set_grab(void *config, const char *text)
+{
+    return window_options_set_grab(&((struct client_options *)config)->window, text);
+}
+
+static int set_view_only(void *config, const char *value UNUSED)
+{
+    ((struct client_options *)config)->window.view_only = true;
+    return 0;
+}
+
+static int set_title(void *config, const char *text)
+{
+    struct window_options *o = &((struct client_options *)config)->window;
+
+    return client_options_copy(o->title, sizeof(o->title), text, strlen(text), "the title");
+}
+
 static int set_server(void *config, const char *word)
 {
     struct client_options *o = config;
@@ -145,6 +187,15 @@ static const struct option_def defs[] = {
     {"user", "NAME", "who you are, where the server asks for that (SASL)", set_user},
     {"password-file", "FILE", "its first line is the password", read_password},
     {"list-channels", NULL, "print what channels the server has, and exit", set_list_channels},
+    {"full-screen", NULL, "fill the screen; several monitors of the guest fill as many screens", set_full_screen},
+    {"scale", "PERCENT|fit", "how large the picture is: 25 to 400, or as large as the window lets it be", set_scale},
+    {"resize", "guest|window|none", "the guest takes the window's size (if it can), the window the guest's, or neither",
+     set_resize},
+    {"hotkeys", "NAME=KEYS,...", "as remote-viewer's: toggle-fullscreen=shift+f11,release-cursor=ctrl+alt,...",
+     set_hotkeys},
+    {"grab", "keyboard|none", "whether the desktop's own shortcuts reach the guest while the window has the focus", set_grab},
+    {"view-only", NULL, "keys and mouse do not go to the guest", set_view_only},
+    {"title", "TEXT", "the window's title instead of the machine's name", set_title},
     {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit",
      set_screenshot},
     {"type", "TEXT", "type this on a US keyboard first; \\n is Enter, \\t Tab", set_type},
@@ -202,6 +253,7 @@ int client_options_parse(struct client_options *o, int argc, char **argv)
     int err;
 
     *o = (struct client_options){0};
+    window_options_init(&o->window);
     err = options_parse(&table, argc, argv, o);
     if (!err)
         err = check(o);

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "client/proxy.h"
+#include "client/window_options.h"
 
 struct client_options {
     char host[256];         /* name or address; "" with a Unix socket */
@@ -19,16 +20,13 @@ struct client_options {
     bool chooses_secure;    /* secure_channels counts; else all channels are secure if there is a TLS port */
     uint32_t secure_channels, disabled_channels; /* 1 << SPICE_CHANNEL_* */
     struct proxy proxy;
-    char title[128]; /* of the window, or "" */
-    bool fullscreen;
-    /* As .vv files have them ("ctrl+alt+shift+f11"), or "": */
-    char key_fullscreen[64], key_release[64], key_secure_attention[64];
     const char *screenshot; /* file, or NULL */
     const char *type;       /* text to type, or NULL */
     double exit_after;      /* seconds; 0: never */
     bool headless, stats, verbose;
     bool no_reconnect; /* a session that is lost is not tried again by itself */
     bool list_channels;
+    struct window_options window;
 };
 
 /*

@@ -9,13 +9,16 @@ void screen_init(struct screen *s)
 {
     *s = (struct screen){0};
     pthread_mutex_init(&s->lock, NULL);
-    pixman_region32_init(&s->damage);
+    for (size_t i = 0; i < SCREEN_MAX_DISPLAYS; i++)
+        pixman_region32_init(&s->displays[i].damage);
 }
 
 void screen_fini(struct screen *s)
 {
-    free(s->cursor.pixels);
-    pixman_region32_fini(&s->damage);
+    for (size_t i = 0; i < SCREEN_MAX_DISPLAYS; i++) {
+        free(s->displays[i].cursor.pixels);
+        pixman_region32_fini(&s->displays[i].damage);
+    }
     pthread_mutex_destroy(&s->lock);
 }
 
@@ -44,54 +47,87 @@ void screen_set_status(struct screen *s, enum client_state state, const char *te
     screen_wake(s);
 }
 
-void screen_set_primary(struct screen *s, struct canvas *primary)
+void screen_set_primary(struct screen_display *d, struct canvas *primary)
 {
-    s->primary = primary;
-    s->primary_serial++;
-    pixman_region32_clear(&s->damage);
+    d->primary = primary;
+    d->primary_serial++;
+    pixman_region32_clear(&d->damage);
     if (!primary)
-        s->marked = false;
+        d->marked = false;
     else
         screen_add_damage_rect(
-            s, &(struct rect){0, 0, (int32_t)primary->width, (int32_t)primary->height});
+            d, &(struct rect){0, 0, (int32_t)primary->width, (int32_t)primary->height});
 }
 
-void screen_add_damage(struct screen *s, const pixman_region32_t *region)
+void screen_clear_display(struct screen_display *d)
 {
-    pixman_region32_union(&s->damage, &s->damage, (pixman_region32_t *)region);
-    if (pixman_region32_n_rects(&s->damage) > MAX_DAMAGE_RECTS) {
-        pixman_box32_t box = *pixman_region32_extents(&s->damage);
+    screen_set_primary(d, NULL);
+    d->head_count = 0;
+    d->cursor_visible = false;
+}
 
-        pixman_region32_reset(&s->damage, &box);
+void screen_add_damage(struct screen_display *d, const pixman_region32_t *region)
+{
+    pixman_region32_union(&d->damage, &d->damage, (pixman_region32_t *)region);
+    if (pixman_region32_n_rects(&d->damage) > MAX_DAMAGE_RECTS) {
+        pixman_box32_t box = *pixman_region32_extents(&d->damage);
+
+        pixman_region32_reset(&d->damage, &box);
     }
 }
 
-void screen_add_damage_rect(struct screen *s, const struct rect *r)
+void screen_add_damage_rect(struct screen_display *d, const struct rect *r)
 {
     struct rect bounds, part;
     pixman_region32_t region;
 
-    if (!s->primary)
+    if (!d->primary)
         return;
-    bounds = canvas_bounds(s->primary);
+    bounds = canvas_bounds(d->primary);
     part = rect_intersect(r, &bounds);
     if (rect_empty(&part))
         return;
     pixman_region32_init_rect(&region, part.left, part.top, (unsigned)(part.right - part.left),
                               (unsigned)(part.bottom - part.top));
-    screen_add_damage(s, &region);
+    screen_add_damage(d, &region);
     pixman_region32_fini(&region);
 }
 
-void screen_take_damage(struct screen *s, pixman_region32_t *region)
+void screen_take_damage(struct screen_display *d, pixman_region32_t *region)
 {
-    pixman_region32_copy(region, &s->damage);
-    pixman_region32_clear(&s->damage);
+    pixman_region32_copy(region, &d->damage);
+    pixman_region32_clear(&d->damage);
 }
 
-void screen_set_cursor(struct screen *s, const struct cursor_shape *shape)
+void screen_set_cursor(struct screen_display *d, const struct cursor_shape *shape)
 {
-    free(s->cursor.pixels);
-    s->cursor = *shape;
-    s->cursor_serial++;
+    free(d->cursor.pixels);
+    d->cursor = *shape;
+    d->cursor_serial++;
+}
+
+unsigned screen_monitors(const struct screen_display *d, struct screen_head heads[SCREEN_MAX_HEADS])
+{
+    struct rect bounds;
+    unsigned count = 0;
+
+    if (!d->primary)
+        return 0;
+    bounds = canvas_bounds(d->primary);
+    for (unsigned i = 0; i < d->head_count; i++) {
+        heads[count] = d->heads[i];
+        heads[count].area = rect_intersect(&heads[count].area, &bounds);
+        count += !rect_empty(&heads[count].area);
+    }
+    if (!count)
+        heads[count++] = (struct screen_head){d->head_count ? d->heads[0].id : 0, bounds};
+    return count;
+}
+
+struct screen_display *screen_first_picture(struct screen *s)
+{
+    for (size_t i = 0; i < SCREEN_MAX_DISPLAYS; i++)
+        if (s->displays[i].primary)
+            return &s->displays[i];
+    return &s->displays[0];
 }

@@ -217,7 +217,10 @@ void session_fini(struct session *s)
     if (!s->screen)
         return;
     screen_lock(s->screen);
-    screen_set_primary(s->screen, NULL);
+    for (size_t i = 0; i < SCREEN_MAX_DISPLAYS; i++)
+        screen_clear_display(&s->screen->displays[i]);
+    s->screen->display_count = 0;
+    s->screen->agent = false;
     screen_unlock(s->screen);
     while ((c = TAILQ_FIRST(&s->channels))) {
         TAILQ_REMOVE(&s->channels, c, entry);
@@ -246,6 +249,13 @@ struct channel *session_find(struct session *s, unsigned type, unsigned id)
     return NULL;
 }
 
+static void count_display(struct screen *screen)
+{
+    screen_lock(screen);
+    screen->display_count++;
+    screen_unlock(screen);
+}
+
 static void open_channel(struct session *s, unsigned type, unsigned id)
 {
     struct channel *c;
@@ -254,7 +264,7 @@ static void open_channel(struct session *s, unsigned type, unsigned id)
     if (type >= ARRAY_SIZE(openers) || !openers[type] || session_find(s, type, id) ||
         s->options->disabled_channels >> type & 1)
         return;
-    if (id > 0) {
+    if (id >= (type == SPICE_CHANNEL_INPUTS ? 1 : SCREEN_MAX_DISPLAYS)) {
         log_info("channel %s %u is not shown", spice_channel_name(type), id);
         return;
     }
@@ -264,6 +274,8 @@ static void open_channel(struct session *s, unsigned type, unsigned id)
                     fail(err, "cannot open channel %s: %s", spice_channel_name(type), strerror(-err)));
     else
         add_channel(s, c);
+    if (!err && type == SPICE_CHANNEL_DISPLAY)
+        count_display(s->screen);
 }
 
 static void list_channels(struct session *s, const struct spice_channel_id *ids, size_t count)

@@ -372,8 +372,8 @@ static void run_event(void *arg)
 {
     struct user_call *c = arg;
 
-    if (c->viewer->active && c->viewer->session.inputs)
-        inputs_event(c->viewer->session.inputs, &c->event);
+    if (c->viewer->active)
+        session_event(&c->viewer->session, &c->event);
     free(c);
 }
 

@@ -57,10 +57,27 @@ TEXT_KEY("username", user)
 TEXT_KEY("password", password)
 TEXT_KEY("host-subject", host_subject)
 TEXT_KEY("tls-ciphers", tls_ciphers)
-TEXT_KEY("title", title)
-TEXT_KEY("toggle-fullscreen", key_fullscreen)
-TEXT_KEY("release-cursor", key_release)
-TEXT_KEY("secure-attention", key_secure_attention)
+
+/* What the command line says of hotkeys counts; one that cannot be is no reason not to connect. */
+#define HOTKEY(member, key)                                                                                            \
+    static int set_##member(struct vv *vv, const char *value)                                                          \
+    {                                                                                                                  \
+        if (!vv->o->window.chooses_hotkeys && hotkeys_set(&vv->o->window.hotkeys, key, value))                         \
+            log_warn("%s", fail_text());                                                               \
+        return 0;                                                                                                      \
+    }
+
+HOTKEY(key_fullscreen, "toggle-fullscreen")
+HOTKEY(key_release, "release-cursor")
+HOTKEY(key_secure_attention, "secure-attention")
+HOTKEY(key_zoom_in, "zoom-in")
+HOTKEY(key_zoom_out, "zoom-out")
+HOTKEY(key_zoom_reset, "zoom-reset")
+
+static int set_title(struct vv *vv, const char *value)
+{
+    return keep_text(vv->o->window.title, sizeof(vv->o->window.title), value, "title");
+}
 
 static int set_port(struct vv *vv, const char *value)
 {
@@ -98,7 +115,7 @@ static int set_fullscreen(struct vv *vv, const char *value)
     bool on;
     int err = parse_bool(value, &on);
 
-    vv->o->fullscreen |= on;
+    vv->o->window.full_screen |= on;
     return err;
 }
 
@@ -153,9 +170,9 @@ static const struct vv_key {
     {"smartcard-insert", ignore},
     {"smartcard-remove", ignore},
     {"usb-device-reset", ignore},
-    {"zoom-in", ignore},
-    {"zoom-out", ignore},
-    {"zoom-reset", ignore},
+    {"zoom-in", set_key_zoom_in},
+    {"zoom-out", set_key_zoom_out},
+    {"zoom-reset", set_key_zoom_reset},
 };
 
 /* --- lines --- */

@@ -1,40 +1,11 @@
-#include "client/window.h"
+#include "client/window_parts.h"
 
 #include "base/error.h"
-#include "client/inputs_channel.h"
-#include "client/keymap.h"
 
-#include <SDL.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FRAME_MS 16 /* pictures come no faster */
-
-struct window {
-    struct screen *screen;
-    struct viewer *viewer;
-    SDL_Window *sdl;
-    SDL_Renderer *renderer;
-    SDL_Texture *texture, *cursor_texture;
-    SDL_Cursor *cursor;
-    uint32_t wake_event;
-    atomic_bool wake_pending;
-    bool dirty; /* what is shown is not what the screen has */
-    uint32_t shown_ms;
-    bool placed; /* in the middle, once; after that it is the user's */
-    bool grabbed, ended;
-    bool chord; /* Ctrl and Alt are down, and no key else was */
-    /* Copies of the screen's, as of the last look: */
-    int width, height; /* of the guest; 0: none */
-    unsigned primary_serial, cursor_serial;
-    uint32_t cursor_width, cursor_height, hot_x, hot_y;
-    int cursor_x, cursor_y;
-    bool cursor_visible, client_mouse;
-    char name[128];
-};
 
 static void wake(void *opaque)
 {
@@ -45,335 +16,257 @@ static void wake(void *opaque)
         SDL_PushEvent(&event);
 }
 
-static void set_title(struct window *w)
+void window_post(struct window *w, const struct user_event *event)
 {
-    char title[256];
-    const char *hint = w->grabbed        ? " (Ctrl+Alt gives mouse and keyboard back)"
-                       : w->client_mouse ? ""
-                                         : " (click to use the mouse)";
-
-    snprintf(title, sizeof(title), "%s%sminivm-client%s", w->name, w->name[0] ? " - " : "", hint);
-    SDL_SetWindowTitle(w->sdl, title);
+    if (!w->options->view_only)
+        viewer_post(w->viewer, event);
 }
 
-static void post(struct window *w, const struct user_event *event)
+void window_redraw(struct window *w)
 {
-    viewer_post(w->viewer, event);
+    for (unsigned i = 0; i < w->count; i++)
+        w->monitors[i]->dirty = true;
 }
 
-/* The system's pointer: the guest's cursor in client mode, hidden where the guest draws its own. */
-static void apply_pointer(struct window *w)
+struct monitor *window_monitor(struct window *w, uint32_t sdl_id)
 {
-    bool guests = w->client_mouse && w->cursor;
-
-    SDL_SetCursor(guests ? w->cursor : SDL_GetDefaultCursor());
-    SDL_ShowCursor(!guests || w->cursor_visible ? SDL_ENABLE : SDL_DISABLE);
+    for (unsigned i = 0; i < w->count; i++)
+        if (w->monitors[i]->sdl && SDL_GetWindowID(w->monitors[i]->sdl) == sdl_id)
+            return w->monitors[i];
+    return NULL;
 }
 
-static void set_grab(struct window *w, bool on)
+/* --- titles --- */
+
+/* What is said in the window; where there is no font it is said only here. */
+static const char *hint(const struct window *w, char *text, size_t size)
 {
-    w->grabbed = on;
-    SDL_SetWindowKeyboardGrab(w->sdl, on ? SDL_TRUE : SDL_FALSE);
-    SDL_SetRelativeMouseMode(on && !w->client_mouse ? SDL_TRUE : SDL_FALSE);
-    apply_pointer(w);
-    set_title(w);
+    char release[64];
+
+    hotkeys_text(&w->options->hotkeys, HOTKEY_RELEASE, release, sizeof(release));
+    text[0] = '\0';
+    if (!w->text && notice_has_keys(&w->notice))
+        snprintf(text, size, " (%.*s)", (int)strcspn(w->notice.status.text, "\n"), w->notice.status.text);
+    else if (w->pointer.grabbed)
+        snprintf(text, size, " (%s gives mouse and keyboard back)", release);
+    else if (!w->client_mouse && !w->options->view_only && w->notice.status.state == CLIENT_CONNECTED)
+        snprintf(text, size, " (click to use the mouse)");
+    return text;
 }
 
-/* ---- the picture ---- */
-
-static void open_texture(struct window *w, const struct canvas *c)
+void window_set_titles(struct window *w)
 {
-    if (w->texture)
-        SDL_DestroyTexture(w->texture);
-    w->texture = NULL;
-    w->width = c ? (int)c->width : 0;
-    w->height = c ? (int)c->height : 0;
-    if (!c)
-        return;
-    w->texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING,
-                                   w->width, w->height);
-    SDL_SetWindowSize(w->sdl, w->width, w->height);
-    if (!w->placed)
-        SDL_SetWindowPosition(w->sdl, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED);
-    w->placed = true;
-    SDL_RenderSetLogicalSize(w->renderer, w->width, w->height);
-}
+    const char *name = w->options->title[0] ? w->options->title : w->name;
+    char title[512], words[300], number[16] = "";
 
-static void upload(struct window *w, const struct canvas *c, const pixman_box32_t *b)
-{
-    SDL_Rect rect = {b->x1, b->y1, b->x2 - b->x1, b->y2 - b->y1};
-    pixman_image_t *to;
-    void *pixels;
-    int pitch;
-
-    if (!w->texture || SDL_LockTexture(w->texture, &rect, &pixels, &pitch) < 0)
-        return;
-    to = pixman_image_create_bits_no_clear(PIXMAN_x8r8g8b8, rect.w, rect.h, pixels, pitch);
-    if (to) {
-        pixman_image_composite32(PIXMAN_OP_SRC, c->image, NULL, to, rect.x, rect.y, 0, 0, 0, 0,
-                                 rect.w, rect.h);
-        pixman_image_unref(to);
+    hint(w, words, sizeof(words));
+    for (unsigned i = 0; i < w->count; i++) {
+        if (w->count > 1)
+            snprintf(number, sizeof(number), " %u", i + 1);
+        snprintf(title, sizeof(title), "%.128s%s%sminivm-client%s", name, number, name[0] ? " - " : "", words);
+        if (w->monitors[i]->sdl)
+            SDL_SetWindowTitle(w->monitors[i]->sdl, title);
     }
-    SDL_UnlockTexture(w->texture);
 }
 
-static void upload_damage(struct window *w)
-{
-    pixman_region32_t damage;
-    const pixman_box32_t *boxes;
-    int count;
-
-    pixman_region32_init(&damage);
-    screen_take_damage(w->screen, &damage);
-    boxes = pixman_region32_rectangles(&damage, &count);
-    for (int i = 0; i < count && w->screen->primary; i++)
-        upload(w, w->screen->primary, &boxes[i]);
-    w->dirty |= count > 0;
-    pixman_region32_fini(&damage);
-}
-
-static void close_cursor(struct window *w)
-{
-    if (w->cursor)
-        SDL_FreeCursor(w->cursor);
-    if (w->cursor_texture)
-        SDL_DestroyTexture(w->cursor_texture);
-    w->cursor = NULL;
-    w->cursor_texture = NULL;
-}
-
-static void open_cursor(struct window *w, const struct cursor_shape *shape)
-{
-    SDL_Surface *surface;
-
-    close_cursor(w);
-    if (!shape->pixels)
-        return;
-    surface =
-        SDL_CreateRGBSurfaceWithFormatFrom(shape->pixels, (int)shape->width, (int)shape->height, 32,
-                                           (int)shape->width * 4, SDL_PIXELFORMAT_ARGB8888);
-    if (!surface)
-        return;
-    w->cursor = SDL_CreateColorCursor(surface, (int)shape->hot_x, (int)shape->hot_y);
-    w->cursor_texture = SDL_CreateTextureFromSurface(w->renderer, surface);
-    if (w->cursor_texture)
-        /* The pixels are premultiplied. */
-        SDL_SetTextureBlendMode(w->cursor_texture,
-                                SDL_ComposeCustomBlendMode(
-                                    SDL_BLENDFACTOR_ONE, SDL_BLENDFACTOR_ONE_MINUS_SRC_ALPHA,
-                                    SDL_BLENDOPERATION_ADD, SDL_BLENDFACTOR_ONE,
-                                    SDL_BLENDFACTOR_ONE_MINUS_SRC_ALPHA, SDL_BLENDOPERATION_ADD));
-    SDL_FreeSurface(surface);
-    w->cursor_width = shape->width;
-    w->cursor_height = shape->height;
-    w->hot_x = shape->hot_x;
-    w->hot_y = shape->hot_y;
-}
-
-static void look_at_cursor(struct window *w)
-{
-    struct screen *s = w->screen;
-    bool moved = w->cursor_x != s->cursor_x || w->cursor_y != s->cursor_y ||
-                 w->cursor_visible != s->cursor_visible;
-
-    w->dirty |= moved && !w->client_mouse;
-    w->cursor_x = s->cursor_x;
-    w->cursor_y = s->cursor_y;
-    if (w->cursor_serial == s->cursor_serial && w->cursor_visible == s->cursor_visible)
-        return;
-    w->cursor_visible = s->cursor_visible;
-    if (w->cursor_serial != s->cursor_serial)
-        open_cursor(w, &s->cursor);
-    w->cursor_serial = s->cursor_serial;
-    w->dirty |= !w->client_mouse;
-    apply_pointer(w);
-}
+/* --- what the session shows --- */
 
 static void look_at_session(struct window *w)
 {
-    struct screen *s = w->screen;
+    const struct screen *s = w->screen;
+    bool named = strcmp(w->name, s->name) != 0, mouse = w->client_mouse != s->client_mouse;
 
-    w->ended |= s->status.state == CLIENT_ENDED;
-    if (w->client_mouse != s->client_mouse || strcmp(w->name, s->name) != 0) {
-        w->client_mouse = s->client_mouse;
-        memcpy(w->name, s->name, sizeof(w->name));
-        set_grab(w, w->grabbed);
-        w->dirty = true;
+    w->ended |= s->over;
+    w->agent = s->agent;
+    w->display_count = s->display_count;
+    w->client_mouse = s->client_mouse;
+    memcpy(w->name, s->name, sizeof(w->name));
+    if (mouse)
+        pointer_grab(w, false);
+    if (named || mouse) {
+        window_set_titles(w);
+        window_redraw(w);
     }
 }
 
 /* Take over what has changed on the screen. */
 static void look(struct window *w)
 {
+    struct client_status status;
+    bool locks;
+
     screen_lock(w->screen);
     look_at_session(w);
-    if (w->primary_serial != w->screen->primary_serial) {
-        w->primary_serial = w->screen->primary_serial;
-        open_texture(w, w->screen->primary);
-        w->dirty = true;
-    }
-    upload_damage(w);
-    look_at_cursor(w);
+    monitors_look(w);
+    pointer_look(w);
+    status = w->screen->status;
+    locks = w->locks_serial != w->screen->locks_serial;
+    w->locks = w->screen->locks;
+    w->locks_serial = w->screen->locks_serial;
     screen_unlock(w->screen);
+    notice_set(w, &status);
+    if (locks)
+        keyboard_locks(w);
 }
 
-static void show(struct window *w)
+void window_notice_action(struct window *w, enum notice_action action)
 {
-    SDL_Rect at = {w->cursor_x - (int)w->hot_x, w->cursor_y - (int)w->hot_y, (int)w->cursor_width,
-                   (int)w->cursor_height};
-
-    SDL_SetRenderDrawColor(w->renderer, 0, 0, 0, 255);
-    SDL_RenderClear(w->renderer);
-    if (w->texture)
-        SDL_RenderCopy(w->renderer, w->texture, NULL, NULL);
-    if (w->texture && w->cursor_texture && w->cursor_visible && !w->client_mouse)
-        SDL_RenderCopy(w->renderer, w->cursor_texture, NULL, &at);
-    SDL_RenderPresent(w->renderer);
-    w->shown_ms = SDL_GetTicks();
-    w->dirty = false;
-}
-
-/* ---- the user ---- */
-
-static void send_locks(struct window *w)
-{
-    SDL_Keymod mod = SDL_GetModState();
-    struct user_event event = {USER_LOCKS};
-
-    event.key = (uint16_t)((mod & KMOD_SCROLL ? SPICE_KEYBOARD_MODIFIER_FLAGS_SCROLL_LOCK : 0) |
-                           (mod & KMOD_NUM ? SPICE_KEYBOARD_MODIFIER_FLAGS_NUM_LOCK : 0) |
-                           (mod & KMOD_CAPS ? SPICE_KEYBOARD_MODIFIER_FLAGS_CAPS_LOCK : 0));
-    post(w, &event);
-}
-
-/* Ctrl+Alt let go without any other key: give the pointer back. */
-static void watch_chord(struct window *w, const SDL_KeyboardEvent *key)
-{
-    SDL_Scancode code = key->keysym.scancode;
-    bool part = code == SDL_SCANCODE_LCTRL || code == SDL_SCANCODE_LALT;
-    const uint8_t *down = SDL_GetKeyboardState(NULL);
-
-    if (key->type == SDL_KEYDOWN) {
-        w->chord = part && down[SDL_SCANCODE_LCTRL] && down[SDL_SCANCODE_LALT];
-    } else if (w->chord && part) {
-        w->chord = false;
-        set_grab(w, false);
+    switch (action) {
+    case NOTICE_ANSWER:
+        viewer_answer(w->viewer, w->notice.status.state == CLIENT_ASKS_TRUST ? "yes" : w->notice.answer);
+        break;
+    case NOTICE_REFUSE:
+        viewer_answer(w->viewer, NULL);
+        break;
+    case NOTICE_RETRY:
+        w->notice.was_connected = false;
+        viewer_retry(w->viewer);
+        break;
+    case NOTICE_CLOSE:
+        w->ended = true;
+        break;
+    case NOTICE_NONE:
+        break;
     }
+    explicit_bzero(w->notice.answer, sizeof(w->notice.answer));
 }
 
-static void on_key(struct window *w, const SDL_KeyboardEvent *key)
-{
-    struct user_event event = {USER_KEY, .key = key_of_sdl(key->keysym.scancode),
-                               .down = key->type == SDL_KEYDOWN};
+/* --- what the user does --- */
 
-    if (event.key)
-        post(w, &event);
-    watch_chord(w, key);
+/* The last one ends it; another one the guest may turn off. */
+static void close_one(struct window *w, struct monitor *m)
+{
+    unsigned open = 0;
+
+    monitor_close(m);
+    for (unsigned i = 0; i < w->count; i++)
+        open += !w->monitors[i]->closed;
+    w->ended |= !open;
+    if (open)
+        monitors_ask(w);
 }
 
-static void on_motion(struct window *w, const SDL_MouseMotionEvent *m)
+static void on_window(struct window *w, struct monitor *m, const SDL_WindowEvent *e)
 {
-    struct user_event event = {USER_POSITION};
-
-    if (!w->width)
-        return;
-    if (w->client_mouse) {
-        event.x = CLAMP(m->x, 0, w->width - 1);
-        event.y = CLAMP(m->y, 0, w->height - 1);
-    } else if (w->grabbed) {
-        event = (struct user_event){USER_MOTION, .x = m->xrel, .y = m->yrel};
-    } else {
-        return;
-    }
-    post(w, &event);
-}
-
-static void on_button(struct window *w, const SDL_MouseButtonEvent *b)
-{
-    static const uint8_t buttons[] = {
-        [SDL_BUTTON_LEFT] = SPICE_MOUSE_BUTTON_LEFT,
-        [SDL_BUTTON_MIDDLE] = SPICE_MOUSE_BUTTON_MIDDLE,
-        [SDL_BUTTON_RIGHT] = SPICE_MOUSE_BUTTON_RIGHT,
-        [SDL_BUTTON_X1] = SPICE_MOUSE_BUTTON_SIDE,
-        [SDL_BUTTON_X2] = SPICE_MOUSE_BUTTON_EXTRA,
-    };
-    struct user_event event = {USER_BUTTON, .down = b->type == SDL_MOUSEBUTTONDOWN};
-    bool was_grabbed = w->grabbed;
-
-    if (event.down && !w->grabbed)
-        set_grab(w, true);
-    /* The click that only takes the pointer is not the guest's. */
-    if (!w->client_mouse && !was_grabbed)
-        return;
-    event.button = b->button < ARRAY_SIZE(buttons) ? buttons[b->button] : 0;
-    if (event.button)
-        post(w, &event);
-}
-
-static void on_wheel(struct window *w, const SDL_MouseWheelEvent *wheel)
-{
-    struct user_event event = {USER_BUTTON, .button = wheel->y > 0 ? SPICE_MOUSE_BUTTON_UP
-                                                                   : SPICE_MOUSE_BUTTON_DOWN};
-
-    if (!w->client_mouse && !w->grabbed)
-        return;
-    for (int i = 0; i < abs(wheel->y); i++) {
-        event.down = true;
-        post(w, &event);
-        event.down = false;
-        post(w, &event);
-    }
-}
-
-static void on_window(struct window *w, const SDL_WindowEvent *e)
-{
-    struct user_event release = {USER_RELEASE_ALL};
-
     switch (e->event) {
+    case SDL_WINDOWEVENT_CLOSE:
+        close_one(w, m);
+        break;
     case SDL_WINDOWEVENT_FOCUS_GAINED:
-        send_locks(w);
+        keyboard_focus(w, m);
         break;
     case SDL_WINDOWEVENT_FOCUS_LOST:
-        w->chord = false;
-        post(w, &release);
-        set_grab(w, false);
+        if (w->keyboard.focus == m)
+            keyboard_focus(w, NULL);
+        break;
+    case SDL_WINDOWEVENT_LEAVE:
+        overlay_leave(m);
+        if (w->pointer.over == m)
+            w->pointer.over = NULL;
+        pointer_apply(w);
+        break;
+    case SDL_WINDOWEVENT_RESIZED:
+        monitors_resized(m, e->data1, e->data2);
+        break;
+    case SDL_WINDOWEVENT_SIZE_CHANGED:
+    case SDL_WINDOWEVENT_DISPLAY_CHANGED:
+        monitor_measure(m);
         break;
     case SDL_WINDOWEVENT_EXPOSED:
-    case SDL_WINDOWEVENT_SIZE_CHANGED:
-        w->dirty = true;
+    case SDL_WINDOWEVENT_RESTORED:
+        m->dirty = true;
         break;
     }
 }
+
+static void on_monitor_event(struct window *w, struct monitor *m, const SDL_Event *e)
+{
+    switch (e->type) {
+    case SDL_KEYDOWN:
+    case SDL_KEYUP:
+        keyboard_key(m, &e->key);
+        break;
+    case SDL_MOUSEMOTION:
+        pointer_motion(m, &e->motion);
+        break;
+    case SDL_MOUSEBUTTONDOWN:
+    case SDL_MOUSEBUTTONUP:
+        pointer_button(m, &e->button);
+        break;
+    case SDL_MOUSEWHEEL:
+        pointer_wheel(m, &e->wheel);
+        break;
+    case SDL_FINGERDOWN:
+    case SDL_FINGERMOTION:
+    case SDL_FINGERUP:
+        pointer_finger(m, &e->tfinger);
+        break;
+    case SDL_WINDOWEVENT:
+        on_window(w, m, &e->window);
+        break;
+    }
+}
+
+static uint32_t window_of(const SDL_Event *e)
+{
+    switch (e->type) {
+    case SDL_MOUSEMOTION:
+        return e->motion.windowID;
+    case SDL_MOUSEBUTTONDOWN:
+    case SDL_MOUSEBUTTONUP:
+        return e->button.windowID;
+    case SDL_MOUSEWHEEL:
+        return e->wheel.windowID;
+    case SDL_FINGERDOWN:
+    case SDL_FINGERMOTION:
+    case SDL_FINGERUP:
+        return e->tfinger.windowID;
+    default:
+        return e->window.windowID; /* of keys too: it is at the same place */
+    }
+}
+
+static_assert(offsetof(SDL_Event, window.windowID) == offsetof(SDL_Event, key.windowID));
 
 static void on_event(struct window *w, const SDL_Event *e)
 {
+    struct monitor *m;
+
     switch (e->type) {
     case SDL_QUIT:
         w->ended = true;
         break;
-    case SDL_KEYDOWN:
-    case SDL_KEYUP:
-        on_key(w, &e->key);
+    case SDL_TEXTINPUT:
+        notice_text(w, e->text.text);
         break;
-    case SDL_MOUSEMOTION:
-        on_motion(w, &e->motion);
-        break;
-    case SDL_MOUSEBUTTONDOWN:
-    case SDL_MOUSEBUTTONUP:
-        on_button(w, &e->button);
-        break;
-    case SDL_MOUSEWHEEL:
-        on_wheel(w, &e->wheel);
-        break;
-    case SDL_WINDOWEVENT:
-        on_window(w, &e->window);
+    case SDL_RENDER_TARGETS_RESET:
+    case SDL_RENDER_DEVICE_RESET:
+        window_redraw(w);
         break;
     default:
-        if (e->type == w->wake_event) {
-            atomic_store(&w->wake_pending, false);
+        m = e->type == w->wake_event ? NULL : window_monitor(w, window_of(e));
+        if (m)
+            on_monitor_event(w, m, e);
+        else if (e->type == w->wake_event && atomic_exchange(&w->wake_pending, false))
             look(w);
-        }
     }
+}
+
+static uint64_t next_due(const struct window *w, uint64_t now)
+{
+    uint64_t due = MIN(monitors_due(w), keyboard_due(w));
+
+    return MIN(due, notice_due(&w->notice, now));
+}
+
+static void tick(struct window *w)
+{
+    uint64_t now = SDL_GetTicks64();
+
+    keyboard_tick(w, now);
+    monitors_tick(w, now);
+    if (notice_due(&w->notice, now) != NEVER && w->monitors[0]->shown_at + 900 < now)
+        window_redraw(w);
 }
 
 void window_run(struct window *w)
@@ -382,33 +275,57 @@ void window_run(struct window *w)
 
     wake(w);
     while (!w->ended) {
-        uint32_t age = SDL_GetTicks() - w->shown_ms;
-        int timeout = !w->dirty ? -1 : age < FRAME_MS ? (int)(FRAME_MS - age) : 0;
+        uint64_t now = SDL_GetTicks64(), due = next_due(w, now);
+        int timeout = due == NEVER ? -1 : due <= now ? 0 : (int)MIN(due - now, 60000u);
 
         if (SDL_WaitEventTimeout(&event, timeout))
             do
                 on_event(w, &event);
-            while (SDL_PollEvent(&event));
-        if (w->dirty && SDL_GetTicks() - w->shown_ms >= FRAME_MS)
-            show(w);
+            while (!w->ended && SDL_PollEvent(&event));
+        if (!w->ended)
+            tick(w);
     }
 }
 
-static int open_sdl(struct window *w)
+static void set_hints(void)
 {
-    w->wake_event = SDL_RegisterEvents(1);
-    w->sdl = SDL_CreateWindow("minivm-client", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
-                              640, 480, SDL_WINDOW_RESIZABLE);
-    if (!w->sdl)
-        return fail(-ENODEV, "cannot open a window: %s", SDL_GetError());
-    w->renderer = SDL_CreateRenderer(w->sdl, -1, 0);
-    if (!w->renderer)
-        return fail(-ENODEV, "cannot draw in a window: %s", SDL_GetError());
+    static const struct {
+        const char *name, *value;
+    } hints[] = {
+        {SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0"},
+        {SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1"},
+        {SDL_HINT_VIDEO_MINIMIZE_ON_FOCUS_LOSS, "0"},
+        {SDL_HINT_ALLOW_ALT_TAB_WHILE_GRABBED, "0"},
+        {SDL_HINT_MOUSE_FOCUS_CLICKTHROUGH, "1"},
+        {SDL_HINT_TOUCH_MOUSE_EVENTS, "0"}, /* touches are looked at as such */
+        {SDL_HINT_MOUSE_TOUCH_EVENTS, "0"},
+        {SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+        SDL_SetHint(hints[i].name, hints[i].value);
+}
+
+static int open_first(struct window *w)
+{
+    set_hints();
+    if (SDL_Init(SDL_INIT_VIDEO) < 0)
+        return fail(-ENODEV, "cannot open a window: %s\nset DISPLAY or WAYLAND_DISPLAY, or use --headless",
+                    SDL_GetError());
     SDL_StopTextInput();
+    w->wake_event = SDL_RegisterEvents(1);
+    w->text = text_create();
+    w->monitors[0] = monitor_create(w, 0, 0, false);
+    if (!w->monitors[0])
+        return -ENODEV;
+    w->count = 1;
+    if (w->options->full_screen)
+        monitors_toggle_full_screen(w);
     return 0;
 }
 
-int window_create(struct window **window, struct screen *screen, struct viewer *viewer)
+int window_create(struct window **window, struct screen *screen, struct viewer *viewer,
+                  const struct window_options *options)
 {
     struct window *w = calloc(1, sizeof(*w));
     int err;
@@ -417,14 +334,10 @@ int window_create(struct window **window, struct screen *screen, struct viewer *
         return -ENOMEM;
     w->screen = screen;
     w->viewer = viewer;
-    SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
-    SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
-    if (SDL_Init(SDL_INIT_VIDEO) < 0)
-        err = fail(-ENODEV,
-                   "cannot open a window: %s\nset DISPLAY or WAYLAND_DISPLAY, or use --headless",
-                   SDL_GetError());
-    else
-        err = open_sdl(w);
+    w->options = options;
+    w->percent = options->percent;
+    w->layout_due = NEVER;
+    err = open_first(w);
     if (err) {
         window_destroy(w);
         return err;
@@ -440,13 +353,11 @@ void window_destroy(struct window *w)
     if (!w)
         return;
     w->screen->wake = NULL;
-    close_cursor(w);
-    if (w->texture)
-        SDL_DestroyTexture(w->texture);
-    if (w->renderer)
-        SDL_DestroyRenderer(w->renderer);
-    if (w->sdl)
-        SDL_DestroyWindow(w->sdl);
+    pointer_fini(w);
+    for (unsigned i = w->count; i-- > 0;)
+        monitor_destroy(w->monitors[i]);
+    text_destroy(w->text);
     SDL_Quit();
+    explicit_bzero(&w->notice, sizeof(w->notice));
     free(w);
 }

@@ -1,9 +1,9 @@
 /*
- * window.h - the SDL window: shows the screen, takes keyboard and mouse.
+ * window.h - what the user sees and touches: a window of SDL's for each of the guest's monitors, keyboard, mouse, touch.
  *
- * It has the guest's size; the user may resize it, then the picture is scaled. A click grabs the keyboard, and in server
- * mouse mode the pointer, until Ctrl+Alt (left ones, nothing else) are pressed and let go. In client mouse mode the guest's cursor is the
- * pointer; in server mode it is drawn where the guest has it. Losing the focus releases all keys.
+ * How it stands with the server is said in the window in words (status.h); what the user answers goes to the viewer. In client
+ * mouse mode the guest's cursor is the pointer; in server mode a click takes the mouse, and the cursor is drawn where the
+ * guest has it. The release hotkey gives mouse and keyboard back. Losing the focus releases all keys.
  * Thread: main, the one that SDL belongs to.
  */
 #ifndef CLIENT_WINDOW_H
@@ -13,9 +13,10 @@
 
 struct window;
 
-/* -ENODEV with fail_text(): SDL has no display to show it on. */
-int window_create(struct window **window, struct screen *screen, struct viewer *viewer);
-/* Until the user closes it or the session ends. */
+/* -ENODEV with fail_text(): SDL has no display to show it on. The options outlive it. */
+int window_create(struct window **window, struct screen *screen, struct viewer *viewer,
+                  const struct window_options *options);
+/* Until the user closes it, or errands say that it is over (screen->over). */
 void window_run(struct window *window);
 /* The session's thread must have ended: it would wake the window. */
 void window_destroy(struct window *window);

@@ -47,7 +47,7 @@ static void draw_scene(void)
 
 static bool shows_all(void)
 {
-    const struct canvas *c = viewer.screen.primary;
+    const struct canvas *c = viewer.screen.displays[0].primary;
     const struct script_primary *p = &viewer.scene.script->screen;
 
     return c && c->width == p->width && c->height == p->height &&
@@ -60,7 +60,7 @@ static void look(uv_timer_t *timer UNUSED)
 
     usleep(viewer.slow_ms * 1000);
     screen_lock(&viewer.screen);
-    if (viewer.screen.marked && !viewer.ready) {
+    if (viewer.screen.displays[0].marked && !viewer.ready) {
         viewer.ready = true;
         viewer.cpu = process_cpu();
         printf("READY\n");

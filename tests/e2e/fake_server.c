@@ -8,7 +8,10 @@
  *   password P | expire SECONDS (from now) | switch PORT TLS_PORT (of 127.0.0.1 and localhost)
  *   expect 0|1 | migrate PORT TLS_PORT ("connected") | finish ("gone") | cancel: what is printed when that is done
  *
- * usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] [--size WxH]
+ *   display N (the one that commands are for from now on) | heads N (it does what clients want of monitors, N at most) |
+ *   split N (as many monitors side by side)
+ *
+ * usage: fake_server [--port N] [--displays N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] [--size WxH]
  *                    [--patience MS] [--move-time MS] [--debug]
  *
  * --streams: video is streamed to clients on this host too. The certificate of --tls is where minivm keeps its own: in
@@ -30,9 +33,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#define MAX_DISPLAYS 4
+
 struct fake_server {
     struct loop loop;
-    struct fake_display display;
+    struct fake_display displays[MAX_DISPLAYS], *now; /* the one that commands are for */
+    int display_count;
     struct input input;
     struct input_sink mouse, tablet;
     bool has_tablet;
@@ -72,7 +78,7 @@ static void position(struct input_sink *sink UNUSED, unsigned display, unsigned 
 static void dump(const char *path)
 {
     uint32_t width, height;
-    uint8_t *rgb = fake_display_rgb(&server.display, &width, &height);
+    uint8_t *rgb = fake_display_rgb(server.now, &width, &height);
     FILE *f = fopen(path, "w");
 
     if (f) {
@@ -113,11 +119,11 @@ static void print_resources(void)
 static void split(unsigned n)
 {
     struct display_head heads[DISPLAY_MAX_HEADS];
-    uint32_t width = server.display.width / CLAMP(n, 1, DISPLAY_MAX_HEADS);
+    uint32_t width = server.now->width / CLAMP(n, 1, DISPLAY_MAX_HEADS);
 
     for (unsigned i = 0; i < n && i < DISPLAY_MAX_HEADS; i++)
-        heads[i] = (struct display_head){i, i * width, 0, width, server.display.height};
-    fake_display_set_heads(&server.display, heads, MIN(n, DISPLAY_MAX_HEADS));
+        heads[i] = (struct display_head){i, i * width, 0, width, server.now->height};
+    fake_display_set_heads(server.now, heads, MIN(n, DISPLAY_MAX_HEADS));
 }
 
 /* --- a film: what a guest does whose clock goes on --- */
@@ -132,13 +138,13 @@ static void wait_until(struct timespec *when, unsigned rate)
 
 static void *play(void *arg UNUSED)
 {
-    const struct rect all = {0, 0, server.display.width, server.display.height};
+    const struct rect all = {0, 0, server.now->width, server.now->height};
     struct timespec next;
     unsigned rate;
 
     clock_gettime(CLOCK_MONOTONIC, &next);
     while ((rate = __atomic_load_n(&server.film.rate, __ATOMIC_RELAXED))) {
-        fake_display_film(&server.display, all, server.film.frames, false);
+        fake_display_film(server.now, all, server.film.frames, false);
         __atomic_add_fetch(&server.film.frames, 1, __ATOMIC_RELAXED);
         wait_until(&next, rate);
     }
@@ -183,19 +189,21 @@ static void command(const char *line)
     int a = 0, b = 0;
 
     if (sscanf(line, "draw %199s", text) == 1)
-        fake_display_draw(&server.display, text);
+        fake_display_draw(server.now, text);
     else if (sscanf(line, "scroll %d", &a) == 1)
-        fake_display_scroll(&server.display, a);
+        fake_display_scroll(server.now, a);
     else if (sscanf(line, "resize %d %d", &a, &b) == 2)
-        fake_display_resize(&server.display, a, b);
+        fake_display_resize(server.now, a, b);
     else if (sscanf(line, "heads %d", &a) == 1)
-        fake_display_take_heads(&server.display, a);
+        fake_display_take_heads(server.now, a);
     else if (sscanf(line, "split %d", &a) == 1)
         split(a);
+    else if (sscanf(line, "display %d", &a) == 1)
+        server.now = &server.displays[CLAMP(a, 0, server.display_count - 1)];
     else if (sscanf(line, "cursor %d", &a) == 1)
-        fake_display_cursor(&server.display, a);
+        fake_display_cursor(server.now, a);
     else if (sscanf(line, "move %d %d", &a, &b) == 2)
-        fake_display_move_cursor(&server.display, a, b);
+        fake_display_move_cursor(server.now, a, b);
     else if (sscanf(line, "dump %199s", text) == 1)
         dump(text);
     else if (sscanf(line, "leds %d", &a) == 1)
@@ -261,6 +269,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
                                             {"patience", 1, NULL, 'e'},
                                             {"move-time", 1, NULL, 'm'},
                                             {"debug", 0, NULL, 'd'},
+                                            {"displays", 1, NULL, 'n'},
                                             {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
     int c;
@@ -270,6 +279,8 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.port = atoi(optarg);
         else if (c == 'w')
             config.password = optarg;
+        else if (c == 'n')
+            server.display_count = CLAMP(atoi(optarg), 1, MAX_DISPLAYS);
         else if (c == 'c')
             config.image_compression = optarg;
         else if (c == 'v')
@@ -288,17 +299,26 @@ static struct spice_config parse(int argc, char **argv, int size[2])
         } else if (c == 'b')
             config.web_folder = CONFIG_WEB_FOLDER;
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
-            die("usage: fake_server [--port N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] "
+            die("usage: fake_server [--port N] [--displays N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] "
                 "[--size WxH] [--patience MS] [--move-time MS] [--debug]");
     }
     return config;
 }
 
+static void init_display(struct fake_display *display, unsigned id, const int size[2])
+{
+    fake_display_init(display, size[0], size[1]);
+    display->display.id = id;
+}
+
 int main(int argc, char **argv)
 {
     int size[2] = {1024, 768};
-    struct spice_config config = parse(argc, argv, size);
+    struct spice_config config;
 
+    server.display_count = 1;
+    server.now = &server.displays[0];
+    config = parse(argc, argv, size);
     setvbuf(stdout, NULL, _IOLBF, 0);
     log_set_program("fake_server");
     heap_give_back(); /* as minivm does */
@@ -307,10 +327,12 @@ int main(int argc, char **argv)
     server.mouse = (struct input_sink){.scancode = scancode, .motion = motion};
     server.tablet = (struct input_sink){.position = position};
     input_add_sink(&server.input, &server.mouse);
-    fake_display_init(&server.display, size[0], size[1]);
+    for (int i = 0; i < server.display_count; i++)
+        init_display(&server.displays[i], (unsigned)i, size);
     if (spice_server_create(&server.spice, &server.loop, &config, &server.input))
         die("%s", fail_text());
-    spice_server_add_display(server.spice, &server.display.display);
+    for (int i = 0; i < server.display_count; i++)
+        spice_server_add_display(server.spice, &server.displays[i].display);
     printf("PORT %d %d %d\n", spice_server_port(server.spice), spice_server_tls_port(server.spice),
            spice_server_web_port(server.spice));
     uv_poll_init(&server.loop.uv, &server.commands, 0);
@@ -319,6 +341,7 @@ int main(int argc, char **argv)
     set_film(0);
     spice_server_destroy(server.spice);
     loop_fini(&server.loop);
-    fake_display_fini(&server.display);
+    for (int i = 0; i < server.display_count; i++)
+        fake_display_fini(&server.displays[i]);
     return 0;
 }

@@ -51,9 +51,9 @@ def family(pid):
 
 
 class Viewer:
-    """remote-viewer, or another program, on an X server of its own."""
+    """remote-viewer, or another program, on an X server of its own; perhaps with a window manager."""
 
-    def __init__(self, folder, *args, program='remote-viewer', screen='1400x1100', number=0):
+    def __init__(self, folder, *args, program='remote-viewer', screen='1400x1100', number=0, manager=None):
         display = ':%d' % (XDISPLAY + number)
         self.frame_buffer = os.path.join(folder, 'Xvfb_screen0')
         # -noreset: else it begins anew when xdotool has gone, and a viewer that comes in that moment is turned away.
@@ -61,6 +61,10 @@ class Viewer:
                                    '-fbdir', folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.env = dict(os.environ, DISPLAY=display, HOME=folder, XDG_RUNTIME_DIR=folder, GSETTINGS_BACKEND='memory')
         wait_for('X server', lambda: self.xdotool('getmouselocation') == 0)
+        self.manager = manager and subprocess.Popen([manager], env=self.env, stdout=subprocess.DEVNULL,
+                                                    stderr=subprocess.DEVNULL)
+        if manager:  # a window that comes while it begins may be lost
+            wait_for(manager, lambda: b'window id' in self.property('-root', '_NET_SUPPORTING_WM_CHECK'))
         self.messages = os.path.join(folder, 'viewer.messages')
         with open(self.messages, 'wb') as f:
             self.p = subprocess.Popen([program, *args], env=self.env, stdout=subprocess.DEVNULL, stderr=f)
@@ -68,6 +72,9 @@ class Viewer:
     def xdotool(self, *args):
         return subprocess.run(['xdotool', *args], env=self.env, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL).returncode
+
+    def property(self, *args):
+        return subprocess.run(['xprop', *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
 
     def windows(self):
         """Those that are to be seen, by their ids."""
@@ -125,6 +132,9 @@ class Viewer:
             error.args = ('%s; %s' % (error, self.state()),)
         self.p.terminate()
         self.p.wait()
+        if self.manager:
+            self.manager.terminate()
+            self.manager.wait()
         self.x.terminate()
         self.x.wait()
 

@@ -28,8 +28,7 @@ static void check_options(const struct client_options *o)
     expect(ends(o->host, sizeof(o->host)) && ends(o->unix_path, sizeof(o->unix_path)) &&
            ends(o->port, sizeof(o->port)) && ends(o->tls_port, sizeof(o->tls_port)) && ends(o->user, sizeof(o->user)) &&
            ends(o->password, sizeof(o->password)) && ends(o->host_subject, sizeof(o->host_subject)) &&
-           ends(o->tls_ciphers, sizeof(o->tls_ciphers)) && ends(o->title, sizeof(o->title)) &&
-           ends(o->key_fullscreen, sizeof(o->key_fullscreen)));
+           ends(o->tls_ciphers, sizeof(o->tls_ciphers)) && ends(o->window.title, sizeof(o->window.title)));
     expect(!o->port[0] || (atoi(o->port) > 0 && atoi(o->port) < 65536));
 }
 

@@ -23,6 +23,11 @@ static void test_known_keys(void **state UNUSED)
 
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
         assert_int_equal(key_of_sdl(known[i].sdl), known[i].key);
+    assert_int_equal(key_with_modifiers(KEY_PRINT, true, false), KEY_PRINT);
+    assert_int_equal(key_with_modifiers(KEY_PRINT, false, true), 0x54);
+    assert_int_equal(key_with_modifiers(KEY_PAUSE, false, true), KEY_PAUSE);
+    assert_int_equal(key_with_modifiers(KEY_PAUSE, true, false), 0xe046);
+    assert_int_equal(key_with_modifiers(0x1e, true, true), 0x1e);
     assert_int_equal(key_of_sdl(-1), KEY_NONE);
     assert_int_equal(key_of_sdl(0), KEY_NONE);
     assert_int_equal(key_of_sdl(SDL_NUM_SCANCODES), KEY_NONE);
