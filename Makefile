@@ -112,9 +112,11 @@ MATRIX := tests/e2e/test_boot_matrix.py
 # Too long for the default tier.
 LONG_TESTS := $(MATRIX) $(addprefix tests/e2e/test_,heads.py displays.py drivers.py viewers_desktop.py soak.py)
 E2E_TESTS := $(filter-out %.c %.mk $(LONG_TESTS),$(wildcard tests/e2e/test_*))
-# Stock systems, booted. They take minutes and wait most of the time where that is in a software host, which uses one
-# CPU: they come first, and the others run beside them.
+# Stock systems, booted: where that is in a software host they take minutes, so they come first.
 BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py ports.py)
+# Those wait for films, clients and clocks most of the time: one runs beside those that need a CPU each.
+WAITING_TESTS := $(addprefix $(BUILD)/tests/unit/test_server,_video _link) $(BUILD)/tests/unit/test_server \
+	$(filter-out $(BOOT_TESTS),$(E2E_TESTS))
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
 THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_alive server_heads \
@@ -147,8 +149,8 @@ check:
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) tested
 tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FAKE_SERVER) $(FUZZ_NEEDS) sanitized
-	$(Q)tests/run --jobs 2 --timeout 1800 $(BOOT_TESTS) $(UNIT_BIN) $(DEVICE_BIN) $(PAYLOAD_TESTS) $(FUZZ_TESTS) \
-		$(filter-out $(BOOT_TESTS),$(E2E_TESTS)) $(SANITIZED_TESTS)
+	$(Q)tests/run --jobs 2 --timeout 1800 $(BOOT_TESTS) $(filter-out $(WAITING_TESTS),$(UNIT_BIN)) $(DEVICE_BIN) \
+		$(PAYLOAD_TESTS) $(FUZZ_TESTS) $(SANITIZED_TESTS) --beside $(WAITING_TESTS)
 
 # And what takes long: every fuzz target for a while, the boot matrix, the payload guests on QEMU too, more of what boots
 # from a CD.
@@ -158,7 +160,7 @@ check-all: check
 	$(Q)tests/run --timeout 7200 "$(MATRIX) --pictures $(BUILD)/matrix"
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
 		"tests/payload/save 100" "tests/e2e/test_save.py 10" "tests/payload/draw --first 1000 --seeds 1000" \
-		"$(BUILD)/tests/device/test_qxl_random 1000 20000"
+		"$(BUILD)/tests/device/test_qxl_random 1000 20000" "tests/e2e/test_desktop.py --reboot"
 	$(Q)tests/run --timeout 3600 tests/e2e/test_displays.py tests/e2e/test_drivers.py "tests/e2e/test_heads.py --resizes 200" \
 		tests/e2e/test_viewers_desktop.py \
 		"tests/e2e/test_stopped.py 60"

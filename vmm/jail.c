@@ -24,18 +24,41 @@
 
 /* --- users --- */
 
-/* Nothing that is run later could get them back. Who has no right to let go of it has none of them either. */
-static void drop_bounds(void)
+#define NO_CAPABILITY (-1)
+
+/* Nothing that is run later could get them back, but for one. Who has no right to let go of it has none of them either. */
+static void drop_bounds(int but)
 {
     for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-        prctl(PR_CAPBSET_DROP, cap);
+        if (cap != but)
+            prctl(PR_CAPBSET_DROP, cap);
+}
+
+/* What a process could inherit is not bounded. */
+static void drop_inheritable(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capget, &header, data))
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(data); i++)
+        data[i].inheritable = 0;
+    syscall(SYS_capset, &header, data);
+}
+
+void jail_before_exec(bool opens_others_files)
+{
+    drop_bounds(opens_others_files ? CAP_DAC_OVERRIDE : NO_CAPABILITY);
+    drop_inheritable();
 }
 
 int jail_init(struct jail *jail, const char *user)
 {
     const struct passwd *entry;
 
-    drop_bounds();
+    drop_bounds(NO_CAPABILITY);
     *jail = (struct jail){.drops_user = geteuid() == 0, .uid = NOBODY, .gid = NOBODY};
     jail->also = jail->gid;
     if (!user)
@@ -104,7 +127,7 @@ void jail_before_fork(struct jail *jail)
     } else if (!jail->drops_user && unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0) {
         jail->own_pids = true;
         own_users(uid, gid);
-        drop_bounds();
+        drop_bounds(NO_CAPABILITY);
     }
 }
 

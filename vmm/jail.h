@@ -33,6 +33,8 @@ void jail_after_fork(struct jail *jail);
 int jail_close(struct jail *jail);
 /* If it drops the user. 0 or -errno with fail_text() */
 int jail_become_user(const struct jail *jail);
+/* Before another program is run: it will have no capability, but that to open files of others if those are among its own. */
+void jail_before_exec(bool opens_others_files);
 /* Whether there could be one with an empty root and processes of its own: tried in a child, which ends. */
 bool jail_is_permitted(void);
 

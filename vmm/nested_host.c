@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "vmm/jail.h"
 #include "vmm/nested.h"
 #include "vmm/nested_private.h"
 
@@ -243,6 +244,14 @@ static void wait_for_turns(void)
     sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
 }
 
+static bool has_others_files(const struct nested_shares *shares)
+{
+    for (unsigned i = 0; i < shares->count; i++)
+        if (shares->share[i].others)
+            return true;
+    return false;
+}
+
 /* In the child: keep these descriptors over exec, die with the parent, and leave the terminal's signals to it. */
 static void become_qemu(struct command *c, const int *fds, size_t fd_count, int messages)
 {
@@ -274,6 +283,8 @@ static int start(struct nested_host *host, const char *folder, const struct vm_c
     build_command(&c, folder, config, initrd_size, (int[]){ends[1], initrd, host->console});
     add_shares(&c, shares);
     host->pid = c.failed ? -1 : fork();
+    if (host->pid == 0 && !config->no_sandbox)
+        jail_before_exec(has_others_files(shares));
     if (host->pid == 0)
         become_qemu(&c, (int[]){ends[1], initrd, host->console}, 3, host->messages);
     if (host->pid < 0)

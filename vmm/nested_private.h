@@ -15,6 +15,7 @@
 struct nested_share {
     char path[PATH_MAX];
     bool writable;
+    bool others; /* it, or a file in it that was named, is another user's than ours, or closed to us */
 };
 
 struct nested_shares {

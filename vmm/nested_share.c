@@ -28,19 +28,30 @@ static int check_reserved(const char *file, const char *folder)
     return 0;
 }
 
-static int add_folder(struct nested_shares *shares, const char *folder, bool writable)
+/* Root opens it only by being allowed everything. */
+static bool is_others(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && (st.st_uid != geteuid() || ~st.st_mode & (S_IRUSR | S_IWUSR));
+}
+
+static int add_folder(struct nested_shares *shares, const char *folder, bool writable, bool others)
 {
     unsigned i;
 
+    others |= is_others(folder);
     for (i = 0; i < shares->count; i++)
         if (strcmp(shares->share[i].path, folder) == 0) {
             shares->share[i].writable |= writable;
+            shares->share[i].others |= others;
             return 0;
         }
     if (shares->count == NESTED_MAX_SHARES)
         return fail(-E2BIG, "the files are in more than %d folders, too many for a software host",
                     NESTED_MAX_SHARES);
     strcpy(shares->share[shares->count].path, folder);
+    shares->share[shares->count].others = others;
     shares->share[shares->count++].writable = writable;
     return 0;
 }
@@ -72,7 +83,7 @@ static int add_named(struct nested_shares *shares, const char *file, bool writab
     strcpy(path + used, file);
     cut_name(path);
     err = check_reserved(file, path);
-    return err ? err : add_folder(shares, path, writable);
+    return err ? err : add_folder(shares, path, writable, is_others(file));
 }
 
 /* ... and where it is after all symbolic links. */
@@ -85,7 +96,7 @@ static int add_real(struct nested_shares *shares, const char *file, bool writabl
         return 0; /* the machine will say so, or create it */
     cut_name(path);
     err = check_reserved(file, path);
-    return err ? err : add_folder(shares, path, writable);
+    return err ? err : add_folder(shares, path, writable, is_others(file));
 }
 
 static int add_file(struct nested_shares *shares, const char *file, bool writable)

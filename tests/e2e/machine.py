@@ -1,5 +1,5 @@
 """A machine under test: minivm run, its serial console, pictures of its screen."""
-import os, re, signal, socket, subprocess, sys, threading, time, zlib
+import os, re, signal, socket, subprocess, sys, tempfile, threading, time, zlib
 
 from viewer import Failed, read_ppm, require, wait_for
 
@@ -282,3 +282,12 @@ class Tap:
             self.failed += 1
             print('not ok %d - not reached' % self.count, flush=True)
         sys.exit(1 if self.failed else 0)
+
+
+def run_in_folder(names, *tests):
+    """So many names of TAP, by each test(tap, folder); the folder is theirs, and goes with them. Ends the program."""
+    tap = Tap(names)
+    with tempfile.TemporaryDirectory(prefix='minivm-', ignore_cleanup_errors=True) as folder:
+        for test in tests:
+            test(tap, folder)
+    tap.end()

@@ -5,10 +5,10 @@ Xorg on the kernel's driver, by its own qxl driver and by modesetting; a Wayland
 sleeps; Xorg's qxl driver without the kernel's, which draws by all that the device has, with surfaces and without. Stock
 programs draw, and the guest, the machine, spicy-screenshot and our client must have the same picture then.
 """
-import hashlib, os, shutil, sys, tempfile, time
+import hashlib, os, shutil, time
 
-from machine import (ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, client_picture, difference, is_photograph, machine_picture,
-                     same_pictures)
+from machine import (ANSWER, BOOT, DEMO, DESKTOP, Machine, client_picture, difference, is_photograph, machine_picture,
+                     run_in_folder, same_pictures)
 from test_heads import check_log
 from viewer import require, wait_for
 
@@ -158,15 +158,5 @@ def test_drivers(tap, folder):
             require(m.end(BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
 
 
-def main():
-    tap = Tap(9)
-    folder = tempfile.mkdtemp(prefix='minivm-drivers-')
-    try:
-        test_drivers(tap, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    tap.end()
-
-
 if __name__ == '__main__':
-    main()
+    run_in_folder(9, test_drivers)

@@ -3,9 +3,9 @@
 
 The same command lines run on hardware KVM or, where there is none, in the software host.
 """
-import gzip, os, pty, re, select, shutil, socket, subprocess, tempfile, termios, time
+import gzip, os, pty, re, select, shutil, socket, subprocess, termios, time
 
-from machine import ANSWER, BOOT, KERNEL, MINIVM, TINY, Machine, Tap, free_port, run_minivm
+from machine import ANSWER, BOOT, KERNEL, MINIVM, TINY, Machine, free_port, run_in_folder, run_minivm
 from viewer import require, wait_for
 
 ENDS = 'build/payload/ports.img'  # a guest that switches itself off within a second
@@ -182,9 +182,9 @@ def test_machine(tap, folder):
 def test_statuses(tap, folder):
     with tap('an expectation that is met is status 0, with a screenshot'):
         shot = os.path.join(folder, 'shot.png')
-        status, out, err = run_minivm(*DIRECT, '--append', APPEND, '--headless', '--expect', 'INIT-REACHED', '--timeout',
-                                      str(BOOT), '--screenshot', shot)
-        require(status == 0 and 'INIT-REACHED' in out, 'status %d: %s%s' % (status, out, err))
+        status, out, err = run_minivm('--accel', 'kvm', '--kernel', ENDS, '--headless', '--expect', 'written by rep outsb',
+                                      '--timeout', str(BOOT), '--screenshot', shot)
+        require(status == 0 and 'rep outsb' in out, 'status %d: %s%s' % (status, out, err))
         with open(shot, 'rb') as f:
             require(f.read(8) == b'\x89PNG\r\n\x1a\n', 'the screenshot is no PNG')
     with tap('a power-off before the expectation is met is status 4'):
@@ -225,7 +225,7 @@ def check_keys(p, person):
     require(p.wait(ANSWER) == 0, 'status %d' % p.returncode)
 
 
-def test_terminal(tap):
+def test_terminal(tap, _):
     person, terminal = pty.openpty()
     before = termios.tcgetattr(terminal)
     p = subprocess.Popen([MINIVM, 'run', *DIRECT, '--memory', '6G', '--cpus', '16', '--append', APPEND, '--serial', 'stdio'],
@@ -283,18 +283,5 @@ def test_refusals(tap, folder):
         refused(1, file('tap.raw', bytes(1 << 20)), '--accel', 'nested', '--net', 'tap=tap9', words=['tap9', 'software host'])
 
 
-def main():
-    tap = Tap(16)
-    folder = tempfile.mkdtemp(prefix='minivm-guest-')
-    try:
-        test_refusals(tap, folder)
-        test_machine(tap, folder)
-        test_statuses(tap, folder)
-        test_terminal(tap)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    tap.end()
-
-
 if __name__ == '__main__':
-    main()
+    run_in_folder(16, test_refusals, test_machine, test_statuses, test_terminal)

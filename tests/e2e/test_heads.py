@@ -6,9 +6,9 @@ usage: test_heads.py [--resizes N] [--pictures FOLDER]
 The guest's kernel takes the viewer's wishes from the QXL device: there is no agent. A desktop environment would give its
 monitors new modes when the kernel says that they changed; here a loop around xrandr does.
 """
-import argparse, os, random, re, shutil, subprocess, sys, tempfile, threading, time
+import argparse, os, random, re, shutil, subprocess, threading, time
 
-from machine import ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, machine_picture
+from machine import ANSWER, BOOT, DEMO, DESKTOP, Machine, machine_picture, run_in_folder
 from viewer import Failed, Viewer, require, wait_for
 
 HEADS = 'build/tests/display/heads'
@@ -194,13 +194,7 @@ def main():
     a.add_argument('--resizes', type=int, default=6)
     a.add_argument('--pictures', help='for what remote-viewer shows')
     a = a.parse_args()
-    tap = Tap(7)
-    folder = tempfile.mkdtemp(prefix='minivm-heads-')
-    try:
-        test_heads(tap, folder, a.pictures, a.resizes)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    tap.end()
+    run_in_folder(7, lambda tap, folder: test_heads(tap, folder, a.pictures, a.resizes))
 
 
 if __name__ == '__main__':

@@ -4,9 +4,9 @@ both kinds of drive. TAP on stdout.
 
     tests/e2e/test_ide.py [--long]    --long also boots memtest86+, from GRUB and from its own CD, and the network's ROM
 """
-import hashlib, os, re, shutil, subprocess, sys, tempfile, time
+import hashlib, os, re, shutil, subprocess, sys, time
 
-from machine import BOOT, KERNEL, TINY, Machine, Tap, read_png, run_minivm
+from machine import BOOT, KERNEL, TINY, Machine, read_png, run_in_folder, run_minivm
 from viewer import require
 
 LONG = '--long' in sys.argv
@@ -195,26 +195,20 @@ def test_refusals(folder):
     refused('--cdrom', blank(folder, 'empty.iso', 1024), *NATIVE, words=['empty.iso', '2048'])
 
 
-def main():
-    tap = Tap(11 if LONG else 7)
-    folder = tempfile.mkdtemp(prefix='minivm-ide-')
-    try:
-        cd = make_cd(folder)
-        with tap('media that are missing or empty are refused in two lines'):
-            test_refusals(folder)
-        test_linux(tap, folder, cd)
-        if LONG:
-            with tap('SeaBIOS goes from an empty IDE disk on to a CD, whose GRUB shows its menu'):
-                grub_menu(folder, cd)
-            with tap('GRUB boots memtest86+ from the CD'):
-                test_memtest(folder, cd)
-            with tap('memtest86+ boots from its own CD'):
-                test_memtest_cd(folder)
-            with tap("--boot network starts the card's boot ROM"):
-                test_network(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    tap.end()
+def test_all(tap, folder):
+    cd = make_cd(folder)
+    with tap('media that are missing or empty are refused in two lines'):
+        test_refusals(folder)
+    test_linux(tap, folder, cd)
+    if LONG:
+        with tap('SeaBIOS goes from an empty IDE disk on to a CD, whose GRUB shows its menu'):
+            grub_menu(folder, cd)
+        with tap('GRUB boots memtest86+ from the CD'):
+            test_memtest(folder, cd)
+        with tap('memtest86+ boots from its own CD'):
+            test_memtest_cd(folder)
+        with tap("--boot network starts the card's boot ROM"):
+            test_network(folder)
 
 
-main()
+run_in_folder(11 if LONG else 7, test_all)

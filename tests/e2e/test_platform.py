@@ -4,9 +4,9 @@ a kernel started by PVH, Xen by Multiboot, OVMF and its variables. TAP on stdout
 
 The same command lines run on hardware KVM or, where there is none, in the software host.
 """
-import os, shutil, signal, tempfile
+import os, signal
 
-from machine import ANSWER, BOOT, TINY, Machine, Tap, run_minivm
+from machine import ANSWER, BOOT, TINY, Machine, read_png, run_in_folder, run_minivm
 from viewer import require
 
 VMLINUX = 'build/host/vmlinux'
@@ -98,12 +98,13 @@ def test_machine(tap, folder):
                 check(m)
 
 
-def test_xen(tap):
-    with tap("Debian's Xen starts by Multiboot"):
+def test_xen(tap, folder):
+    shot = os.path.join(folder, 'xen.png')
+    with tap("Debian's Xen starts by Multiboot, and its end is status 0, with a screenshot"):
         status, out, err = run_minivm('--kernel', XEN, '--append', 'console=com1 com1=115200,8n1', '--net', 'none',
                                       '--memory', '512M', '--headless', '--expect', r'Xen version 4\.17', '--timeout',
-                                      str(BOOT))
-        require(status == 0, 'status %d: %s%s' % (status, out, err))
+                                      str(BOOT), '--screenshot', shot)
+        require(status == 0 and len(read_png(shot)[2]), 'status %d: %s%s' % (status, out, err))
 
 
 def uefi_machine(folder, variables):
@@ -143,16 +144,4 @@ def test_uefi(tap, folder):
             require(m.end(BOOT) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
 
 
-def main():
-    tap = Tap(10)
-    folder = tempfile.mkdtemp(prefix='minivm-platform-')
-    try:
-        test_machine(tap, folder)
-        test_xen(tap)
-        test_uefi(tap, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    tap.end()
-
-
-main()
+run_in_folder(10, test_machine, test_xen, test_uefi)

@@ -13,6 +13,7 @@ from viewer import PATIENCE, require, run_tests, spicy_screenshot, wait_for
 MINIVM = sys.argv[1] if len(sys.argv) > 1 else 'build/minivm'
 THREADS = ['minivm', 'display 0', 'io', 'disk', 'vcpu0', 'vcpu1', 'worker']
 NOBODY = 65534
+DAC_OVERRIDE = 1  # <linux/capability.h>
 # A /dev/kvm that is everybody's, seen by nobody else; then the words that follow, as nobody.
 ORDINARY = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c',
             'mount -t tmpfs -o mode=755 none /mnt && mknod -m 666 /mnt/kvm c 10 232 && mount --bind /mnt/kvm /dev/kvm && '
@@ -22,13 +23,16 @@ ORDINARY = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c',
 class Run:
     """A machine with an empty disk, a network, SPICE and --control."""
 
-    def __init__(self, work, *args, accel='kvm', before=()):
+    def __init__(self, work, *args, accel='kvm', before=(), owner=None):
         self.control, self.errors = work + '/control', open(work + '/errors', 'w+')
         disk = work + '/disk'
         with open(disk, 'wb') as f:
             f.truncate(1 << 20)
         os.chmod(work, 0o777)
         os.chmod(disk, 0o666)
+        if owner:
+            os.chmod(disk, 0o600)
+            os.chown(disk, owner, owner)
         env = dict(os.environ, XDG_RUNTIME_DIR=work + '/run')
         os.makedirs(work + '/run', 0o700, exist_ok=True)
         if before == ORDINARY:
@@ -73,6 +77,11 @@ def threads(pid):
         if not fields['Name'].strip().startswith(('kvm-', 'iou-')):
             found.append({name: value.strip() for name, value in fields.items()})
     return found
+
+
+def capabilities(thread):
+    """-> the sets that there are"""
+    return {int(thread['Cap' + kind], 16) for kind in ('Prm', 'Eff', 'Inh', 'Amb', 'Bnd')}
 
 
 def check_threads(run, uid):
@@ -203,6 +212,16 @@ def test_software_host(work):
         require(len(qemu) == 1 and threads(qemu[0]), 'children: %s' % qemu)
         for thread in threads(qemu[0]):
             require(thread['Seccomp'] == '2' and thread['NoNewPrivs'] == '1', 'QEMU: %s' % thread)
+            require(capabilities(thread) == {0}, 'QEMU: %s' % thread)
+        Qmp(run.control)('quit')
+        require(run.end() == 0, run.messages())
+
+
+def test_others_disk(work):
+    """of what root may do, QEMU keeps what it takes to write to an image of another user, and nothing else"""
+    with Run(work, accel='nested', owner=NOBODY) as run:
+        for thread in threads(processes.children(run.p.pid)[0]):
+            require(capabilities(thread) == {0, 1 << DAC_OVERRIDE}, 'QEMU: %s' % thread)
         Qmp(run.control)('quit')
         require(run.end() == 0, run.messages())
 
@@ -235,5 +254,5 @@ def test_docs(work):
         require(said and said in f.read(), said)
 
 
-needs_root = [test_threads, test_ordinary, test_killed, test_stopped, test_contained, test_off] if os.getuid() == 0 else []
+needs_root = [test_threads, test_ordinary, test_killed, test_stopped, test_contained, test_others_disk, test_off] if os.getuid() == 0 else []
 run_tests([*needs_root, test_software_host, test_outside, test_net_killed, test_ctrl_c, test_docs], [MINIVM, 'spicy-screenshot', 'qemu-img', 'qemu-system-x86_64'])

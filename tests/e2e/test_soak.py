@@ -7,10 +7,10 @@ A stock Debian draws all of its screen again and again; remote-viewer is stopped
 viewer must see what changes, the guest's kernel must not complain; and in the end remote-viewer shows what is to be seen. Beside it the server
 alone has spicy-stats for a client, stopped too: its memory can be looked at, that of a software host's VMM cannot.
 """
-import os, shutil, signal, subprocess, sys, tempfile, threading, time
+import os, shutil, signal, subprocess, sys, threading, time
 
 from fake import Server
-from machine import ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, client_picture, machine_picture
+from machine import ANSWER, BOOT, DEMO, DESKTOP, Machine, client_picture, machine_picture, run_in_folder
 from test_drivers import in_session, picture
 from test_heads import check_log
 from viewer import Viewer, require, wait_for
@@ -142,22 +142,16 @@ def check_memory(alone):
     require(max(sizes) - sizes[0] < ALLOWED, 'it grew by %d KiB' % (max(sizes) - sizes[0]))
 
 
-def main():
-    tap = Tap(7)
-    folder = tempfile.mkdtemp(prefix='minivm-soak-')
-    try:
-        with Server('--size', '1920x1080', '--patience', '-1') as server:
-            alone = Alone(server)
-            try:
-                test_soak(tap, folder)
-            finally:
-                alone.end()
-            with tap('the memory of a server whose client has stopped stays what it was'):
-                check_memory(alone)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    tap.end()
+def test_all(tap, folder):
+    with Server('--size', '1920x1080', '--patience', '-1') as server:
+        alone = Alone(server)
+        try:
+            test_soak(tap, folder)
+        finally:
+            alone.end()
+        with tap('the memory of a server whose client has stopped stays what it was'):
+            check_memory(alone)
 
 
 if __name__ == '__main__':
-    main()
+    run_in_folder(7, test_all)

@@ -9,7 +9,8 @@ from fake import Server
 from viewer import Viewer, require, run_tests, wait_for
 
 SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 15  # that the viewer stands still
-WARM_UP = 5  # seconds of film that both viewers see
+WARM_UP = 5  # seconds of film that both viewers see, and
+WARM_FRAMES = 60  # frames, on a busy computer
 ALLOWED = 64 << 10  # KiB that one which has stopped may cost
 FREED = 40 << 10  # KiB of its encoder, that it gives back
 RATE = 30  # frames a second
@@ -69,6 +70,8 @@ def check_film(work, *args, freed=0):
             idle = server.status('RssAnon')
             server.command('film %d' % RATE)
             rate = frames_within(server, WARM_UP) / WARM_UP
+            wait_for('the film', lambda: server.frames() > WARM_FRAMES)
+            wait_for('its encoders', lambda: server.status('RssAnon') > idle + 2 * freed)
             before = server.status('RssAnon')
             print('# the film costs %d KiB for two viewers' % (before - idle))
             stopped.p.send_signal(signal.SIGSTOP)

@@ -2,9 +2,9 @@
 """Four viewers at once - ours, remote-viewer, spicy, and a page in Chromium - on a stock Debian's desktop, which is busy; each is
 stopped in turn. TAP on stdout.
 """
-import hashlib, os, shutil, signal, sys, tempfile, time
+import hashlib, os, shutil, signal, sys, time
 
-from machine import ANSWER, BOOT, DEMO, DESKTOP, Machine, Tap, free_port, machine_picture
+from machine import ANSWER, BOOT, DEMO, DESKTOP, Machine, free_port, machine_picture, run_in_folder
 from test_drivers import in_session
 from test_heads import check_log
 from test_soak import rounds, start_load
@@ -108,13 +108,7 @@ def main():
     if missing:
         print('missing: ' + ', '.join(missing))
         sys.exit(77)
-    tap = Tap(7)
-    folder = tempfile.mkdtemp(prefix='minivm-viewers-')
-    try:
-        test_desktop(tap, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    tap.end()
+    run_in_folder(7, test_desktop)
 
 
 main()
