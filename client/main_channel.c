@@ -1,9 +1,13 @@
 #include "client/main_channel.h"
 
+#include "base/error.h"
+#include "base/log.h"
 #include "client/agent.h"
+#include "client/inputs_channel.h"
 #include "client/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -92,9 +96,50 @@ static int handle_name(struct channel *c, const void *msg)
     return 0;
 }
 
+/* A name that a server has said, with a NUL or without. */
+static int copy_name(char *to, size_t size, const uint8_t *from, size_t n, const char *what)
+{
+    while (n && !from[n - 1])
+        n--;
+    if (n >= size)
+        return fail(-EBADMSG, "the %s it sends us to is too long", what);
+    for (size_t i = 0; i < n; i++)
+        if (from[i] < ' ' || from[i] == 0x7f)
+            return fail(-EBADMSG, "the %s it sends us to is no text", what);
+    if (n)
+        memcpy(to, from, n);
+    to[n] = '\0';
+    return 0;
+}
+
+static void print_port(char port[8], uint16_t number)
+{
+    port[0] = '\0';
+    if (number && number != UINT16_MAX)
+        snprintf(port, 8, "%u", number);
+}
+
 static int handle_switch_host(struct channel *c, const void *msg)
 {
-    return session_send_on(c->session, msg);
+    const struct spice_msg_main_migrate_begin *m = msg;
+    struct session *s = c->session;
+    struct session_target *to = &s->next;
+    int err = copy_name(to->host, sizeof(to->host), m->host, m->host_size, "host");
+
+    if (!err)
+        err = copy_name(to->host_subject, sizeof(to->host_subject), m->cert_subject, m->cert_subject_size, "subject");
+    if (err)
+        return err;
+    print_port(to->port, m->port);
+    print_port(to->tls_port, m->secure_port);
+    if (!to->host[0] || (!to->port[0] && !to->tls_port[0]))
+        return fail(-EBADMSG, "it sends us nowhere");
+    /* Who has TLS for any channel is not led into the clear. */
+    if (s->options->tls_port[0] && !to->tls_port[0])
+        return fail(-EBADMSG, "it sends us on to '%s', without TLS", to->host);
+    log_info("the machine is at %s now", to->host);
+    session_end(s, SESSION_SENT_ON, 0);
+    return 0;
 }
 
 static int handle_agent_connected(struct channel *c, const void *msg UNUSED)

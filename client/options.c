@@ -177,7 +177,7 @@ static int set_server(void *config, const char *word)
 static const struct option_def defs[] = {
     {"host", "HOST", "the server's name or address", set_host},
     {"port", "PORT", "its port", set_port_option},
-    {"tls-port", "PORT", "its port for TLS; with both, only --secure-channels LIST go there", set_tls_port},
+    {"tls-port", "PORT", "its port for TLS; with both ports, all channels use it unless --secure-channels says which", set_tls_port},
     {"secure-channels", "LIST", "channels that are to use TLS, as main,inputs; the others do if the server wants it",
      set_secure_channels},
     {"ca-file", "FILE.pem", "the authority that vouches for the server's certificate", set_ca_file},

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define LINK_TIMEOUT_MS 15000
+#define LAST_WORD_MS    200
 
 /* What can be opened beside the main channel. */
 static int (*const openers[])(struct session *s, uint8_t id, struct channel **c) = {
@@ -105,7 +106,8 @@ static void timed_out(uv_timer_t *timer)
 static void add_channel(struct session *s, struct channel *c)
 {
     TAILQ_INSERT_TAIL(&s->channels, c, entry);
-    uv_timer_start(&s->timeout, timed_out, LINK_TIMEOUT_MS, 0);
+    if (!s->ending)
+        uv_timer_start(&s->timeout, timed_out, LINK_TIMEOUT_MS, 0);
 }
 
 static void open_main_channel(struct session *s, int fd)
@@ -201,8 +203,7 @@ void session_end(struct session *s, enum session_outcome outcome, int result)
     s->ended = true;
     s->outcome = outcome;
     s->result = result;
-    if (result)
-        snprintf(s->reason, sizeof(s->reason), "%s", fail_text());
+    snprintf(s->reason, sizeof(s->reason), "%s", result ? fail_text() : "");
     dial_stop(&s->dial);
     TAILQ_FOREACH (c, &s->channels, entry)
         channel_close(c);
@@ -297,50 +298,6 @@ void session_open_channels(struct session *s, const struct spice_channel_id *ids
         open_channel(s, ids[i].type, ids[i].id);
 }
 
-/* A name that a server has said, with a NUL or without. */
-static int copy_name(char *to, size_t size, const uint8_t *from, size_t n, const char *what)
-{
-    while (n && !from[n - 1])
-        n--;
-    if (n >= size)
-        return fail(-EBADMSG, "the %s it sends us to is too long", what);
-    for (size_t i = 0; i < n; i++)
-        if (from[i] < ' ' || from[i] == 0x7f)
-            return fail(-EBADMSG, "the %s it sends us to is no text", what);
-    if (n)
-        memcpy(to, from, n);
-    to[n] = '\0';
-    return 0;
-}
-
-static void print_port(char port[8], uint16_t number)
-{
-    port[0] = '\0';
-    if (number && number != UINT16_MAX)
-        snprintf(port, 8, "%u", number);
-}
-
-int session_send_on(struct session *s, const struct spice_msg_main_migrate_begin *m)
-{
-    struct session_target *to = &s->next;
-    int err = copy_name(to->host, sizeof(to->host), m->host, m->host_size, "host");
-
-    if (!err)
-        err = copy_name(to->host_subject, sizeof(to->host_subject), m->cert_subject, m->cert_subject_size, "subject");
-    if (err)
-        return err;
-    print_port(to->port, m->port);
-    print_port(to->tls_port, m->secure_port);
-    if (!to->host[0] || (!to->port[0] && !to->tls_port[0]))
-        return fail(-EBADMSG, "it sends us nowhere");
-    /* Who has TLS for any channel is not led into the clear. */
-    if (s->options->tls_port[0] && !to->tls_port[0])
-        return fail(-EBADMSG, "it sends us on to '%s', without TLS", to->host);
-    log_info("the machine is at %s now", to->host);
-    session_end(s, SESSION_SENT_ON, 0);
-    return 0;
-}
-
 void session_progress(struct session *s, struct channel *c)
 {
     struct channel *other;
@@ -374,6 +331,31 @@ static void end_unlinked(struct session *s, int err)
     session_end(s, outcome, cannot_connect(s, err ? err : -ECONNRESET, why));
 }
 
+static void main_said_nothing(uv_timer_t *timer)
+{
+    struct session *s = timer->data;
+
+    session_end(s, s->outcome, s->result ? fail(s->result, "%s", s->reason) : 0);
+}
+
+/* A channel has broken. What the server says of that comes by the main channel, and may still be under way. */
+static void end_by_and_by(struct session *s, const struct channel *c, enum session_outcome outcome, int result)
+{
+    const struct channel *main_channel = session_find(s, SPICE_CHANNEL_MAIN, 0);
+
+    if (c == main_channel || !main_channel || !channel_is_up(main_channel)) {
+        session_end(s, outcome, result);
+        return;
+    }
+    if (s->ending)
+        return;
+    s->ending = true;
+    s->outcome = outcome;
+    s->result = result;
+    snprintf(s->reason, sizeof(s->reason), "%s", result ? fail_text() : "");
+    uv_timer_start(&s->timeout, main_said_nothing, LAST_WORD_MS, 0);
+}
+
 void session_channel_ended(struct session *s, struct channel *c, int err)
 {
     const char *name = spice_channel_name(c->ops->type);
@@ -387,9 +369,9 @@ void session_channel_ended(struct session *s, struct channel *c, int err)
         end_unlinked(s, err);
     } else if (err == -EAGAIN || err == 0) {
         log_info("the server closed channel %s", name);
-        session_end(s, s->goodbye ? SESSION_FINISHED : SESSION_CLOSED, 0);
+        end_by_and_by(s, c, s->goodbye ? SESSION_FINISHED : SESSION_CLOSED, 0);
     } else if (is_network_error(err)) {
-        session_end(s, SESSION_LOST, fail(err, "channel %s: %s", name, strerror(-err)));
+        end_by_and_by(s, c, SESSION_LOST, fail(err, "channel %s: %s", name, strerror(-err)));
     } else {
         if (!fail_text()[0])
             fail(err, "channel %s: %s", name, strerror(-err));

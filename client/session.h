@@ -52,6 +52,7 @@ struct session {
     bool only_dial;                                  /* see SESSION_REACHED */
     bool linked;                                     /* the main channel's link stage succeeded */
     bool goodbye;                                    /* the server has said that it ends */
+    bool ending; /* a channel has broken: only the main channel's last word is waited for */
     bool ended;
     enum session_outcome outcome;
     uint8_t wants_tls; /* SPICE_CHANNEL_* */
@@ -84,8 +85,6 @@ void session_set_mm_time(struct session *s, uint32_t time);
 uint32_t session_mm_time(const struct session *s);
 struct channel *session_find(struct session *s, unsigned type, unsigned id);
 void session_open_channels(struct session *s, const struct spice_channel_id *ids, size_t count);
-/* Another server is to be gone to. Errors come with fail_text(). */
-int session_send_on(struct session *s, const struct spice_msg_main_migrate_begin *to);
 /* c has handled messages: others may wait for that. */
 void session_progress(struct session *s, struct channel *c);
 void session_channel_ended(struct session *s, struct channel *c, int err);

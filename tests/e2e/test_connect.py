@@ -553,8 +553,9 @@ def test_sent_on(work):
                 user.expect('CONNECTED')
                 wait_for('a key', lambda: user.say('key 30') or other.events('key'))
         out = os.path.join(work, 'shot.ppm')
-        run = subprocess.Popen([CLIENT, '--headless', '--screenshot', out, '--exit-after', '4', *there])
-        wait_for('the client', lambda: first.resources()[0] > 20)
+        idle = first.resources()[0]
+        run = subprocess.Popen([CLIENT, '--headless', '--screenshot', out, '--exit-after', '6', *there])
+        wait_for('the client', lambda: first.resources()[0] == idle + fake.CHANNELS)
         second.command('draw text')
         first.command('switch -1 %d' % second.tls_port)
         require(run.wait(20) == 0 and read_ppm(out) == second.picture(work), 'the errand did not go along')

@@ -1,6 +1,8 @@
 /* The command line and URIs of the client. */
 #include "base/error.h"
+#include "base/log.h"
 #include "client/options.h"
+#include "spice/protocol/messages.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,17 +61,31 @@ static void test_uris(void **state UNUSED)
     }
 }
 
-static void test_long_names(void **state UNUSED)
+static void test_tls_uris(void **state UNUSED)
 {
-    struct client_options o = {0};
-    char uri[700];
+    static const struct {
+        const char *uri, *host, *port, *tls_port, *password;
+    } good[] = {
+        {"spice+tls://[::1]:5903", "::1", "", "5903", ""},
+        {"spice+tls://host?tls-port=5903", "host", "", "5903", ""},
+        {"spice://host?port=5900&tls-port=5901", "host", "5900", "5901", ""},
+        {"spice://host:5900/?tls-port=5901&password=a+b", "host", "5900", "5901", "a+b"},
+    };
+    static const char *const bad[] = {"spice+tls://", "spice+tls://h:0", "spice://h?tls-port=", "spice://h?tls-port=99999",
+                                      "spice://h:1?user=x", "spice://h?password=&port=1", "tls://h:1"};
 
-    snprintf(uri, sizeof(uri), "spice://%0300d:1", 0);
-    assert_int_equal(client_options_parse_uri(&o, uri), -EINVAL);
-    snprintf(uri, sizeof(uri), "spice+unix:///%0200d", 0);
-    assert_int_equal(client_options_parse_uri(&o, uri), -EINVAL);
-    assert_int_equal(client_options_parse_uri(&o, "spice+unix:///run/x.sock"), 0);
-    assert_string_equal(o.unix_path, "/run/x.sock");
+    log_set_level(LOG_ERROR);
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        struct client_options o = {0};
+
+        assert_int_equal(client_options_parse_uri(&o, good[i].uri), 0);
+        assert_string_equal(o.host, good[i].host);
+        assert_string_equal(o.port, good[i].port);
+        assert_string_equal(o.tls_port, good[i].tls_port);
+        assert_string_equal(o.password, good[i].password);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(client_options_parse_uri(&(struct client_options){0}, bad[i]), -EINVAL);
 }
 
 static int parse(struct client_options *o, const char *line)
@@ -82,6 +98,43 @@ static int parse(struct client_options *o, const char *line)
         argv[argc++] = word;
     /* Options keep pointers into argv: look only at copies and flags afterwards. */
     return client_options_parse(o, argc, argv);
+}
+
+/* Which channels go by TLS. */
+static void test_secure_channels(void **state UNUSED)
+{
+    static const struct {
+        const char *line;
+        bool main, inputs;
+    } lines[] = {
+        {"--port 1", false, false},
+        {"--tls-port 2", true, true},
+        {"--port 1 --tls-port 2", true, true},
+        {"--port 1 --tls-port 2 --secure-channels main", true, false},
+        {"--port 1 --tls-port 2 --secure-channels inputs,display", false, true},
+        {"--port 1 --tls-port 2 --secure-channels all", true, true},
+        {"--tls-port 2 --secure-channels main", true, true},
+    };
+    struct client_options o;
+
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+        assert_int_equal(parse(&o, lines[i].line), 0);
+        assert_int_equal(client_options_secure(&o, SPICE_CHANNEL_MAIN), lines[i].main);
+        assert_int_equal(client_options_secure(&o, SPICE_CHANNEL_INPUTS), lines[i].inputs);
+    }
+}
+
+static void test_long_names(void **state UNUSED)
+{
+    struct client_options o = {0};
+    char uri[700];
+
+    snprintf(uri, sizeof(uri), "spice://%0300d:1", 0);
+    assert_int_equal(client_options_parse_uri(&o, uri), -EINVAL);
+    snprintf(uri, sizeof(uri), "spice+unix:///%0200d", 0);
+    assert_int_equal(client_options_parse_uri(&o, uri), -EINVAL);
+    assert_int_equal(client_options_parse_uri(&o, "spice+unix:///run/x.sock"), 0);
+    assert_string_equal(o.unix_path, "/run/x.sock");
 }
 
 static void test_lines(void **state UNUSED)
@@ -113,6 +166,12 @@ static void test_bad_lines(void **state UNUSED)
         "--exit-after 1e99 --port 1",
         "spice://a:1 spice://b:1",
         "--headless",
+        "--tls-port 70000",
+        "--port 1 --secure-channels main",
+        "--port 1 --tls-port 2 --secure-channels mian",
+        "--port 1 --proxy https://p:1",
+        "--port 1 --proxy http://p:x",
+        "--port 1 --proxy http://",
     };
     struct client_options o;
 
@@ -158,7 +217,8 @@ static void test_password(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uris),     cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_uris),     cmocka_unit_test(test_tls_uris),
+        cmocka_unit_test(test_secure_channels), cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_lines),    cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_password),
     };
