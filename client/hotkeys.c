@@ -43,10 +43,21 @@ static const struct {
     const char *name;
     SDL_Keycode key;
 } aliases[] = {
-    {"plus", SDLK_PLUS},        {"minus", SDLK_MINUS},     {"equal", SDLK_EQUALS},      {"del", SDLK_DELETE},
-    {"ins", SDLK_INSERT},       {"esc", SDLK_ESCAPE},      {"enter", SDLK_RETURN},      {"page_up", SDLK_PAGEUP},
-    {"page_down", SDLK_PAGEDOWN}, {"print", SDLK_PRINTSCREEN}, {"scroll_lock", SDLK_SCROLLLOCK}, {"menu", SDLK_APPLICATION},
-    {"kp_add", SDLK_KP_PLUS},   {"kp_subtract", SDLK_KP_MINUS}, {"kp_0", SDLK_KP_0},
+    {"plus", SDLK_PLUS},
+    {"minus", SDLK_MINUS},
+    {"equal", SDLK_EQUALS},
+    {"del", SDLK_DELETE},
+    {"ins", SDLK_INSERT},
+    {"esc", SDLK_ESCAPE},
+    {"enter", SDLK_RETURN},
+    {"page_up", SDLK_PAGEUP},
+    {"page_down", SDLK_PAGEDOWN},
+    {"print", SDLK_PRINTSCREEN},
+    {"scroll_lock", SDLK_SCROLLLOCK},
+    {"menu", SDLK_APPLICATION},
+    {"kp_add", SDLK_KP_PLUS},
+    {"kp_subtract", SDLK_KP_MINUS},
+    {"kp_0", SDLK_KP_0},
 };
 
 /* The same wish on other layouts: where a sign needs Shift, and on the keypad. */

@@ -76,8 +76,11 @@ static void write_words(const struct window *w, char *words, size_t size)
     } locks[] = {{SPICE_KEYBOARD_MODIFIER_FLAGS_CAPS_LOCK, "Caps"},
                  {SPICE_KEYBOARD_MODIFIER_FLAGS_NUM_LOCK, "Num"},
                  {SPICE_KEYBOARD_MODIFIER_FLAGS_SCROLL_LOCK, "Scroll"}};
-    size_t used = (size_t)snprintf(words, size, "%.60s%s%s releases mouse and keyboard", w->name, w->name[0] ? " - " : "",
-                                   hotkeys_text(&w->options->hotkeys, HOTKEY_RELEASE, release, sizeof(release)));
+    size_t used;
+
+    hotkeys_text(&w->options->hotkeys, HOTKEY_RELEASE, release, sizeof(release));
+    used = (size_t)snprintf(words, size, "%.60s%s%s%s", w->name, w->name[0] ? " - " : "", release,
+                            release[0] ? " releases mouse and keyboard" : "");
 
     for (size_t i = 0; i < ARRAY_SIZE(locks) && used < size; i++)
         if (w->locks & locks[i].bit)

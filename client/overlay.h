@@ -1,6 +1,6 @@
 /*
- * overlay.h - the bar at the top edge of a monitor's window: the machine's name, how to get the mouse back, and buttons. It
- * slides in when the pointer rests at the top edge in full screen, and while the release hotkey is held.
+ * overlay.h - the bar at the top edge of a monitor's window: the machine's name, how to get the mouse back, and
+ * buttons. It slides in when the pointer rests at the top edge in full screen, and while the release hotkey is held.
  */
 #ifndef CLIENT_OVERLAY_H
 #define CLIENT_OVERLAY_H

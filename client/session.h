@@ -1,9 +1,9 @@
 /*
  * session.h - one client's connection to one server: the channels, and how it ends.
  *
- * The main channel comes first; its list of channels says what else there is. Of those, all displays and cursors that the
- * screen has room for and inputs 0 are opened. The end of any channel ends the session. Whoever wants another one begins it
- * in the same memory, see viewer.h. Thread: the loop's.
+ * The main channel comes first; its list of channels says what else there is. Of those, all displays and cursors
+ * that the screen has room for and inputs 0 are opened. The end of any channel ends the session. Whoever wants
+ * another one begins it in the same memory, see viewer.h. Thread: the loop's.
  */
 #ifndef CLIENT_SESSION_H
 #define CLIENT_SESSION_H
@@ -51,8 +51,8 @@ struct session {
 };
 
 /*
- * Begin; what is set of on_gone, opaque and only_dial stays, all else is made new. Whatever comes of it, on_gone() follows.
- * -errno with fail_text(): there is no session, nothing follows.
+ * Begin; what is set of on_gone, opaque and only_dial stays, all else is made new. Whatever comes of it, on_gone()
+ * follows. -errno with fail_text(): there is no session, nothing follows.
  */
 int session_start(struct session *s, struct loop *loop, const struct client_options *options,
                   struct screen *screen);
