@@ -1,6 +1,6 @@
 /*
- * agent.h - what the client says to the guest's agent, or to a server that does the agent's work: which monitors the user
- * wants (<spice/vd_agent.h>, VD_AGENT_MONITORS_CONFIG). It goes over the main channel, in chunks, one token each.
+ * agent.h - what the client says to the guest's agent, or to a server that does the agent's work: which monitors the
+ * user wants (<spice/vd_agent.h>, VD_AGENT_MONITORS_CONFIG). It goes over the main channel, in chunks, one token each.
  *
  * Only the newest wish counts: one that has to wait for a token is replaced by the next. What the agent says is not
  * listened to. Thread: the session's loop.
@@ -21,7 +21,7 @@ struct agent {
     uint32_t tokens; /* chunks that it takes */
 };
 
-/* It is there, or not; tokens are those that it gives first. Tells it what the screen wants. Errors of channel_send(). */
+/* Whether it is there; tokens are those that it gives first. It is told what the screen wants. Errors of channel_send(). */
 int agent_set_connected(struct agent *a, struct channel *main_channel, bool connected, uint32_t tokens);
 int agent_add_tokens(struct agent *a, struct channel *main_channel, uint32_t tokens);
 /* The screen's `wanted` has changed. */

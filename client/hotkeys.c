@@ -43,10 +43,21 @@ static const struct {
     const char *name;
     SDL_Keycode key;
 } aliases[] = {
-    {"plus", SDLK_PLUS},        {"minus", SDLK_MINUS},     {"equal", SDLK_EQUALS},      {"del", SDLK_DELETE},
-    {"ins", SDLK_INSERT},       {"esc", SDLK_ESCAPE},      {"enter", SDLK_RETURN},      {"page_up", SDLK_PAGEUP},
-    {"page_down", SDLK_PAGEDOWN}, {"print", SDLK_PRINTSCREEN}, {"scroll_lock", SDLK_SCROLLLOCK}, {"menu", SDLK_APPLICATION},
-    {"kp_add", SDLK_KP_PLUS},   {"kp_subtract", SDLK_KP_MINUS}, {"kp_0", SDLK_KP_0},
+    {"plus", SDLK_PLUS},
+    {"minus", SDLK_MINUS},
+    {"equal", SDLK_EQUALS},
+    {"del", SDLK_DELETE},
+    {"ins", SDLK_INSERT},
+    {"esc", SDLK_ESCAPE},
+    {"enter", SDLK_RETURN},
+    {"page_up", SDLK_PAGEUP},
+    {"page_down", SDLK_PAGEDOWN},
+    {"print", SDLK_PRINTSCREEN},
+    {"scroll_lock", SDLK_SCROLLLOCK},
+    {"menu", SDLK_APPLICATION},
+    {"kp_add", SDLK_KP_PLUS},
+    {"kp_subtract", SDLK_KP_MINUS},
+    {"kp_0", SDLK_KP_0},
 };
 
 /* The same wish on other layouts: where a sign needs Shift, and on the keypad. */
@@ -145,20 +156,20 @@ int hotkeys_parse(struct hotkeys *h, const char *text)
     return err;
 }
 
-static bool is_key(SDL_Keycode wanted, SDL_Keycode key, int scancode)
+/* Shift is needed for some signs on some layouts: of those it is no part. */
+static bool is_pressed(const struct hotkey *h, SDL_Keycode key, int scancode, unsigned down)
 {
-    if (key == wanted)
-        return true;
     for (size_t i = 0; i < ARRAY_SIZE(equals); i++)
-        if (equals[i].key == wanted)
-            return key == equals[i].other || scancode == equals[i].scancode;
-    return false;
+        if (equals[i].key == h->key)
+            return (h->modifiers | HOTKEY_SHIFT) == (down | HOTKEY_SHIFT) &&
+                   (key == h->key || key == equals[i].other || scancode == equals[i].scancode);
+    return h->key == key && h->modifiers == down;
 }
 
 enum hotkey_action hotkeys_find(const struct hotkeys *h, int32_t key, int scancode, unsigned down)
 {
     for (size_t i = 0; i < HOTKEY_COUNT; i++)
-        if (h->keys[i].key && h->keys[i].modifiers == down && is_key(h->keys[i].key, key, scancode))
+        if (h->keys[i].key && is_pressed(&h->keys[i], key, scancode, down))
             return (enum hotkey_action)i;
     return HOTKEY_NONE;
 }

@@ -1,11 +1,12 @@
 /*
- * hotkeys.h - the keys that the window keeps for itself, in remote-viewer's words: an action's name, and the keys that are
- * pressed for it, joined by '+'.
+ * hotkeys.h - the keys that the window keeps for itself, in remote-viewer's words: an action's name, and the keys
+ * that are pressed for it, joined by '+'.
  *
  *     toggle-fullscreen=shift+f11,release-cursor=ctrl+alt,secure-attention=ctrl+alt+end
  *
- * Modifiers are ctrl, shift, alt and super; the last word may be a key, by SDL's name for it or one of the aliases here (end, del, plus, minus...).
- * Only release-cursor may be modifiers alone: the left ones, pressed and let go without another key. No text: no hotkey.
+ * Modifiers are ctrl, shift, alt and super; the last word may be a key, by SDL's name for it or one of the aliases
+ * here (end, del, plus, minus...). Only release-cursor may be modifiers alone: the left ones, pressed and let go
+ * without another key. No text: no hotkey.
  */
 #ifndef CLIENT_HOTKEYS_H
 #define CLIENT_HOTKEYS_H

@@ -1,8 +1,8 @@
 /*
  * inputs_channel.h - keyboard and mouse to the guest.
  *
- * Motion is paced: at most 8 messages are on their way unacknowledged; what moves meanwhile is added up and sent with the
- * acknowledgement, or before the next button.
+ * Motion is paced: at most 8 messages are on their way unacknowledged; what moves meanwhile is added up and sent
+ * with the acknowledgement, or before the next button.
  */
 #ifndef CLIENT_INPUTS_CHANNEL_H
 #define CLIENT_INPUTS_CHANNEL_H

@@ -1,4 +1,4 @@
-/* main_channel.h - the first channel: the session's id, what other channels there are, the mouse mode, the name, the agent. */
+/* main_channel.h - the first channel: the session's id, which other channels there are, mouse mode, name, agent. */
 #ifndef CLIENT_MAIN_CHANNEL_H
 #define CLIENT_MAIN_CHANNEL_H
 

@@ -174,10 +174,10 @@ static bool is_visible(const struct monitor *m)
 
 uint64_t monitor_due(const struct monitor *m)
 {
-    uint64_t due = m->dirty ? m->shown_at + m->frame_ms : overlay_due(&m->overlay);
+    uint64_t due = overlay_due(m);
 
     if (m->dirty)
-        due = MIN(due, overlay_due(&m->overlay));
+        due = MIN(due, m->shown_at + m->frame_ms);
     if (!m->present && !monitor_is_off(m))
         due = MIN(due, m->gone_at + OFF_MS);
     return is_visible(m) ? due : NEVER;

@@ -219,7 +219,8 @@ static void fill_screens(struct window *w)
         if (m->closed)
             continue;
         if (fill && w->count > 1)
-            SDL_SetWindowPosition(m->sdl, (int)SDL_WINDOWPOS_CENTERED_DISPLAY(i), (int)SDL_WINDOWPOS_CENTERED_DISPLAY(i));
+            SDL_SetWindowPosition(m->sdl, (int)SDL_WINDOWPOS_CENTERED_DISPLAY(i),
+                                  (int)SDL_WINDOWPOS_CENTERED_DISPLAY(i));
         SDL_SetWindowFullscreen(m->sdl, fill ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
         monitor_measure(m);
         if (!w->full_screen && m->view.guest.width && !m->asked)

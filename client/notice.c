@@ -217,7 +217,8 @@ static struct size write_lines(const struct monitor *m, const struct style *s, b
         if (!lines[i].words[0])
             continue;
         if (draw)
-            text_draw(s->text, m->renderer, lines[i].height, lines[i].words, MAX(wrap, 1), x, all.height, lines[i].colour);
+            text_draw(s->text, m->renderer, lines[i].height, lines[i].words, MAX(wrap, 1), x, all.height,
+                      lines[i].colour);
         all.width = MAX(all.width, size.width);
         all.height += size.height + s->padding;
     }

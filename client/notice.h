@@ -1,6 +1,6 @@
 /*
- * notice.h - how it stands with the server, in words in the middle of a window: connecting, a password or trust asked for, no
- * picture, the connection lost or ended. It takes the keys while it asks for something.
+ * notice.h - how it stands with the server, in words in the middle of a window: connecting, a password or trust
+ * asked for, no picture, the connection lost or ended. It takes the keys while it asks for something.
  */
 #ifndef CLIENT_NOTICE_H
 #define CLIENT_NOTICE_H

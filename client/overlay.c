@@ -76,8 +76,11 @@ static void write_words(const struct window *w, char *words, size_t size)
     } locks[] = {{SPICE_KEYBOARD_MODIFIER_FLAGS_CAPS_LOCK, "Caps"},
                  {SPICE_KEYBOARD_MODIFIER_FLAGS_NUM_LOCK, "Num"},
                  {SPICE_KEYBOARD_MODIFIER_FLAGS_SCROLL_LOCK, "Scroll"}};
-    size_t used = (size_t)snprintf(words, size, "%.60s%s%s releases mouse and keyboard", w->name, w->name[0] ? " - " : "",
-                                   hotkeys_text(&w->options->hotkeys, HOTKEY_RELEASE, release, sizeof(release)));
+    size_t used;
+
+    hotkeys_text(&w->options->hotkeys, HOTKEY_RELEASE, release, sizeof(release));
+    used = (size_t)snprintf(words, size, "%.60s%s%s%s", w->name, w->name[0] ? " - " : "", release,
+                            release[0] ? " releases mouse and keyboard" : "");
 
     for (size_t i = 0; i < ARRAY_SIZE(locks) && used < size; i++)
         if (w->locks & locks[i].bit)
@@ -206,10 +209,17 @@ void overlay_leave(struct monitor *m)
         o->hide_at = SDL_GetTicks64() + LEAVE_MS;
 }
 
-uint64_t overlay_due(const struct overlay *o)
+static bool is_sliding(const struct monitor *m)
 {
+    return m->overlay.open && m->shown_at < m->overlay.opened_at + SLIDE_MS;
+}
+
+uint64_t overlay_due(const struct monitor *m)
+{
+    const struct overlay *o = &m->overlay;
+
     if (o->open)
-        return SDL_GetTicks64() - o->opened_at < SLIDE_MS ? SDL_GetTicks64() : o->hide_at;
+        return is_sliding(m) ? m->shown_at + m->frame_ms : o->hide_at;
     return o->rests_since == NEVER ? NEVER : o->rests_since + REST_MS;
 }
 
@@ -217,12 +227,12 @@ void overlay_tick(struct monitor *m, uint64_t now)
 {
     struct overlay *o = &m->overlay;
 
-    if (!o->open && overlay_due(o) <= now) {
+    if (!o->open && overlay_due(m) <= now) {
         overlay_show(m, 0);
         o->hide_at = NEVER; /* the pointer is on it */
     } else if (o->open && now >= o->hide_at) {
         hide(m);
-    } else if (o->open && m->shown_at < o->opened_at + SLIDE_MS) {
+    } else if (is_sliding(m)) {
         m->dirty = true;
     }
 }

@@ -1,6 +1,6 @@
 /*
- * overlay.h - the bar at the top edge of a monitor's window: the machine's name, how to get the mouse back, and buttons. It
- * slides in when the pointer rests at the top edge in full screen, and while the release hotkey is held.
+ * overlay.h - the bar at the top edge of a monitor's window: the machine's name, how to get the mouse back, and
+ * buttons. It slides in when the pointer rests at the top edge in full screen, and while the release hotkey is held.
  */
 #ifndef CLIENT_OVERLAY_H
 #define CLIENT_OVERLAY_H
@@ -41,7 +41,7 @@ bool overlay_pointer(struct monitor *m, int x, int y, bool down, int *action);
 /* The pointer has left the window. */
 void overlay_leave(struct monitor *m);
 /* When it next has something to do by itself; do it. */
-uint64_t overlay_due(const struct overlay *o);
+uint64_t overlay_due(const struct monitor *m);
 void overlay_tick(struct monitor *m, uint64_t now);
 void overlay_draw(struct monitor *m);
 

@@ -160,8 +160,8 @@ void pointer_grab(struct window *w, bool on)
 }
 
 /*
- * An agent, and a server that does its work, counts from the monitor's corner if it belongs to the only display; what else takes
- * positions (a tablet) knows the display only.
+ * An agent, and a server that does its work, counts from the monitor's corner if that belongs to the only display; what
+ * else takes positions (a tablet) knows the display only.
  */
 static void post_position(struct monitor *m, int x, int y)
 {
@@ -180,6 +180,12 @@ static void post_position(struct monitor *m, int x, int y)
     window_post(w, &event);
 }
 
+/* What the bar offers in turn. */
+static unsigned next_scale(unsigned percent)
+{
+    return percent == VIEW_FIT ? 100 : percent < 200 ? percent + 50 : VIEW_FIT;
+}
+
 /* True: the bar or a notice has it. */
 static bool is_ours(struct monitor *m, int x, int y, bool down)
 {
@@ -193,7 +199,7 @@ static bool is_ours(struct monitor *m, int x, int y, bool down)
         if (action == OVERLAY_FULL_SCREEN)
             monitors_toggle_full_screen(w);
         else if (action == OVERLAY_SCALE)
-            monitors_set_scale(w, m->view.percent == VIEW_FIT ? 100 : m->view.percent < 200 ? m->view.percent + 50 : VIEW_FIT);
+            monitors_set_scale(w, next_scale(w->percent));
         else if (action == OVERLAY_CLOSE)
             w->ended = true;
         else if (action >= OVERLAY_SEND)

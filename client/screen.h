@@ -84,8 +84,8 @@ void screen_take_damage(struct screen_display *d, pixman_region32_t *region);
 /* Takes over the pixels. */
 void screen_set_cursor(struct screen_display *d, const struct cursor_shape *shape);
 /*
- * The monitors that can be seen now: those of the heads that lie inside the primary, or the whole of it. Returns how many;
- * 0 without a primary.
+ * The monitors that can be seen now: those of the heads that lie inside the primary, or the whole of it. Returns how
+ * many; 0 without a primary.
  */
 unsigned screen_monitors(const struct screen_display *d, struct screen_head heads[SCREEN_MAX_HEADS]);
 /* The first display that has a picture, else the first of all. */

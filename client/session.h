@@ -1,9 +1,9 @@
 /*
  * session.h - one client's connection to one server: the channels, and how it ends.
  *
- * The main channel comes first; its list of channels says what else there is. Of those, all displays and cursors that the
- * screen has room for and inputs 0 are opened. The end of any channel ends the session. Whoever wants another one begins it
- * in the same memory, see viewer.h. Thread: the loop's.
+ * The main channel comes first; its list of channels says what else there is. Of those, all displays and cursors
+ * that the screen has room for and inputs 0 are opened. The end of any channel ends the session. Whoever wants
+ * another one begins it in the same memory, see viewer.h. Thread: the loop's.
  */
 #ifndef CLIENT_SESSION_H
 #define CLIENT_SESSION_H

@@ -120,7 +120,8 @@ struct size text_size(struct text *t, int height, const char *words, int wrap)
     return size;
 }
 
-void text_draw(struct text *t, SDL_Renderer *r, int height, const char *words, int wrap, int x, int y, SDL_Color colour)
+void text_draw(struct text *t, SDL_Renderer *r, int height, const char *words, int wrap, int x, int y,
+               SDL_Color colour)
 {
     SDL_Surface *s = render(t, height, words, wrap, colour);
     SDL_Texture *texture = s ? SDL_CreateTextureFromSurface(r, s) : NULL;

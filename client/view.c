@@ -57,7 +57,7 @@ bool view_is_exact(const struct view *v)
            width / v->guest.width == height / v->guest.height;
 }
 
-/* One axis: the point covers the pixels first .. first + size of `pixels`, of which the picture has those from `start` on. */
+/* One axis: a point covers some of the `pixels`, of which the picture has `length` from `start` on. */
 static int32_t along(int point, int points, int pixels, int start, int length, int guest)
 {
     double size = (double)pixels / points;

@@ -1,8 +1,9 @@
 /*
- * view.h - where a monitor's picture lies in its window, and which of its pixels is under the pointer. Plain arithmetic.
+ * view.h - where a monitor's picture lies in its window, and which of its pixels is under the pointer. Plain
+ * arithmetic.
  *
- * A window has a size in points, which is what SDL counts pointers and windows in, and one in pixels of the device it is
- * shown on: the same, but for displays of high density. At 100 % one pixel of the guest is one of the device.
+ * A window has a size in points, which is what SDL counts pointers and windows in, and one in pixels of the device
+ * it is shown on: the same, but for displays of high density. At 100 % one pixel of the guest is one of the device.
  */
 #ifndef CLIENT_VIEW_H
 #define CLIENT_VIEW_H
@@ -21,7 +22,7 @@ struct view {
     struct size guest;  /* of the monitor's picture; 0: there is none */
     struct size window; /* in points */
     struct size pixels; /* of the window */
-    unsigned percent;   /* VIEW_FIT, or VIEW_MIN_PERCENT..VIEW_MAX_PERCENT; one that does not fit is shown as if VIEW_FIT */
+    unsigned percent;   /* VIEW_FIT, or VIEW_MIN_PERCENT..VIEW_MAX_PERCENT; what does not fit is shown as VIEW_FIT */
 };
 
 /* In the window's pixels; empty if there is nothing to show. */
@@ -29,8 +30,8 @@ struct rect view_place(const struct view *v);
 /* Whether every pixel of the guest becomes a square of the same whole number of pixels. */
 bool view_is_exact(const struct view *v);
 /*
- * The guest's pixel under a point of the window. Where a point is more than one pixel it is one of them, so that all edges
- * and corners can be reached. What is outside of the picture counts as its edge. There must be a picture.
+ * The guest's pixel under a point of the window. Where a point is more than one pixel it is one of them, so that all
+ * edges and corners can be reached. What is outside of the picture counts as its edge. There must be a picture.
  */
 void view_to_guest(const struct view *v, int x, int y, int32_t *guest_x, int32_t *guest_y);
 /* A part of a window (0..1 across and down, as touches come) as points. */

@@ -1,9 +1,10 @@
 /*
- * window.h - what the user sees and touches: a window of SDL's for each of the guest's monitors, keyboard, mouse, touch.
+ * window.h - what the user sees and touches: a window of SDL's for each of the guest's monitors, keyboard, mouse,
+ * touch.
  *
- * How it stands with the server is said in the window in words (status.h); what the user answers goes to the viewer. In client
- * mouse mode the guest's cursor is the pointer; in server mode a click takes the mouse, and the cursor is drawn where the
- * guest has it. The release hotkey gives mouse and keyboard back. Losing the focus releases all keys.
+ * How it stands with the server is said in the window in words (status.h); what the user answers goes to the viewer.
+ * In client mouse mode the guest's cursor is the pointer; in server mode a click takes the mouse, and the cursor is
+ * drawn where the guest has it. The release hotkey gives mouse and keyboard back. Losing the focus releases all keys.
  * Thread: main, the one that SDL belongs to.
  */
 #ifndef CLIENT_WINDOW_H

@@ -1,8 +1,9 @@
 /*
- * window_parts.h - what the files behind window.h share: the window as a whole, and its monitors, each of which is a window
- * of SDL's. Thread: main.
+ * window_parts.h - what the files behind window.h share: the window as a whole, and its monitors, each of which is a
+ * window of SDL's. Thread: main.
  *
- *   window.c    create, run, look at the screen            monitors.c  which monitors there are, their sizes, full screen
+ *   window.c    create, run, look at the screen            monitors.c  which monitors there are, their sizes, full
+ * screen
  *   monitor.c   one window: its picture                    pointer.c   cursors, mouse, touch
  *   keyboard.c  keys, hotkeys, locks, grabs                overlay.c, notice.c   the bar; the words
  */

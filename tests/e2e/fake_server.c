@@ -1,17 +1,18 @@
 /*
- * A SPICE server with a fake display, for stock clients to connect to. Prints "PORT n m w", the second for TLS, the third for
- * browsers, or -1; then takes commands on stdin, one a line, and answers each with "done"; what clients type and move is printed
- * as it comes.
+ * A SPICE server with a fake display, for stock clients to connect to. Prints "PORT n m w", the second for TLS, the
+ * third for browsers, or -1; then takes commands on stdin, one a line, and answers each with "done"; what clients
+ * type and move is printed as it comes.
  *
  *   draw PATTERN | scroll N | resize W H | cursor SIZE | move X Y | dump FILE.ppm | leds N | tablet 0|1 | fds
  *   film N (frames a second over the whole screen, by a thread of its own; 0: no more) | frames
  *   password P | expire SECONDS (from now) | switch PORT TLS_PORT (of 127.0.0.1 and localhost)
  *   expect 0|1 | migrate PORT TLS_PORT ("connected") | finish ("gone") | cancel: what is printed when that is done
  *
- *   display N (the one that commands are for from now on) | heads N (it does what clients want of monitors, N at most) |
+ *   display N (which the commands are for from now on) | heads N (it does what clients want, for N monitors at most) |
  *   split N (as many monitors side by side)
  *
- * usage: fake_server [--port N] [--displays N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] [--size WxH]
+ * usage: fake_server [--port N] [--displays N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C]
+ * [--streams] [--size WxH]
  *                    [--patience MS] [--move-time MS] [--debug]
  *
  * --streams: video is streamed to clients on this host too. The certificate of --tls is where minivm keeps its own: in

@@ -37,6 +37,8 @@ static void test_signs(void **state UNUSED)
     assert_int_equal(hotkeys_find(&h, SDLK_KP_PLUS, SDL_SCANCODE_KP_PLUS, CTRL_ALT), HOTKEY_ZOOM_IN);
     assert_int_equal(hotkeys_find(&h, SDLK_KP_MINUS, SDL_SCANCODE_KP_MINUS, CTRL_ALT), HOTKEY_ZOOM_OUT);
     assert_int_equal(hotkeys_find(&h, 0xe0, SDL_SCANCODE_0, CTRL_ALT), HOTKEY_ZOOM_RESET);
+    assert_int_equal(hotkeys_find(&h, SDLK_EQUALS, SDL_SCANCODE_EQUALS, CTRL_ALT | HOTKEY_SHIFT), HOTKEY_ZOOM_IN);
+    assert_int_equal(hotkeys_find(&h, SDLK_EQUALS, SDL_SCANCODE_EQUALS, HOTKEY_CTRL), HOTKEY_NONE);
     assert_int_equal(hotkeys_find(&h, SDLK_1, SDL_SCANCODE_1, CTRL_ALT), HOTKEY_NONE);
 }
 
