@@ -147,14 +147,22 @@ static void next_drawing(struct drawing_random *random, struct drawing *d)
     d->source.cached = d->mask.cached = d->brush.pattern.cached = random_below(2);
 }
 
+/* The server ends when it should send a picture of a surface of the others. */
+static uint32_t format_to_send(uint32_t format)
+{
+    return format == SPICE_SURFACE_FMT_16_565 ? SPICE_SURFACE_FMT_16_555
+           : format == SPICE_SURFACE_FMT_1_A  ? SPICE_SURFACE_FMT_8_A
+                                              : format;
+}
+
 static void open_seed(unsigned seed, struct drawing_random *random)
 {
     drawing_start(random, seed, draws.surfaces);
     draws.random = seed;
-    if (fit_is_closed(draws.surfaces[0].format))
-        draws.surfaces[0].format = SPICE_SURFACE_FMT_16_555;
-    for (unsigned i = 0; i < DRAWING_SURFACES; i++)
+    for (unsigned i = 0; i < DRAWING_SURFACES; i++) {
+        draws.surfaces[i].format = format_to_send(draws.surfaces[i].format);
         draws.data[i] = take((size_t)abs(drawing_stride(&draws.surfaces[i])) * draws.surfaces[i].height);
+    }
     device_primary(draws.surfaces[0].width, draws.surfaces[0].height, drawing_stride(&draws.surfaces[0]),
                    draws.surfaces[0].format, draws.data[0]);
     for (unsigned i = 1; i < DRAWING_SURFACES; i++)

@@ -39,18 +39,14 @@ static bool clamp_box(const struct drawing_surface *s, struct drawing *d)
 }
 
 /*
- * Copying needs surfaces of as many bits, and palettes have colours for two sorts of surface. What pictures of 16 bits mean
- * for a surface of the format 565 depends on how they are compressed. Pictures of the surface itself are not always what it
- * shows.
+ * Copying needs surfaces of as many bits, and palettes have colours only for surfaces with colours. Pictures of the surface
+ * itself are not always what it shows.
  */
 static bool is_usable(const struct drawing_surface *s, const struct drawing *d, const struct drawing_picture *p)
 {
     uint32_t format = s[d->surface].format;
 
-    if (p->kind == DRAWING_BITMAP && p->colors &&
-        (format == SPICE_SURFACE_FMT_16_565 || format == SPICE_SURFACE_FMT_8_A || format == SPICE_SURFACE_FMT_1_A))
-        return false;
-    if (format == SPICE_SURFACE_FMT_16_565 && (p->format == SPICE_BITMAP_FMT_16BIT || p->kind == DRAWING_STREAM))
+    if (p->kind == DRAWING_BITMAP && p->colors && format == SPICE_SURFACE_FMT_8_A)
         return false;
     if (p->kind == DRAWING_SELF)
         return false;
@@ -91,11 +87,6 @@ static bool is_possible(const struct drawing *d)
     default:
         return true;
     }
-}
-
-bool fit_is_closed(uint32_t format)
-{
-    return format == SPICE_SURFACE_FMT_16_565 || format == SPICE_SURFACE_FMT_1_A;
 }
 
 static bool is_scaled(const struct drawing *d)
@@ -185,17 +176,13 @@ bool fit_is_common(const struct drawing_surface *s, const struct drawing *d)
            is_common_type(s, d);
 }
 
-/* Neither can it draw everything on surfaces of eight bits, or anything on those of one. */
+/* Neither can it draw everything on surfaces of eight bits. */
 static bool is_drawable(const struct drawing_surface *s, const struct drawing *d)
 {
-    if (fit_is_closed(s[d->surface].format) && d->type == DRAWING_REMAKE)
-        return false;
     switch (s[d->surface].format) {
     case SPICE_SURFACE_FMT_8_A:
         return d->type == QXL_DRAW_COMPOSITE || d->type == DRAWING_REMAKE || d->type == QXL_DRAW_BLACKNESS ||
                d->type == QXL_DRAW_WHITENESS || (d->type == QXL_DRAW_FILL && d->rop == SPICE_ROPD_OP_PUT);
-    case SPICE_SURFACE_FMT_1_A:
-        return false;
     default:
         return is_possible(d);
     }

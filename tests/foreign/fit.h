@@ -8,7 +8,5 @@
 bool fit_drawing(const struct drawing_surface *s, struct drawing *d);
 /* Of those that fit: all draw it alike. */
 bool fit_is_common(const struct drawing_surface *s, const struct drawing *d);
-/* The server cannot send what is in surfaces of this format: a guest's pixels, or a picture of them. */
-bool fit_is_closed(uint32_t format);
 
 #endif
