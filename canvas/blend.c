@@ -57,7 +57,7 @@ int canvas_alpha_blend(struct canvas *c, const struct canvas_target *t,
     if (err)
         return err;
     b.mask = alpha == 0xff ? NULL : solid(0, 0, 0, (uint16_t)(alpha * 0x101));
-    b.dest = open_dest(c, dest_has_alpha);
+    b.dest = open_dest(c, dest_has_alpha || c->format == SPICE_SURFACE_FMT_32_ARGB);
     err = b.dest && (b.mask || alpha == 0xff) ? raster_for_region(c, t, blend_region, &b) : -ENOMEM;
     if (b.dest)
         pixman_image_unref(b.dest);
@@ -67,8 +67,14 @@ int canvas_alpha_blend(struct canvas *c, const struct canvas_target *t,
     return err;
 }
 
+/* What of a colour is left in the canvas: pixels that become the same there are the same. */
+static uint32_t significant_bits(const struct canvas *c)
+{
+    return c->format == SPICE_SURFACE_FMT_16_555 ? 0xf8f8f8 : c->format == SPICE_SURFACE_FMT_16_565 ? 0xf8fcf8 : 0xffffff;
+}
+
 /* The picture in a form whose pixels can be compared with the key: a8r8g8b8, with alpha 0 where they are equal. */
-static pixman_image_t *keyed_copy(pixman_image_t *image, const struct rect *area, uint32_t key)
+static pixman_image_t *keyed_copy(pixman_image_t *image, const struct rect *area, uint32_t key, uint32_t bits)
 {
     int width = area->right - area->left, height = area->bottom - area->top;
     pixman_image_t *copy =
@@ -83,7 +89,7 @@ static pixman_image_t *keyed_copy(pixman_image_t *image, const struct rect *area
     p = pixman_image_get_data(copy);
     n = (size_t)pixman_image_get_stride(copy) / 4 * (size_t)height;
     for (size_t i = 0; i < n; i++)
-        p[i] = (p[i] ^ key) & 0xffffff ? p[i] | 0xff000000 : 0;
+        p[i] = (p[i] ^ key) & bits ? p[i] | 0xff000000 : 0;
     return copy;
 }
 
@@ -97,7 +103,7 @@ int canvas_transparent(struct canvas *c, const struct canvas_target *t,
     if (err)
         return err;
     area = src->area;
-    keyed.image = keyed_copy(src->image, &area, key);
+    keyed.image = keyed_copy(src->image, &area, key, significant_bits(c));
     if (!keyed.image)
         return -ENOMEM;
     keyed.area = (struct rect){0, 0, area.right - area.left, area.bottom - area.top};

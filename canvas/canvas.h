@@ -42,7 +42,7 @@ struct canvas_source {
 };
 
 struct canvas_brush {
-    uint32_t type;           /* SPICE_BRUSH_TYPE_* */
+    uint32_t type;           /* SPICE_BRUSH_TYPE_*; NONE is as solid of colour 0, but for text, which it leaves out */
     uint32_t color;          /* solid: the surface's own pixel value */
     pixman_image_t *pattern; /* pattern: tiles the surface */
     int32_t x, y;            /* pattern: where in the surface one tile begins */
@@ -77,10 +77,13 @@ int canvas_rop3(struct canvas *c, const struct canvas_target *t, const struct ca
                 const struct canvas_brush *brush, uint8_t rop3);
 /* Move pixels inside the canvas; (x, y) comes to the box's left top corner. They may overlap. */
 int canvas_copy_bits(struct canvas *c, const struct canvas_target *t, int32_t x, int32_t y);
-/* The picture without its pixels of the colour `key` (0xRRGGBB). */
+/* The picture without its pixels of the colour `key` (0xRRGGBB), as exactly as the canvas can tell them. */
 int canvas_transparent(struct canvas *c, const struct canvas_target *t,
                        const struct canvas_source *src, uint32_t key);
-/* The picture (premultiplied) over the destination, all of it weakened by alpha (0..255). */
+/*
+ * The picture (premultiplied) over the destination, all of it weakened by alpha (0..255). A surface of the format ARGB has
+ * alpha on either side, whatever a command's flags say.
+ */
 int canvas_alpha_blend(struct canvas *c, const struct canvas_target *t,
                        const struct canvas_source *src, uint8_t alpha, bool dest_has_alpha);
 

@@ -1,6 +1,7 @@
 #include "canvas/picture.h"
 
 #include <errno.h>
+#include <spice/enums.h>
 #include <string.h>
 
 static pixman_image_t *create(pixman_format_code_t format, uint32_t width, uint32_t height)
@@ -37,6 +38,22 @@ int picture_create(uint8_t format, uint32_t width, uint32_t height, pixman_image
 static const uint8_t *row_of(const struct image *bitmap, bool top_down, uint32_t y)
 {
     return image_row(bitmap, top_down ? y : bitmap->height - 1 - y);
+}
+
+static uint32_t color_from_16bit(uint32_t c, bool is_565)
+{
+    uint32_t r = is_565 ? c >> 11 & 31 : c >> 10 & 31, b = c & 31;
+    uint32_t g = is_565 ? (c >> 5 & 63) << 2 | (c >> 9 & 3) : (c >> 5 & 31) << 3 | (c >> 7 & 7);
+
+    return (r << 3 | r >> 2) << 16 | g << 8 | (b << 3 | b >> 2);
+}
+
+void picture_palette_colors(uint32_t *colors, size_t count, uint32_t surface_format)
+{
+    bool is_565 = surface_format == SPICE_SURFACE_FMT_16_565;
+
+    for (size_t i = 0; i < count && (is_565 || surface_format == SPICE_SURFACE_FMT_16_555); i++)
+        colors[i] = color_from_16bit(colors[i], is_565);
 }
 
 int picture_from_bitmap(const struct image *bitmap, bool top_down, const struct palette *palette,

@@ -17,6 +17,8 @@
  */
 int picture_create(uint8_t format, uint32_t width, uint32_t height, pixman_image_t **picture,
                    struct image *view);
+/* What a palette's colours are where one draws on a surface of this format: on those of 16 bits they are of 16 bits too. */
+void picture_palette_colors(uint32_t *colors, size_t count, uint32_t surface_format);
 /* A copy of the bitmap; if not top_down, its first row is the picture's last. Indexed formats need a palette. */
 int picture_from_bitmap(const struct image *bitmap, bool top_down, const struct palette *palette,
                         pixman_image_t **picture);

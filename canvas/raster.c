@@ -342,12 +342,15 @@ int canvas_hold_pattern(const struct canvas *c, struct canvas_brush *brush, pixm
     return *held ? 0 : -ENOMEM;
 }
 
+/* No brush counts as one of colour 0. */
 static int open_brush(const struct canvas *c, const struct canvas_brush *brush, struct raster *r)
 {
+    static const struct canvas_brush zero = {.type = SPICE_BRUSH_TYPE_SOLID};
+
     if (!brush)
         return -EINVAL;
-    r->brush = brush;
-    if (brush->type == SPICE_BRUSH_TYPE_SOLID)
+    r->brush = brush->type == SPICE_BRUSH_TYPE_NONE ? &zero : brush;
+    if (r->brush->type == SPICE_BRUSH_TYPE_SOLID)
         return 0;
     if (brush->type != SPICE_BRUSH_TYPE_PATTERN || !brush->pattern ||
         abs(brush->x / 2) >= CANVAS_MAX_SIZE || abs(brush->y / 2) >= CANVAS_MAX_SIZE)
@@ -369,8 +372,6 @@ int raster_draw(struct canvas *c, const struct canvas_target *t, const struct ca
 
     if (rect_empty(&t->box) || rop3 == 0xaa)
         return 0;
-    if (needs_brush && brush && brush->type == SPICE_BRUSH_TYPE_NONE)
-        return needs_source ? raster_draw(c, t, src, NULL, 0xcc) : 0;
     if (needs_source) {
         err = raster_check_source(src);
         if (!err)

@@ -102,8 +102,6 @@ static int blend_text(struct canvas *c, const struct canvas_target *t, const str
     struct canvas_layer src, through = {.image = mask};
     int err;
 
-    if (brush->type == SPICE_BRUSH_TYPE_NONE)
-        return 0;
     src.image = NULL;
     pixman_image_t *image = open_brush(c, brush, area, &src);
 
@@ -124,7 +122,7 @@ int canvas_text(struct canvas *c, const struct canvas_target *t, const struct ca
 
     if (text->bits != 1 && text->bits != 4 && text->bits != 8)
         return -EINVAL;
-    if (rect_empty(&area))
+    if (rect_empty(&area) || brush->type == SPICE_BRUSH_TYPE_NONE)
         return 0;
     target.mask = pixman_image_create_bits(text->bits == 1 ? PIXMAN_a1 : PIXMAN_a8,
                                            area.right - area.left, area.bottom - area.top, NULL, 0);

@@ -18,7 +18,7 @@ static int get_picture(struct draw *w, const struct spice_image *image, pixman_i
             return -EBADMSG;
         *picture = pixman_image_ref(surface->image);
     } else {
-        err = pictures_get(w->d->pictures, image, picture);
+        err = pictures_get(w->d->pictures, image, w->c->format, picture);
         if (err)
             return err;
     }
@@ -220,22 +220,6 @@ static int draw_transparent(struct channel *c, const void *msg)
     return draw_close(&w, err);
 }
 
-/* A surface counts as opaque unless the command says otherwise. */
-static int opaque_view(struct draw *w, struct canvas_source *src)
-{
-    pixman_image_t *s = src->image;
-
-    if (pixman_image_get_format(s) != PIXMAN_a8r8g8b8)
-        return 0;
-    src->image = pixman_image_create_bits_no_clear(
-        PIXMAN_x8r8g8b8, pixman_image_get_width(s), pixman_image_get_height(s),
-        pixman_image_get_data(s), pixman_image_get_stride(s));
-    if (!src->image)
-        return -ENOMEM;
-    w->pictures[w->picture_count++] = src->image;
-    return 0;
-}
-
 static int draw_alpha_blend(struct channel *c, const void *msg)
 {
     const struct spice_msg_display_draw_alpha_blend *m = msg;
@@ -244,10 +228,7 @@ static int draw_alpha_blend(struct channel *c, const void *msg)
     int err = draw_open(&w, c, &m->base, NULL);
 
     if (!err)
-        err = get_source(&w, m->src, &m->src_area, SPICE_IMAGE_SCALE_MODE_INTERPOLATE, &src);
-    if (!err && m->src->type == SPICE_IMAGE_TYPE_SURFACE &&
-        !(m->alpha_flags & SPICE_ALPHA_FLAGS_SRC_SURFACE_HAS_ALPHA))
-        err = opaque_view(&w, &src);
+        err = get_source(&w, m->src, &m->src_area, SPICE_IMAGE_SCALE_MODE_NEAREST, &src);
     if (!err) {
         display_begin(w.d, w.c);
         err = canvas_alpha_blend(w.c, &w.t, &src, m->alpha,

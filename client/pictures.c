@@ -27,6 +27,8 @@ struct pictures {
     struct glz_window *glz;
     struct jpeg *jpeg;
     struct pictures_stats stats;
+    uint32_t surface_format; /* that the present picture is for */
+    uint32_t colors[256];    /* of its palette */
 };
 
 struct pictures *pictures_create(void)
@@ -65,8 +67,8 @@ const struct pictures_stats *pictures_stats(const struct pictures *p)
     return &p->stats;
 }
 
-/* The palette of an image: sent with it, or from the cache. An image may have none: that is no error here. */
-static int find_palette(struct pictures *p, uint8_t flags, uint64_t id,
+/* As the cache keeps it. An image may have none: that is no error here. */
+static int find_sent_palette(struct pictures *p, uint8_t flags, uint64_t id,
                         const struct spice_palette *sent, struct palette *palette)
 {
     struct cached_palette *cached;
@@ -84,6 +86,21 @@ static int find_palette(struct pictures *p, uint8_t flags, uint64_t id,
     *palette = (struct palette){sent->entries, sent->count};
     if (flags & SPICE_BITMAP_FLAGS_PAL_CACHE_ME)
         return palette_cache_add(&p->palettes, sent->unique, sent->entries, sent->count);
+    return 0;
+}
+
+/* The palette of an image: sent with it, or from the cache. Lasts until the next call. */
+static int find_palette(struct pictures *p, uint8_t flags, uint64_t id, const struct spice_palette *sent,
+                        struct palette *palette)
+{
+    int err = find_sent_palette(p, flags, id, sent, palette);
+
+    if (err || !palette->entries)
+        return err;
+    palette->count = MIN(palette->count, ARRAY_SIZE(p->colors));
+    memcpy(p->colors, palette->entries, palette->count * sizeof(*p->colors));
+    picture_palette_colors(p->colors, palette->count, p->surface_format);
+    palette->entries = p->colors;
     return 0;
 }
 
@@ -278,11 +295,12 @@ static int finish(struct pictures *p, const struct spice_image *image, int err,
     return note_failure(image, err);
 }
 
-int pictures_get(struct pictures *p, const struct spice_image *image, pixman_image_t **picture)
+int pictures_get(struct pictures *p, const struct spice_image *image, uint32_t surface_format, pixman_image_t **picture)
 {
     uint64_t start = uv_hrtime();
     int err;
 
+    p->surface_format = surface_format;
     *picture = NULL;
     if (image->type >= ARRAY_SIZE(decoders) || !decoders[image->type])
         err = fail(-EBADMSG, "this client did not ask for such");

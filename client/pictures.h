@@ -26,10 +26,10 @@ void pictures_destroy(struct pictures *p);
 const struct pictures_stats *pictures_stats(const struct pictures *p);
 
 /*
- * The picture of an image of any type but SURFACE. Errors come with fail_text(): -EBADMSG malformed, not in the cache;
- * -ENOMEM; -E2BIG the cache is over its size.
+ * The picture of an image of any type but SURFACE, for drawing on a surface of this format. Errors come with fail_text():
+ * -EBADMSG malformed, not in the cache; -ENOMEM; -E2BIG the cache is over its size.
  */
-int pictures_get(struct pictures *p, const struct spice_image *image, pixman_image_t **picture);
+int pictures_get(struct pictures *p, const struct spice_image *image, uint32_t surface_format, pixman_image_t **picture);
 /* The same for an image of one bit a pixel that says where to draw. */
 int pictures_get_mask(struct pictures *p, const struct spice_image *image, bool invert,
                       pixman_image_t **mask);

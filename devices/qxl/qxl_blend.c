@@ -12,31 +12,11 @@ int qxl_draw_transparent(struct draw *w)
     return err ? err : canvas_transparent(w->canvas, &w->target, &w->src, t->true_color);
 }
 
-/* A surface counts as opaque unless the command says otherwise. */
-static int ignore_alpha(struct qxl_picture *p)
-{
-    pixman_image_t *view, *s = p->image;
-
-    if (pixman_image_get_format(s) != PIXMAN_a8r8g8b8)
-        return 0;
-    view = pixman_image_create_bits_no_clear(PIXMAN_x8r8g8b8, pixman_image_get_width(s),
-                                             pixman_image_get_height(s), pixman_image_get_data(s),
-                                             pixman_image_get_stride(s));
-    if (!view)
-        return -ENOMEM;
-    pixman_image_unref(s);
-    p->image = view;
-    return 0;
-}
-
 int qxl_draw_alpha_blend(struct draw *w)
 {
     const QXLAlphaBlend *a = &w->d.u.alpha_blend;
-    int err = qxl_open_source(w, a->src_bitmap, &a->src_area, SPICE_IMAGE_SCALE_MODE_INTERPOLATE);
+    int err = qxl_open_source(w, a->src_bitmap, &a->src_area, SPICE_IMAGE_SCALE_MODE_NEAREST);
 
-    if (!err && w->source.is_surface && !(a->alpha_flags & SPICE_ALPHA_FLAGS_SRC_SURFACE_HAS_ALPHA))
-        err = ignore_alpha(&w->source);
-    w->src.image = w->source.image;
     return err ? err
                : canvas_alpha_blend(w->canvas, &w->target, &w->src, a->alpha,
                                     a->alpha_flags & SPICE_ALPHA_FLAGS_DEST_HAS_ALPHA);

@@ -153,14 +153,6 @@ static int open_direct(struct qxl_picture *p, struct rows *rows, const QXLBitmap
 
 /* --- palettes --- */
 
-static uint32_t color_from_16bit(uint32_t c, bool is_565)
-{
-    uint32_t r = is_565 ? c >> 11 & 31 : c >> 10 & 31, b = c & 31;
-    uint32_t g = is_565 ? (c >> 5 & 63) << 2 | (c >> 9 & 3) : (c >> 5 & 31) << 3 | (c >> 7 & 7);
-
-    return (r << 3 | r >> 2) << 16 | g << 8 | (b << 3 | b >> 2);
-}
-
 /* What the guest leaves out is black, but for one-bit pictures without any palette: those are black and white. */
 static int read_palette(struct qxl *q, QXLPHYSICAL addr, uint32_t surface_format,
                         uint32_t colors[256])
@@ -176,9 +168,7 @@ static int read_palette(struct qxl *q, QXLPHYSICAL addr, uint32_t surface_format
     err = qxl_read(q, addr, &head, sizeof(head));
     if (!err)
         err = qxl_read(q, addr + sizeof(head), colors, MIN(head.num_ents, 256) * sizeof(*colors));
-    if (surface_format == SPICE_SURFACE_FMT_16_555 || is_16bit_565(surface_format))
-        for (unsigned i = 0; i < 256; i++)
-            colors[i] = color_from_16bit(colors[i], is_16bit_565(surface_format));
+    picture_palette_colors(colors, 256, surface_format);
     return err;
 }
 

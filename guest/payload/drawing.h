@@ -48,6 +48,7 @@ struct drawing_picture {
     uint32_t stride, seed;
     uint16_t piece;  /* bytes of a chunk; 0: not in chunks */
     uint16_t colors; /* of a palette; 0: there is none */
+    bool cached;     /* by its seed it may be kept, and its palette */
     uint8_t surface;
     struct drawing_box self;
     uint16_t stream; /* number of it */
@@ -155,7 +156,8 @@ struct drawing_memory {
     uint64_t next, end;
     const uint8_t *const *streams; /* recorded streams, each behind its size (u32) */
     const uint8_t *stream_types;
-    bool full; /* something found no room: start anew */
+    bool words; /* no chunk of a stream ends within four bytes */
+    bool full;  /* something found no room: start anew */
 };
 
 /* The address of a QXLDrawable. Its release id is its offset. */

@@ -70,7 +70,7 @@ static uint64_t put_palette(struct drawing_memory *m, const struct drawing_pictu
     if (!p->colors)
         return 0;
     palette = (QXLPalette *)alloc(m, sizeof(*palette) + p->colors * 4u, &addr);
-    palette->unique = 0;
+    palette->unique = p->cached ? p->seed : 0;
     palette->num_ents = p->colors;
     for (unsigned i = 0; i < p->colors; i++)
         palette->ents[i] = drawing_palette(p, i);
@@ -100,6 +100,10 @@ static uint64_t put_bitmap(struct drawing_memory *m, const struct drawing_pictur
 
     image->descriptor =
         (QXLImageDescriptor){.type = SPICE_IMAGE_TYPE_BITMAP, .width = p->width, .height = p->height};
+    if (p->cached) {
+        image->descriptor.id = p->seed;
+        image->descriptor.flags = QXL_IMAGE_CACHE;
+    }
     image->bitmap = (QXLBitmap){.format = p->format, .x = p->width, .y = p->height, .stride = p->stride};
     image->bitmap.flags = (uint8_t)((p->top_down ? QXL_BITMAP_TOP_DOWN : 0) | (p->piece ? 0 : QXL_BITMAP_DIRECT));
     image->bitmap.palette = put_palette(m, p);
@@ -129,7 +133,7 @@ static uint64_t put_stream(struct drawing_memory *m, const struct drawing_pictur
     uint8_t *to;
 
     memcpy(&size, stream, sizeof(size));
-    first = MIN(size, 61);
+    first = MIN(size, m->words ? 60 : 61);
     to = alloc(m, head + sizeof(QXLDataChunk) + first, &addr);
     memcpy(to, &descriptor, sizeof(descriptor));
     memcpy(to + sizeof(descriptor), &size, sizeof(size));
@@ -328,6 +332,21 @@ static void put_operation(struct drawing_memory *m, const struct drawing *d, QXL
     }
 }
 
+/* The other surfaces that it is drawn with. */
+static void put_surfaces(const struct drawing *d, QXLDrawable *p)
+{
+    const struct drawing_picture *pictures[] = {&d->source, &d->brush.pattern, &d->mask, &d->back.pattern};
+    int n = 0;
+
+    for (int i = 0; i < 3; i++)
+        p->surfaces_dest[i] = -1;
+    for (int i = 0; i < 4 && n < 3; i++)
+        if (pictures[i]->kind == DRAWING_SURFACE) {
+            p->surfaces_rects[n] = (QXLRect){.right = pictures[i]->width, .bottom = pictures[i]->height};
+            p->surfaces_dest[n++] = pictures[i]->surface;
+        }
+}
+
 uint64_t drawing_encode(struct drawing_memory *m, const struct drawing *d)
 {
     uint64_t addr;
@@ -339,8 +358,7 @@ uint64_t drawing_encode(struct drawing_memory *m, const struct drawing *d)
     p->effect = QXL_EFFECT_BLEND;
     p->type = d->type;
     p->bbox = to_rect(&d->box);
-    for (int i = 0; i < 3; i++)
-        p->surfaces_dest[i] = -1;
+    put_surfaces(d, p);
     if (d->clip_count)
         p->clip = (QXLClip){SPICE_CLIP_TYPE_RECTS, put_clip(m, d)};
     if (d->source.kind == DRAWING_SELF) {

@@ -100,7 +100,7 @@ int lz4_peek(const void *data, size_t size, uint8_t *format)
 {
     const uint8_t *p = data;
 
-    if (size < HEADER_BYTES || !has_form(p[1]))
+    if (size < HEADER_BYTES || !(has_form(p[1]) || p[1] == SPICE_BITMAP_FMT_8BIT_A))
         return -EBADMSG;
     *format = p[1];
     return 0;
@@ -153,7 +153,7 @@ int lz4_decode(struct lz4 *lz4, const void *data, size_t size, const struct imag
     if (lz4_peek(data, size, &format))
         return -EBADMSG;
     if (image->format != format &&
-        (image->format != SPICE_BITMAP_FMT_32BIT || format == SPICE_BITMAP_FMT_RGBA))
+        (image->format != SPICE_BITMAP_FMT_32BIT || format >= SPICE_BITMAP_FMT_RGBA))
         return -EINVAL;
     reader_init(&r, head + HEADER_BYTES, size - HEADER_BYTES);
     row = image_row_bytes(format, image->width);

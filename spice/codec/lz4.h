@@ -2,7 +2,8 @@
  * lz4.h - SPICE_IMAGE_TYPE_LZ4.
  *
  * The stream: a byte (1: top-down), a byte (SPICE_BITMAP_FMT_*: 16BIT, 24BIT, 32BIT or RGBA), then blocks of a big-endian
- * length and LZ4 data of some whole rows without padding. A block may refer to what earlier ones held.
+ * length and LZ4 data of some whole rows without padding. A block may refer to what earlier ones held. libspice-server also
+ * sends 8BIT_A, which spice-gtk does not know: it is read, but not written.
  */
 #ifndef SPICE_CODEC_LZ4_H
 #define SPICE_CODEC_LZ4_H

@@ -88,16 +88,6 @@ static void give(struct run *r, const struct drawing *g)
                                            true));
 }
 
-static void describe(char *text, size_t size, unsigned seed, unsigned i, const struct drawing *g)
-{
-    snprintf(text, size,
-             "seed %u, command %u: type %u on %u, box %d,%d-%d,%d clips %u rop %x rop3 %02x source %u format %u scale %u brush %u "
-             "mask %u composite %x transforms %u %u lines %u dashes %u gap %u glyphs %u bits %u",
-             seed, i, g->type, g->surface, g->box.left, g->box.top, g->box.right, g->box.bottom, g->clip_count, g->rop,
-             g->rop3, g->source.kind, g->source.format, g->scale_mode, g->brush.type, g->masked, g->composite, g->transformed,
-             g->mask_transformed, g->segment_count, g->dash_count, g->gap_first, g->glyph_count, g->glyph_bits);
-}
-
 /* careful: compare after each command, which also has them drawn one by one. */
 static bool run_seed(struct driver *d, unsigned seed, bool careful)
 {
@@ -114,7 +104,8 @@ static bool run_seed(struct driver *d, unsigned seed, bool careful)
         give(&r, &g);
         oracle_draw(&r.oracle, &g);
         assert_false(r.memory.full);
-        describe(text, sizeof(text), seed, i, &g);
+        snprintf(text, sizeof(text), "seed %u, command %u: ", seed, i);
+        oracle_describe(&g, text + strlen(text), sizeof(text) - strlen(text));
         if (careful)
             good = compare(&r, g.surface, text);
     }

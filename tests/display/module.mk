@@ -16,7 +16,7 @@ CFLAGS_tests_display_client_measure = $(CFLAGS_tests_display_client)
 .PHONY: display
 display: $(DISPLAY_BIN)
 $(BUILD)/tests/display/ours: $(PLAYER_OBJ) $(patsubst %,$(BUILD)/tests/lib/%.o,qxl_guest qxl_guest_memory fake_machine)
-$(BUILD)/tests/display/reference: $(PLAYER_OBJ) $(BUILD)/tests/reference/core.o
+$(BUILD)/tests/display/reference: $(PLAYER_OBJ) $(patsubst %,$(BUILD)/tests/reference/%.o,device core)
 $(BUILD)/tests/display/client: $(patsubst %,$(BUILD)/tests/%.o,display/client_play display/client_film display/client_measure lib/replay)
 $(BUILD)/tests/display/viewer: $(BUILD)/tests/lib/replay.o $(CLIENT_LIB)
 $(DISPLAY_BIN): $(BUILD)/%: $(BUILD)/%.o $(SCENE_OBJ) $(LIB)

@@ -6,6 +6,7 @@
 
 #include <spice/enums.h>
 #include <spice/qxl_dev.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -363,7 +364,7 @@ static int modulo(int a, int b)
 static uint32_t brush_at(const struct open_brush *b, int x, int y)
 {
     if (!b->pattern)
-        return b->brush->color;
+        return b->brush->type == SPICE_BRUSH_TYPE_NONE ? 0 : b->brush->color;
     return get(b->pattern, modulo(x - b->brush->x, width_of(b->pattern)), modulo(y - b->brush->y, height_of(b->pattern)));
 }
 
@@ -399,12 +400,9 @@ static pixman_image_t *plain_source(struct oracle *o, const struct drawing *d)
                          surface_format(o->formats[d->surface].format));
 }
 
-static uint8_t brush_table(const struct drawing_brush *b, uint16_t rop)
+static uint8_t brush_table(uint16_t rop)
 {
-    uint8_t table = table_of(rop, BRUSH_BITS, rop & SPICE_ROPD_INVERS_BRUSH, DEST_BITS, rop & SPICE_ROPD_INVERS_DEST);
-    bool needs_brush = rop & (SPICE_ROPD_OP_PUT | SPICE_ROPD_OP_OR | SPICE_ROPD_OP_AND | SPICE_ROPD_OP_XOR);
-
-    return b->type == SPICE_BRUSH_TYPE_NONE && needs_brush ? DEST_BITS : table;
+    return table_of(rop, BRUSH_BITS, rop & SPICE_ROPD_INVERS_BRUSH, DEST_BITS, rop & SPICE_ROPD_INVERS_DEST);
 }
 
 /* --- pictures that blend --- */
@@ -442,19 +440,35 @@ static pixman_image_t *open_dest(struct oracle *o, const struct drawing *d, bool
     return dest;
 }
 
+/* A colour as a surface of this format has it. */
+static uint32_t convert_color(uint32_t color, pixman_format_code_t format)
+{
+    pixman_image_t *from = image_new(PIXMAN_x8r8g8b8, 1, 1), *to = image_new(format, 1, 1);
+
+    put(from, 0, 0, color);
+    pixman_image_composite32(PIXMAN_OP_SRC, from, NULL, to, 0, 0, 0, 0, 0, 0, 1, 1);
+    color = get(to, 0, 0);
+    pixman_image_unref(from);
+    pixman_image_unref(to);
+    return color;
+}
+
 static void draw_transparent(struct oracle *o, const struct drawing *d)
 {
-    pixman_image_t *picture = open_picture(o, d, &d->source);
-    pixman_image_t *source = source_in_box(d, picture, true, PIXMAN_a8r8g8b8), *converted;
+    pixman_image_t *source = source_in_box(d, open_picture(o, d, &d->source), true, PIXMAN_a8r8g8b8), *converted;
+    pixman_format_code_t format = surface_format(o->formats[d->surface].format);
+    bool narrow = bits_of(o->surfaces[d->surface]) == 16; /* then it matters what is left of the colours */
+    uint32_t key = narrow ? convert_color(d->key, format) : d->key & 0xffffff;
 
-    converted = image_new(surface_format(o->formats[d->surface].format), width_of(source), height_of(source));
+    converted = image_new(format, width_of(source), height_of(source));
     for (int y = 0; y < height_of(source); y++)
         for (int x = 0; x < width_of(source); x++)
             put(source, x, y, get(source, x, y) | 0xff000000);
     pixman_image_composite32(PIXMAN_OP_SRC, source, NULL, converted, 0, 0, 0, 0, 0, 0, width_of(source), height_of(source));
     for (int y = 0; y < height_of(source); y++)
         for (int x = 0; x < width_of(source); x++)
-            if (((get(source, x, y) ^ d->key) & 0xffffff) && is_visible(o, d, d->box.left + x, d->box.top + y))
+            if ((narrow ? get(converted, x, y) : get(source, x, y) & 0xffffff) != key &&
+                is_visible(o, d, d->box.left + x, d->box.top + y))
                 put(o->surfaces[d->surface], d->box.left + x, d->box.top + y, get(converted, x, y));
     pixman_image_unref(source);
     pixman_image_unref(converted);
@@ -467,14 +481,12 @@ static void draw_alpha_blend(struct oracle *o, const struct drawing *d)
     bool same = d->area.right - d->area.left == w && d->area.bottom - d->area.top == h;
     struct drawing_box area = d->area;
 
-    if (d->source.kind == DRAWING_SURFACE && !(d->alpha_flags & SPICE_ALPHA_FLAGS_SRC_SURFACE_HAS_ALPHA) &&
-        bits_of(source) == 32)
-        source = as_format(source, PIXMAN_x8r8g8b8);
     source = cut_out_own(d, source, &area);
     if (!same)
-        scale(source, &area, &d->box, false);
+        scale(source, &area, &d->box, true);
     mask = pixman_image_create_solid_fill(&(pixman_color_t){0, 0, 0, (uint16_t)(d->alpha * 0x101)});
-    dest = open_dest(o, d, d->alpha_flags & SPICE_ALPHA_FLAGS_DEST_HAS_ALPHA);
+    dest = open_dest(o, d, d->alpha_flags & SPICE_ALPHA_FLAGS_DEST_HAS_ALPHA ||
+                               o->formats[d->surface].format == SPICE_SURFACE_FMT_32_ARGB);
     if (d->alpha)
         pixman_image_composite32(PIXMAN_OP_OVER, source, d->alpha == 255 ? NULL : mask, dest, same ? area.left : 0,
                                  same ? area.top : 0, 0, 0, d->box.left, d->box.top, w, h);
@@ -611,9 +623,9 @@ static void blend_glyphs(struct oracle *o, const struct drawing *d, pixman_image
 static void draw_glyph_bits(struct oracle *o, const struct drawing *d, pixman_image_t *coverage)
 {
     struct open_brush brush = open_brush(o, d, &d->brush);
-    uint8_t table = brush_table(&d->brush, d->rop);
+    uint8_t table = brush_table(d->rop);
 
-    for (int y = 0; y < height_of(coverage); y++)
+    for (int y = 0; d->brush.type != SPICE_BRUSH_TYPE_NONE && y < height_of(coverage); y++)
         for (int x = 0; x < width_of(coverage); x++)
             if (get(coverage, x, y) && in_box(&d->box, x, y) && is_visible(o, d, x, y))
                 plot(o, d, x, y, table, brush_at(&brush, x, y), 0);
@@ -628,7 +640,7 @@ static void draw_text(struct oracle *o, const struct drawing *d)
     behind.box = (struct drawing_box){MAX(d->box.left, d->back_area.left), MAX(d->box.top, d->back_area.top),
                                       MIN(d->box.right, d->back_area.right), MIN(d->box.bottom, d->back_area.bottom)};
     if (behind.box.left < behind.box.right && behind.box.top < behind.box.bottom)
-        combine(o, &behind, &d->back, NULL, brush_table(&d->back, d->back_rop));
+        combine(o, &behind, &d->back, NULL, brush_table(d->back_rop));
     coverage = glyph_coverage_map(o, d);
     if (d->glyph_bits == 1)
         draw_glyph_bits(o, d, coverage);
@@ -706,7 +718,7 @@ static void draw_segment(struct pen *p, const struct drawing_segment *g)
 
 static void draw_stroke(struct oracle *o, const struct drawing *d)
 {
-    struct pen pen = {o, d, open_brush(o, d, &d->brush), brush_table(&d->brush, d->rop), 0, 0};
+    struct pen pen = {o, d, open_brush(o, d, &d->brush), brush_table(d->rop), 0, 0};
 
     for (unsigned i = 0; i < d->segment_count; i++)
         draw_segment(&pen, &d->segments[i]);
@@ -721,7 +733,7 @@ void oracle_draw(struct oracle *o, const struct drawing *d)
 
     switch (d->type) {
     case QXL_DRAW_FILL:
-        combine(o, d, &d->brush, NULL, brush_table(&d->brush, rop));
+        combine(o, d, &d->brush, NULL, brush_table(rop));
         break;
     case QXL_DRAW_OPAQUE:
         combine(o, d, &d->brush, plain_source(o, d),
@@ -765,6 +777,31 @@ void oracle_draw(struct oracle *o, const struct drawing *d)
     default:
         break;
     }
+}
+
+static void describe_picture(const char *name, const struct drawing_picture *p, char *text, size_t size)
+{
+    size_t n = strlen(text);
+
+    if (p->width)
+        snprintf(text + n, size - n, "%s kind %u %ux%u format %u colors %u surface %u ", name, p->kind, p->width, p->height,
+                 p->format, p->colors, p->surface);
+}
+
+void oracle_describe(const struct drawing *d, char *text, size_t size)
+{
+    size_t n;
+
+    snprintf(text, size, "type %u on %u, box %d,%d-%d,%d clips %u rop %x rop3 %02x scale %u brush %u ", d->type, d->surface,
+             d->box.left, d->box.top, d->box.right, d->box.bottom, d->clip_count, d->rop, d->rop3, d->scale_mode,
+             d->brush.type);
+    describe_picture("source", &d->source, text, size);
+    describe_picture("pattern", &d->brush.pattern, text, size);
+    describe_picture("mask", &d->mask, text, size);
+    n = strlen(text);
+    snprintf(text + n, size - n, "composite %x transforms %u %u lines %u dashes %u gap %u glyphs %u bits %u", d->composite,
+             d->transformed, d->mask_transformed, d->segment_count, d->dash_count, d->gap_first, d->glyph_count,
+             d->glyph_bits);
 }
 
 /* --- life --- */

@@ -12,6 +12,7 @@ FEED_OBJ := $(patsubst %,$(BUILD)/tests/reference/%.o,feed core link)
 
 CFLAGS_tests_reference_feed = $(shell pkg-config --cflags spice-server)
 CFLAGS_tests_reference_core = $(CFLAGS_tests_reference_feed)
+CFLAGS_tests_reference_device = $(CFLAGS_tests_reference_feed)
 CFLAGS_tests_reference_show = $(shell pkg-config --cflags spice-client-glib-2.0) -Wno-deprecated-declarations
 
 .PHONY: reference

@@ -67,6 +67,32 @@ static void test_many_blocks(void **state)
     codec_round_trip(&codec, SPICE_BITMAP_FMT_32BIT, 16384, 40, 4, PICTURE_UI);
 }
 
+/* Bytes are bytes: 16 bits of each of 20 pixels, or the alpha of 40. */
+static void test_alpha(void **state)
+{
+    struct image from = picture_new(SPICE_BITMAP_FMT_16BIT, 20, 9, 0), to = picture_new(SPICE_BITMAP_FMT_8BIT_A, 40, 9, 3);
+    struct writer w;
+    uint8_t format;
+
+    (void)state;
+    writer_init(&w, KIB(64));
+    picture_draw(&from, PICTURE_NOISE, 1);
+    assert_int_equal(lz4_encode(lz4, &w, &from, 1), 0);
+    w.data[1] = SPICE_BITMAP_FMT_8BIT_A;
+    assert_int_equal(lz4_peek(w.data, w.size, &format), 0);
+    assert_int_equal(format, SPICE_BITMAP_FMT_8BIT_A);
+    assert_int_equal(lz4_decode(lz4, w.data, w.size, &to), 0);
+    for (uint32_t y = 0; y < 9; y++)
+        assert_memory_equal(image_row(&to, y), image_row(&from, y), 40);
+    to.format = SPICE_BITMAP_FMT_32BIT;
+    to.stride = 40;
+    to.width = 10;
+    assert_int_equal(lz4_decode(lz4, w.data, w.size, &to), -EINVAL);
+    writer_fini(&w);
+    picture_free(&from);
+    picture_free(&to);
+}
+
 /* A stream of three blocks, the later two of which only point back, as a server's streaming dictionary makes them. */
 static void test_blocks_refer_back(void **state)
 {
@@ -141,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_many_blocks),
+        cmocka_unit_test(test_alpha),
         cmocka_unit_test(test_blocks_refer_back),
         cmocka_unit_test(test_to_rgb32),
         cmocka_unit_test(test_writer_too_small),
