@@ -38,7 +38,8 @@ def write(path, text):
 
 def client(work, *args, env=None, stdin=''):
     return subprocess.run([CLIENT, '--headless', *args], input=stdin, text=True, timeout=60, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, env=dict(os.environ, HOME=work, XDG_STATE_HOME=work + '/state', **(env or {})))
+                          stderr=subprocess.PIPE,
+                          env=dict(os.environ, HOME=work, XDG_STATE_HOME=work + '/state', **(env or {})))
 
 
 def connects(work, *args, **more):
@@ -170,7 +171,8 @@ def test_authority(work):
         refuses(work, 'no certificate in PEM', '--ca-file', '/dev/null', uri)
         connects(work, uri, env={'SSL_CERT_FILE': authority(work)})  # the system's own authorities, as OpenSSL has them
         port = free_port()
-        with qemu(work, 'disable-ticketing=on,addr=127.0.0.1,tls-port=%d' % port, 'x509-dir=' + os.path.dirname(authority(work))):
+        with qemu(work, 'disable-ticketing=on,addr=127.0.0.1,tls-port=%d' % port,
+                  'x509-dir=' + os.path.dirname(authority(work))):
             wait_for_port(port)
             connects(work, '--ca-file', authority(work), 'spice+tls://localhost:%d' % port)
 
@@ -416,7 +418,8 @@ def test_vv(work):
         run = client(work, '--screenshot', out, '--exit-after', '2',
                      write(path, text.replace('disable-channels=', 'disable-channels=display;')))
         require(run.returncode == 1 and 'picture' in run.stderr, run.stderr)
-    for text, words in (('', 'type=spice'), ('[virt-viewer]\nhost=h\nport=1\n', 'type=spice'), ('[virt-viewer]\ntype=vnc\n', 'vnc'),
+    for text, words in (('', 'type=spice'), ('[virt-viewer]\nhost=h\nport=1\n', 'type=spice'),
+                        ('[virt-viewer]\ntype=vnc\n', 'vnc'),
                         ('[virt-viewer]\ntype=spice\nhost=h\nport=70000\n', '70000'), ('\0', 'text'),
                         ('[virt-viewer]\ntype=spice\nx\n', 'KEY=VALUE'), ('x' * 70000, 'KiB'),
                         ('[virt-viewer]\ntype=spice\nhost=h\n', 'which server')):
@@ -506,7 +509,7 @@ def test_tries_again(work):
     with fake.Server('--port', str(port)) as server, User(work, 'spice://127.0.0.1:%d' % port) as user:
         user.expect('CONNECTED')
         user.say('lose')
-        require(900 <= user.expect('WAITS', 'no route') <= 1000, 'it does not wait for a second')
+        require(500 < user.expect('WAITS', 'no route') <= 1000, 'it does not wait for a second')
         before = time.monotonic()
         user.expect('CONNECTED')
         require(0.5 < time.monotonic() - before < 5, 'it did not wait for a second')
@@ -583,9 +586,9 @@ def test_pauses(work):
         server.p.wait()
         for wanted in (1000, 2000, 4000, 8000, 15000, 15000):
             waits = 0
-            while waits < 900:  # it looks once whether the server still answers
+            while waits <= 300:  # it looks once whether the server still answers
                 waits = user.expect('WAITS')
-            require(wanted - 100 <= waits <= wanted, 'it waits for %d ms, not %d' % (waits, wanted))
+            require(wanted / 2 < waits <= wanted, 'it waits for %d ms, not %d' % (waits, wanted))
             user.say('retry')
 
 
@@ -628,7 +631,7 @@ def test_taken_over(work):
             wait_for('the display', lambda: said(v, 'channel display'))
             run = client(work, '--exit-after', '3', 'spice://127.0.0.1:%d' % port)
             require(run.returncode == 0 and not run.stderr, 'the second viewer: ' + run.stderr)
-            require(said(v, 'another viewer may have taken over'), 'the first viewer does not know')
+            wait_for('that the first viewer knows', lambda: said(v, 'another viewer may have taken over'))
             require(not said(v, 'trying again'), 'the first viewer tries again')
 
 
@@ -645,7 +648,8 @@ def test_not_again(work):
 
 
 TESTS = [test_authority, test_subject, test_first_use, test_both_ports, test_password, test_sasl, test_addresses,
-         test_proxy, test_vv, test_asks_password, test_asks_trust, test_tries_again, test_sent_on, test_moves_along, test_pauses, test_closed_early,
+         test_proxy, test_vv, test_asks_password, test_asks_trust, test_tries_again, test_sent_on, test_moves_along,
+         test_pauses, test_closed_early,
          test_reconnect, test_taken_over, test_not_again, test_silent]
 
 
