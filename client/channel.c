@@ -315,6 +315,12 @@ static int next_message(struct channel *c)
     return 1;
 }
 
+static int is_up(struct channel *c)
+{
+    log_debug("channel %s %u is up", spice_channel_name(c->ops->type), c->id);
+    return c->ops->up ? c->ops->up(c) : 0;
+}
+
 static int on_input(struct stream *s)
 {
     struct channel *c = container_of(s, struct channel, stream);
@@ -324,8 +330,8 @@ static int on_input(struct stream *s)
     if (c->link.state != LINK_DONE) {
         int err = link_input(&c->link, &c->request, s);
 
-        if (!err && c->link.state == LINK_DONE && c->ops->up)
-            err = c->ops->up(c);
+        if (!err && c->link.state == LINK_DONE)
+            err = is_up(c);
         if (err || c->link.state != LINK_DONE)
             return err;
     }

@@ -628,7 +628,7 @@ def test_taken_over(work):
         wait_for_port(port)
         with Viewer(work, '--verbose', 'spice://127.0.0.1:%d' % port, program=CLIENT) as v:
             wait_for('a window', v.windows)
-            wait_for('the display', lambda: said(v, 'channel display'))
+            wait_for('the display', lambda: said(v, 'channel display 0 is up'))
             run = client(work, '--exit-after', '3', 'spice://127.0.0.1:%d' % port)
             require(run.returncode == 0 and not run.stderr, 'the second viewer: ' + run.stderr)
             wait_for('that the first viewer knows', lambda: said(v, 'another viewer may have taken over'))
