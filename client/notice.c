@@ -89,6 +89,13 @@ static void erase(char *text)
         text[n - 1] = '\0';
 }
 
+/* Trust is not given by a key that was on its way. */
+static bool enter_chooses(const struct notice *n)
+{
+    return n->status.state != CLIENT_CONNECTING && n->status.state != CLIENT_AUTHENTICATING &&
+           n->status.state != CLIENT_ASKS_TRUST;
+}
+
 void notice_key(struct window *w, const SDL_KeyboardEvent *key)
 {
     enum client_state state = w->notice.status.state;
@@ -101,7 +108,7 @@ void notice_key(struct window *w, const SDL_KeyboardEvent *key)
         erase(w->notice.answer);
     else if (key->repeat)
         return;
-    else if ((sym == SDLK_RETURN || sym == SDLK_KP_ENTER) && state != CLIENT_ASKS_TRUST && !busy)
+    else if ((sym == SDLK_RETURN || sym == SDLK_KP_ENTER) && enter_chooses(&w->notice))
         choose(w, 0);
     else if (sym == SDLK_ESCAPE)
         choose(w, busy ? 0 : 1);
@@ -229,7 +236,7 @@ static void draw_buttons(struct notice *n, const struct style *s, SDL_Renderer *
 {
     for (unsigned i = 0; i < n->count; i++) {
         x = button_place(&n->buttons[i], s, x, y);
-        button_draw(&n->buttons[i], s, r, i == 0);
+        button_draw(&n->buttons[i], s, r, i == 0 && enter_chooses(n));
     }
 }
 

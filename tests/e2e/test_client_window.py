@@ -24,7 +24,7 @@ class Desk:
         wait_for('%d windows' % windows, lambda: len(self.viewer.windows()) == windows, 10)
 
     def window(self):
-        return self.viewer.windows()[0]
+        return wait_for('window', self.viewer.windows, 10)[0]
 
     def geometry(self, window=None):
         """-> x, y, width, height of what is inside the frame"""
@@ -38,10 +38,14 @@ class Desk:
         picture = self.server.picture(self.folder)
         return wait_for(what, lambda: self.viewer.place_of(picture), 10)
 
+    def focused(self):
+        return subprocess.run(['xdotool', 'getwindowfocus'], env=self.viewer.env, text=True,
+                              stdout=subprocess.PIPE).stdout.strip()
+
     def focus(self):
         window = self.window()
-        self.do('windowactivate', '--sync', window)
-        wait_for('focus', lambda: self.viewer.xdotool('getwindowfocus') == 0)
+        self.do('windowactivate', window)
+        wait_for('focus', lambda: self.focused() == window, 10)
 
     def size_of_guest(self):
         return self.server.picture(self.folder)[:2]
@@ -232,7 +236,10 @@ def check_resize(folder):
         d.do('mousemove', '700', '600')
         d.focus()
         d.do('key', 'shift+F11')
-        wait_for('the guest to take 700x444 again', lambda: d.size_of_guest() == (700, 444), 10)
+        try:
+            wait_for('the guest to take 700x444 again', lambda: d.size_of_guest() == (700, 444), 10)
+        except Exception as e:
+            raise type(e)('%s; it has %s, the window %s' % (e, d.size_of_guest(), d.geometry()))
 
 
 def check_displays(folder):
@@ -263,7 +270,7 @@ def check_heads(folder):
         d.count(2)
         d.tablet()
         for window, left in zip(sorted(d.viewer.windows(), key=int), (0, 400)):
-            d.do('windowactivate', '--sync', window, 'windowmove', window, '30', '60')
+            d.do('windowactivate', window, 'windowmove', window, '30', '60')
             time.sleep(0.5)
             x, y, width, height = d.geometry(window)
             require((width, height) == (400, 400), 'a head is %dx%d' % (width, height))
