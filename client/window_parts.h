@@ -48,6 +48,8 @@ struct monitor {
     unsigned frame_ms;
     bool placed;       /* has its first picture's size; after that it is the user's */
     struct size set;   /* the size that we gave it; another is the user's */
+    struct size was;   /* ... and the one before that, then */
+    uint64_t set_at;
     bool asked;        /* the user has chosen the size: the guest is asked for it */
     uint64_t asked_at; /* ... and was, then */
     SDL_Texture *cursor;
