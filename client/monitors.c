@@ -63,6 +63,7 @@ static void take_size(struct monitor *m)
         return;
     m->was = m->set;
     m->set_at = SDL_GetTicks64();
+    m->density = monitor_density(m);
     m->set = view_window_for(&m->view, room_for(m));
     SDL_SetWindowSize(m->sdl, m->set.width, m->set.height);
     if (!m->placed)
@@ -176,6 +177,13 @@ void monitors_resized(struct monitor *m, int width, int height)
     m->set = (struct size){width, height};
     m->asked = true;
     monitors_ask(m->owner);
+}
+
+void monitors_moved(struct monitor *m)
+{
+    monitor_measure(m);
+    if (m->placed && !m->asked && !m->owner->full_screen && m->view.guest.width && m->density != monitor_density(m))
+        take_size(m);
 }
 
 /* As SPICE numbers them: the monitors of the only display, or the displays. */
@@ -305,7 +313,9 @@ void monitors_tick(struct window *w, uint64_t now)
             continue;
         overlay_tick(m, now);
         m->dirty |= !m->present && monitor_is_off(m) && m->shown_at < m->gone_at + 500;
-        if (m->dirty && monitor_due(m) <= now)
+        if (m->dirty && monitor_due(m) <= now) {
+            monitors_moved(m); /* not every change of density comes as an event */
             monitor_show(m);
+        }
     }
 }
