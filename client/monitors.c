@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-#define GRACE_MS  1000 /* a monitor that is away for less keeps its window */
-#define SETTLE_MS 300  /* after the user's last change, before the guest is asked */
-#define ANSWER_MS 2000 /* what the guest does then is its answer; the window does not follow that */
-#define LEAST     200  /* pixels: no guest is asked for less */
+#define GRACE_MS   1000 /* a monitor that is away for less keeps its window */
+#define SETTLE_MS  300  /* after the user's last change, before the guest is asked */
+#define ANSWER_MS  2000 /* what the guest does then is its answer; the window does not follow that */
+#define BELATED_MS 500  /* for what crossed our own change of size */
+#define LEAST      200  /* pixels: no guest is asked for less */
 
 /* --- windows come and go --- */
 
@@ -60,6 +61,9 @@ static void take_size(struct monitor *m)
 {
     if (SDL_GetWindowFlags(m->sdl) & SDL_WINDOW_MAXIMIZED)
         return;
+    m->was = m->set;
+    m->set_at = SDL_GetTicks64();
+    m->density = monitor_density(m);
     m->set = view_window_for(&m->view, room_for(m));
     SDL_SetWindowSize(m->sdl, m->set.width, m->set.height);
     if (!m->placed)
@@ -152,14 +156,34 @@ void monitors_ask(struct window *w)
         w->layout_due = SDL_GetTicks64() + SETTLE_MS;
 }
 
+/* A desktop's word of the size before, which was on its way when we chose another; once, so that it has the last word. */
+static bool is_belated(struct monitor *m, int width, int height)
+{
+    bool belated = SDL_GetTicks64() - m->set_at < BELATED_MS && width == m->was.width && height == m->was.height;
+
+    m->was = (struct size){0};
+    return belated;
+}
+
 void monitors_resized(struct monitor *m, int width, int height)
 {
+    if (is_belated(m, width, height))
+        SDL_SetWindowSize(m->sdl, m->set.width, m->set.height);
     monitor_measure(m);
+    width = m->view.window.width;
+    height = m->view.window.height;
     if (width == m->set.width && height == m->set.height && !m->owner->full_screen)
         return;
     m->set = (struct size){width, height};
     m->asked = true;
     monitors_ask(m->owner);
+}
+
+void monitors_moved(struct monitor *m)
+{
+    monitor_measure(m);
+    if (m->placed && !m->asked && !m->owner->full_screen && m->view.guest.width && m->density != monitor_density(m))
+        take_size(m);
 }
 
 /* As SPICE numbers them: the monitors of the only display, or the displays. */
@@ -289,7 +313,9 @@ void monitors_tick(struct window *w, uint64_t now)
             continue;
         overlay_tick(m, now);
         m->dirty |= !m->present && monitor_is_off(m) && m->shown_at < m->gone_at + 500;
-        if (m->dirty && monitor_due(m) <= now)
+        if (m->dirty && monitor_due(m) <= now) {
+            monitors_moved(m); /* not every change of density comes as an event */
             monitor_show(m);
+        }
     }
 }

@@ -170,7 +170,7 @@ static void on_window(struct window *w, struct monitor *m, const SDL_WindowEvent
         break;
     case SDL_WINDOWEVENT_SIZE_CHANGED:
     case SDL_WINDOWEVENT_DISPLAY_CHANGED:
-        monitor_measure(m);
+        monitors_moved(m);
         break;
     case SDL_WINDOWEVENT_EXPOSED:
     case SDL_WINDOWEVENT_RESTORED:

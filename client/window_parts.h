@@ -48,6 +48,9 @@ struct monitor {
     unsigned frame_ms;
     bool placed;       /* has its first picture's size; after that it is the user's */
     struct size set;   /* the size that we gave it; another is the user's */
+    struct size was;   /* ... and the one before that, then */
+    uint64_t set_at;
+    double density; /* then */
     bool asked;        /* the user has chosen the size: the guest is asked for it */
     uint64_t asked_at; /* ... and was, then */
     SDL_Texture *cursor;
@@ -130,6 +133,8 @@ void monitors_look(struct window *w);
 uint64_t monitors_due(const struct window *w);
 void monitors_tick(struct window *w, uint64_t now);
 void monitors_resized(struct monitor *m, int width, int height);
+/* The window may be on a display of another density: the size that we gave it is another in points then. */
+void monitors_moved(struct monitor *m);
 void monitors_toggle_full_screen(struct window *w);
 void monitors_set_scale(struct window *w, unsigned percent);
 void monitors_zoom(struct window *w, int direction);
