@@ -1,7 +1,8 @@
 /*
- * look.c - a viewer on spice-gtk, without a window, that takes a picture of what tests/foreign/draws.c shows in the end:
+ * look.c - a viewer on spice-gtk, without a window, that takes a picture of what tests/foreign/draws.c shows in the end, or
+ * of what is to be seen after a while:
  *
- *   look --port N --picture FILE [--cache BYTES] [--window BYTES]
+ *   look --port N --picture FILE [--after SECONDS]
  *
  * spicy-screenshot would take the first picture that it gets.
  */
@@ -20,6 +21,7 @@
 static struct look {
     GMainLoop *loop;
     const char *picture;
+    unsigned after; /* seconds; 0: when all was drawn */
     SpiceChannel *display;
 } look;
 
@@ -51,7 +53,7 @@ static void on_invalidate(SpiceChannel *channel, gint x UNUSED, gint y UNUSED, g
     if (!spice_display_channel_get_primary(channel, 0, &p) || p.stride != p.width * 4)
         return;
     memcpy(&pixel, p.data + (ptrdiff_t)p.height * p.stride - 4, 4);
-    if ((pixel & 0xffffff) != SHEET_MARK || look.display)
+    if (look.after || (pixel & 0xffffff) != SHEET_MARK || look.display)
         return;
     look.display = channel;
     g_idle_add(take, NULL);
@@ -69,13 +71,15 @@ static void on_channel(SpiceSession *session UNUSED, SpiceChannel *channel, gpoi
     if (!SPICE_IS_DISPLAY_CHANNEL(channel))
         return;
     g_signal_connect(channel, "display-invalidate", G_CALLBACK(on_invalidate), NULL);
+    if (look.after)
+        look.display = channel;
     spice_channel_connect(channel);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"port", 1, NULL, 'p'},  {"picture", 1, NULL, 'o'}, {"cache", 1, NULL, 'c'},
-                                            {"window", 1, NULL, 'w'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"port", 1, NULL, 'p'},  {"picture", 1, NULL, 'o'}, {"after", 1, NULL, 'a'},
+                                            {NULL, 0, NULL, 0}};
     SpiceSession *session = spice_session_new();
     const char *port = NULL;
     int c;
@@ -86,18 +90,18 @@ int main(int argc, char **argv)
             port = optarg;
         else if (c == 'o')
             look.picture = optarg;
-        else if (c == 'c')
-            g_object_set(session, "cache-size", atoi(optarg), NULL);
-        else if (c == 'w')
-            g_object_set(session, "glz-window-size", atoi(optarg), NULL);
+        else if (c == 'a')
+            look.after = (unsigned)atoi(optarg);
         else
-            die("usage: look --port N --picture FILE [--cache BYTES] [--window BYTES]");
+            die("usage: look --port N --picture FILE [--after SECONDS]");
     }
     g_object_set(session, "host", "127.0.0.1", "port", port, NULL);
     g_signal_connect(session, "channel-new", G_CALLBACK(on_channel), NULL);
     look.loop = g_main_loop_new(NULL, FALSE);
     if (!port || !look.picture || !spice_session_connect(session))
         die("cannot connect to port %s", port);
+    if (look.after)
+        g_timeout_add_seconds(look.after, take, NULL);
     g_main_loop_run(look.loop);
     return 0;
 }
