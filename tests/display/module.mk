@@ -21,7 +21,7 @@ $(BUILD)/tests/display/client: $(patsubst %,$(BUILD)/tests/%.o,display/client_pl
 $(BUILD)/tests/display/viewer: $(BUILD)/tests/lib/replay.o $(CLIENT_LIB)
 $(DISPLAY_BIN): $(BUILD)/%: $(BUILD)/%.o $(SCENE_OBJ) $(LIB)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(CLIENT_LIB),$^) $(LIB) \
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(CLIENT_LIB),$^) $(LIB) $(if $(filter $(CLIENT_LIB),$^),$(CLIENT_LIBS)) \
 		$(if $(DISPLAY_PKG),$(shell pkg-config --libs $(DISPLAY_PKG))) $(LIBS)
 
 E2E_NEEDS += $(patsubst %,$(BUILD)/tests/display/%,ours client viewer heads)
