@@ -28,15 +28,15 @@ int config_add_port(void *opaque, const char *value)
 {
     struct vm_config *config = opaque;
     struct config_port *port = &config->ports[config->port_count];
-    const char *spec = strchr(value, '=');
-    bool is_unix = spec && strncmp(spec + 1, "unix:", 5) == 0;
+    const char *end = strchr(value, '='), *spec = end ? end + 1 : "";
+    bool is_unix = strncmp(spec, "unix:", 5) == 0;
     int err;
 
     if (config->port_count == CONFIG_MAX_PORTS)
         return fail(-EINVAL, "more than %d ports", CONFIG_MAX_PORTS);
-    if (!spec++ || !(is_unix || strncmp(spec, "file:", 5) == 0))
+    if (!is_unix && strncmp(spec, "file:", 5) != 0)
         return fail(-EINVAL, "'%s' is neither NAME=unix:PATH nor NAME=file:PATH", value);
-    *port = (struct config_port){.name = strndup(value, (size_t)(spec - 1 - value)), .spec = spec};
+    *port = (struct config_port){.name = strndup(value, (size_t)(end - value)), .spec = spec};
     if (!port->name)
         return -ENOMEM;
     err = check_name(config, port->name);

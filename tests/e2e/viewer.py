@@ -2,7 +2,7 @@
 import os, shutil, struct, subprocess, sys, tempfile, time
 
 XDISPLAY = 200 + os.getpid() % 700 * 4  # the first of four
-PATIENCE = 40  # seconds that a client may take on a busy machine
+PATIENCE = 90  # seconds that a client may take on a busy machine
 
 
 class Failed(Exception):
