@@ -141,8 +141,7 @@ static int take_reply(struct link *link, const uint8_t *data, const struct link_
         return link_error(load_le32(data));
     if (msg_decode(&spice_link_reply_type, data, link->reply_size, &arena, &out) == 0)
         reply = out;
-    /* It may count capabilities, and have none. */
-    if (!reply || (!reply->caps && (reply->num_common_caps || reply->num_channel_caps))) {
+    if (!reply) {
         msg_arena_fini(&arena);
         return fail(-EPROTO, "the server's link reply is malformed");
     }

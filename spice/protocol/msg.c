@@ -170,8 +170,8 @@ static int decode_pointer(struct decoder *d, const struct msg_field *f, void *ba
     if (err)
         return err;
     offset = load_le32(wire);
-    if (!offset)
-        return f->nonnull ? -EBADMSG : 0;
+    if (!offset) /* what is counted must be somewhere */
+        return f->nonnull || (f->kind == MSG_POINTER_ARRAY && msg_count_get(&f->count, base)) ? -EBADMSG : 0;
     if (offset > d->size)
         return -EBADMSG;
     back = d->pos;

@@ -268,8 +268,7 @@ static void take_message(struct link *link, struct msg_arena *arena)
     struct channel_params *p = &link->params;
     struct spice_link_mess m;
 
-    if (!decode(link, &spice_link_mess_type, arena, &m, sizeof(m)) ||
-        (!m.caps && (m.num_common_caps || m.num_channel_caps))) {
+    if (!decode(link, &spice_link_mess_type, arena, &m, sizeof(m))) {
         refuse(link, SPICE_LINK_ERR_INVALID_DATA, "its link message is malformed");
         return;
     }

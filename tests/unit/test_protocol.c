@@ -332,10 +332,13 @@ static int decode(unsigned channel, enum spice_direction direction, unsigned id,
 static void test_refusals(void **state UNUSED)
 {
     static const uint8_t name[5] = {0xff, 0xff, 0xff, 0xff, 'x'};
+    static const uint8_t nowhere[20] = {[4] = 3}; /* a host of three bytes, at no offset */
     uint8_t bytes[sizeof(draw_copy_bytes)];
 
     assert_int_equal(decode(SPICE_CHANNEL_MAIN, SPICE_TO_CLIENT, SPICE_MSG_MAIN_NAME, name, 5),
                      -E2BIG);
+    assert_int_equal(decode(SPICE_CHANNEL_MAIN, SPICE_TO_CLIENT, SPICE_MSG_MAIN_MIGRATE_SWITCH_HOST, nowhere,
+                            sizeof(nowhere)), -EBADMSG);
     memcpy(bytes, draw_copy_bytes, sizeof(bytes));
     bytes[85] = 99; /* no such image type */
     assert_int_equal(decode(SPICE_CHANNEL_DISPLAY, SPICE_TO_CLIENT, 304, bytes, sizeof(bytes)),
