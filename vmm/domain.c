@@ -45,6 +45,14 @@ int domain_optionf(struct domain *d, const char *option, const char *fmt, ...)
     return domain_option(d, option, value);
 }
 
+bool domain_says(const struct domain *d, const char *begin)
+{
+    for (unsigned i = 0; i < d->count; i += 2)
+        if (strncmp(d->words[i], begin, strlen(begin)) == 0)
+            return true;
+    return false;
+}
+
 void domain_warn(struct domain *d, const xmlNode *node, const char *fmt, ...)
 {
     char text[400];

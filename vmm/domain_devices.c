@@ -158,11 +158,10 @@ static int take_interface(struct domain *d, const xmlNode *node)
     struct parts p = {0};
     int err;
 
-    for (unsigned i = 0; i < d->count; i += 2)
-        if (strcmp(d->words[i], "--net") == 0) {
-            domain_warn(d, node, "a machine has one network card, this one is left out");
-            return 0;
-        }
+    if (domain_says(d, "--net")) {
+        domain_warn(d, node, "a machine has one network card, this one is left out");
+        return 0;
+    }
     domain_check(d, node, known);
     if (*model && strcmp(model, "virtio") != 0)
         domain_warn(d, node, "the card is virtio's, not '%.20s'", model);
@@ -187,12 +186,11 @@ static int take_serial(struct domain *d, const xmlNode *node)
     static const char *const paths[] = {"unix", "file"};
     const char *type = domain_attribute(node, "type"), *path = domain_child_attribute(node, "source", "path");
 
-    for (unsigned i = 0; i < d->count; i += 2)
-        if (strcmp(d->words[i], "--serial") == 0) {
-            if (strcmp((const char *)node->name, "serial") == 0)
-                domain_warn(d, node, "a machine has one serial port, this one is left out");
-            return 0; /* a <console> is the serial port once more */
-        }
+    if (domain_says(d, "--serial")) {
+        if (strcmp((const char *)node->name, "serial") == 0)
+            domain_warn(d, node, "a machine has one serial port, this one is left out");
+        return 0; /* a <console> is the serial port once more */
+    }
     if (strcmp(type, "pty") == 0 || strcmp(type, "stdio") == 0 || strcmp(type, "null") == 0)
         return domain_option(d, "--serial", strcmp(type, "null") == 0 ? "none" : type);
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++)

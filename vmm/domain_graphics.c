@@ -109,11 +109,10 @@ int domain_take_graphics(struct domain *d, const xmlNode *node)
     bool no_ports = domain_is(listen, "type", "socket") || domain_is(listen, "type", "none");
     int err = 0;
 
-    for (unsigned i = 0; i < d->count; i += 2)
-        if (strncmp(d->words[i], "--spice", strlen("--spice")) == 0) {
-            domain_warn(d, node, "the screen is served once, this is left out");
-            return 0;
-        }
+    if (domain_says(d, "--spice")) {
+        domain_warn(d, node, "the screen is served once, this is left out");
+        return 0;
+    }
     if (!domain_is(node, "type", "spice")) {
         domain_warn(d, node, "the screen is served by SPICE, not '%.20s'", domain_attribute(node, "type"));
         return domain_option(d, "--spice", "0");
@@ -144,14 +143,6 @@ static int take_qxl(struct domain *d, const xmlNode *model)
     return *text ? domain_option(d, "--qxl", text) : domain_option(d, "--qxl", "revision=5");
 }
 
-static bool has_video(const struct domain *d)
-{
-    for (unsigned i = 0; i < d->count; i += 2)
-        if (strcmp(d->words[i], "--video") == 0)
-            return true;
-    return false;
-}
-
 /* Each QXL model is a device; others only if they come first. */
 int domain_take_video(struct domain *d, const xmlNode *node)
 {
@@ -162,7 +153,7 @@ int domain_take_video(struct domain *d, const xmlNode *node)
     int err;
 
     domain_check(d, node, known);
-    if (has_video(d) && strcmp(type, "qxl") != 0) {
+    if (domain_says(d, "--video") && strcmp(type, "qxl") != 0) {
         domain_warn(d, node, "a second '%.20s' is left out", type);
         return 0;
     }
@@ -176,7 +167,7 @@ int domain_take_video(struct domain *d, const xmlNode *node)
         return domain_option(d, "--video", "none");
     if (strcmp(type, "qxl") != 0)
         domain_warn(d, node, "the display device is QXL, not '%.20s'", type);
-    err = has_video(d) ? 0 : domain_option(d, "--video", "qxl");
+    err = domain_says(d, "--video") ? 0 : domain_option(d, "--video", "qxl");
     if (!err && *heads && strcmp(heads, "1") != 0)
         err = domain_option(d, "--heads", heads);
     return err ? err : take_qxl(d, model);

@@ -22,6 +22,9 @@ void domain_warn(struct domain *d, const xmlNode *node, const char *fmt, ...) PR
 int domain_option(struct domain *d, const char *option, const char *value);
 int domain_optionf(struct domain *d, const char *option, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Whether an option that begins so is there already. */
+bool domain_says(const struct domain *d, const char *begin);
+
 /* The first child of that name, or NULL, also of NULL. */
 const xmlNode *domain_child(const xmlNode *node, const char *name);
 /* An attribute, "" if the node is NULL or has none. Lives as long as the document. */
