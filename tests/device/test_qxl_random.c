@@ -4,6 +4,7 @@
  *   test_qxl_random [FIRST [COUNT]]    seeds; after each command of a seed that fails the surface is compared
  */
 #include "tests/device/qxl_driver.h"
+#include "tests/lib/drawing_describe.h"
 #include "tests/lib/drawing_oracle.h"
 
 #define SEEDS    200
@@ -105,7 +106,7 @@ static bool run_seed(struct driver *d, unsigned seed, bool careful)
         oracle_draw(&r.oracle, &g);
         assert_false(r.memory.full);
         snprintf(text, sizeof(text), "seed %u, command %u: ", seed, i);
-        oracle_describe(&g, text + strlen(text), sizeof(text) - strlen(text));
+        drawing_describe(&g, text + strlen(text), sizeof(text) - strlen(text));
         if (careful)
             good = compare(&r, g.surface, text);
     }

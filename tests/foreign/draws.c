@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "tests/foreign/fit.h"
+#include "tests/lib/drawing_describe.h"
 #include "tests/lib/drawing_oracle.h"
 #include "tests/reference/device.h"
 
@@ -123,7 +124,7 @@ static void give(const struct drawing *d)
     char text[400];
 
     if (draws.list) {
-        oracle_describe(d, text, sizeof(text));
+        drawing_describe(d, text, sizeof(text));
         fprintf(stderr, "%s\n", text);
     }
     if (d->type == DRAWING_REMAKE)

@@ -7,7 +7,7 @@ CFLAGS_tests_foreign_look = $(shell pkg-config --cflags spice-client-glib-2.0) -
 .PHONY: foreign
 foreign: $(FOREIGN_BIN)
 $(BUILD)/tests/foreign/draws: $(patsubst %,$(BUILD)/%.o,tests/foreign/fit tests/reference/device tests/reference/core tests/lib/recorded \
-	tests/lib/pictures tests/lib/drawing_oracle guest/payload/drawing guest/payload/drawing_qxl)
+	tests/lib/pictures tests/lib/drawing_describe tests/lib/drawing_oracle guest/payload/drawing guest/payload/drawing_qxl)
 $(FOREIGN_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) \

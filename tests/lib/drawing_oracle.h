@@ -33,8 +33,6 @@ void oracle_streams_fini(struct oracle_streams *s);
 void oracle_init(struct oracle *o, const struct oracle_streams *streams, const struct drawing_surface *surfaces);
 void oracle_fini(struct oracle *o);
 void oracle_draw(struct oracle *o, const struct drawing *d);
-/* For people who look for what went wrong. */
-void oracle_describe(const struct drawing *d, char *text, size_t size);
 /* The pixel as the guest's memory has it, without bits that mean nothing. */
 uint32_t oracle_pixel(const struct oracle *o, unsigned surface, int x, int y);
 /* As drawing_hash() has it. */
