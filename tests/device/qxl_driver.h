@@ -332,6 +332,25 @@ static inline uint64_t driver_bitmap(struct driver *d, uint8_t format, uint32_t 
     return addr;
 }
 
+/* A command that sets the cursor: 50 bytes of its data with the shape, the rest in pieces. */
+static inline uint64_t driver_cursor(struct driver *d, QXLCursorHeader header, QXLPoint16 place, const void *data,
+                                     size_t size, size_t piece)
+{
+    size_t first = MIN(size, 50);
+    uint64_t addr, shape;
+    QXLCursor *cursor = driver_alloc(d, sizeof(*cursor) + first, &shape);
+    QXLCursorCmd *c = driver_alloc(d, sizeof(*c), &addr);
+
+    *cursor = (QXLCursor){.header = header, .data_size = size, .chunk.data_size = first};
+    memcpy(cursor->chunk.data, data, first);
+    if (size > first)
+        cursor->chunk.next_chunk = driver_chunks(d, (const uint8_t *)data + first, size - first, piece);
+    *c = (QXLCursorCmd){.release_info.id = addr & 0xffffffff,
+                        .type = QXL_CURSOR_SET,
+                        .u.set = {.position = place, .visible = 1, .shape = shape}};
+    return addr;
+}
+
 static inline uint64_t driver_clip(struct driver *d, const QXLRect *rects, uint32_t count,
                                    size_t piece)
 {

@@ -1,4 +1,4 @@
-/* test_qxl_io.c - QXL's rings, interrupts, cursor, monitors, IO commands, resets and saved state. */
+/* test_qxl_io.c - QXL's rings, interrupts, monitors, IO commands, resets and saved state. */
 #include "tests/device/qxl_oracle.h"
 
 /* --- rings --- */
@@ -148,7 +148,7 @@ static void out_of_memory_flushes(void **state)
     assert_int_equal(times_released(d, addr), 1);
 }
 
-/* --- monitors and cursor --- */
+/* --- monitors --- */
 
 static void monitors_follow_the_guest(void **state)
 {
@@ -313,101 +313,6 @@ static void client_stays_over_a_reset(void **state)
         assert_int_equal(d->rom->client_capabilities[57], 0x22);
         driver_out(d, QXL_IO_RESET, 0);
     }
-}
-
-static uint64_t cursor_command(struct driver *d, unsigned type, unsigned width, unsigned height,
-                               const void *data, size_t size)
-{
-    uint64_t addr, shape;
-    QXLCursor *cursor = driver_alloc(d, sizeof(*cursor) + 50, &shape);
-    QXLCursorCmd *c = driver_alloc(d, sizeof(*c), &addr);
-    size_t first = MIN(size, 50);
-
-    memset(c, 0, sizeof(*c));
-    *cursor = (QXLCursor){.header = {.type = type,
-                                     .width = width,
-                                     .height = height,
-                                     .hot_spot_x = 3,
-                                     .hot_spot_y = 200},
-                          .data_size = size,
-                          .chunk.data_size = first};
-    memcpy(cursor->chunk.data, data, first);
-    if (size > first)
-        cursor->chunk.next_chunk =
-            driver_chunks(d, (const uint8_t *)data + first, size - first, 1000);
-    c->release_info.id = addr & 0xffffffff;
-    c->type = QXL_CURSOR_SET;
-    c->u.set.position = (QXLPoint16){10, 20};
-    c->u.set.visible = 1;
-    c->u.set.shape = shape;
-    return addr;
-}
-
-static void set_cursor(struct driver *d, unsigned type, unsigned width, unsigned height,
-                       const void *data, size_t size)
-{
-    driver_push_cursor(d, cursor_command(d, type, width, height, data, size));
-    driver_sync(d);
-}
-
-static void cursor_shapes(void **state)
-{
-    struct driver *d = *state;
-    const struct display *display = d->display;
-    uint8_t data[64 * 64 * 4];
-    const uint32_t *alpha;
-
-    for (unsigned i = 0; i < sizeof(data); i++)
-        data[i] = rnd();
-    set_cursor(d, SPICE_CURSOR_TYPE_ALPHA, 64, 64, data, sizeof(data));
-    assert_int_equal(display->cursor.type, DISPLAY_CURSOR_ALPHA);
-    assert_memory_equal(display->cursor.data, data, sizeof(data));
-    assert_int_equal(display->cursor.hot_x, 3);
-    assert_int_equal(display->cursor.hot_y, 63); /* no farther than the shape */
-    assert_int_equal(display->cursor_x, 10);
-    assert_true(display->cursor_visible);
-    set_cursor(d, SPICE_CURSOR_TYPE_MONO, 20, 10, data, 60);
-    assert_int_equal(display->cursor.type, DISPLAY_CURSOR_MONO);
-    assert_int_equal(display->cursor.size, 60);
-    /* 2x1, 32 bits: one pixel of colour, one that the mask cuts out. */
-    set_cursor(d, SPICE_CURSOR_TYPE_COLOR32, 2, 1, (uint8_t[]){1, 2, 3, 0, 0, 0, 0, 0, 0x40}, 9);
-    alpha = (const uint32_t *)display->cursor.data;
-    assert_int_equal(alpha[0], 0xff030201);
-    assert_int_equal(alpha[1], 0);
-    memset(data, 0, sizeof(data));
-    data[0] = 0x12; /* 2 pixels: palette entries 1 and 2 */
-    store_le32(data + 1 + 4, 0x00aabbcc);
-    store_le32(data + 1 + 8, 0x00ddeeff);
-    set_cursor(d, SPICE_CURSOR_TYPE_COLOR4, 2, 1, data, 1 + 64 + 1);
-    alpha = (const uint32_t *)display->cursor.data;
-    assert_int_equal(alpha[0], 0xffaabbcc);
-    assert_int_equal(alpha[1], 0xffddeeff);
-    driver_async(d, QXL_IO_DESTROY_PRIMARY_ASYNC, 0);
-    assert_null(display->cursor.data);
-}
-
-static void cursor_moves(void **state)
-{
-    struct driver *d = *state;
-    uint64_t addr;
-    QXLCursorCmd *c = driver_alloc(d, sizeof(*c), &addr);
-
-    memset(c, 0, sizeof(*c));
-    c->release_info.id = addr & 0xffffffff;
-    c->type = QXL_CURSOR_MOVE;
-    c->u.position = (QXLPoint16){-5, 77};
-    driver_push_cursor(d, addr);
-    driver_sync(d);
-    assert_int_equal(d->display->cursor_x, -5);
-    assert_int_equal(d->display->cursor_y, 77);
-    assert_true(d->display->cursor_visible);
-    driver_collect(d);
-    assert_int_equal(times_released(d, addr), 1);
-    c->release_info.id = addr & 0xffffffff;
-    c->type = QXL_CURSOR_HIDE;
-    driver_push_cursor(d, addr);
-    driver_sync(d);
-    assert_false(d->display->cursor_visible);
 }
 
 /* --- IO --- */
@@ -589,7 +494,9 @@ static void survives_save_and_load(void **state)
     driver_push(d, QXL_CMD_DRAW,
                 driver_copy(d, 5, 0, 0, 8, 8,
                             driver_bitmap(d, SPICE_BITMAP_FMT_RGBA, 8, 8, 32, pixels, 0, true)));
-    set_cursor(d, SPICE_CURSOR_TYPE_MONO, 8, 8, pixels, 16);
+    driver_push_cursor(d, driver_cursor(d, (QXLCursorHeader){.type = SPICE_CURSOR_TYPE_MONO, .width = 8, .height = 8},
+                                        (QXLPoint16){10, 20}, pixels, 16, 16));
+    driver_sync(d);
     writer_init(&w, MIB(200));
     machine_lock(&d->machine.base);
     device->ops->save(device, &w);
@@ -629,8 +536,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(old_drivers_take_no_heads, setup_v10, teardown),
         NATIVE(client_stays_over_a_reset),
         cmocka_unit_test_setup_teardown(the_second_revision_has_fewer_ports, setup_v06, teardown),
-        NATIVE(cursor_shapes),
-        NATIVE(cursor_moves),
         TEST(every_async_ends_with_an_interrupt),
         TEST(interrupt_follows_the_mask),
         TEST(sync_commands_work_too),
