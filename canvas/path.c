@@ -48,12 +48,16 @@ static struct vector between(struct vector a, struct vector b)
     return (struct vector){(a.x + b.x) / 2, (a.y + b.y) / 2};
 }
 
-/* The square of c's distance from the line from a to b is below half a pixel. */
+/* Whether c is less than 0.7 pixels away from the line from a to b, which ends there: a loop's is a point. */
 static bool is_near(struct vector a, struct vector b, struct vector c)
 {
-    double dx = b.x - a.x, dy = b.y - a.y, cross = (c.x - a.x) * dy - (c.y - a.y) * dx;
+    struct vector line = {b.x - a.x, b.y - a.y}, way = {c.x - a.x, c.y - a.y};
+    double square = line.x * line.x + line.y * line.y, along = way.x * line.x + way.y * line.y;
+    double at = along <= 0 ? 0 : along >= square ? 1 : along / square; /* of the line, what is nearest to c */
 
-    return cross * cross <= (dx * dx + dy * dy) * (16 * 16 / 2);
+    way.x -= at * line.x;
+    way.y -= at * line.y;
+    return way.x * way.x + way.y * way.y <= 16 * 16 / 2;
 }
 
 static int add_curve(struct path *p, struct vector a, struct vector b, struct vector c,

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <math.h>
 #include <spice/enums.h>
 #include <stdlib.h>
 #include <string.h>
@@ -363,6 +364,59 @@ static void test_path(void **state UNUSED)
     path_fini(&p);
 }
 
+static double distance(struct canvas_point from, struct canvas_point to, double x, double y)
+{
+    double dx = to.x - from.x, dy = to.y - from.y, square = dx * dx + dy * dy;
+    double at = square > 0 ? ((x - from.x) * dx + (y - from.y) * dy) / square : 0;
+
+    at = fmin(fmax(at, 0), 1);
+    return hypot(x - from.x - at * dx, y - from.y - at * dy);
+}
+
+static double bezier(int32_t start, int32_t c0, int32_t c1, int32_t end, double t)
+{
+    return ((1 - t) * (1 - t) * (1 - t) * start + 3 * (1 - t) * (1 - t) * t * c0 + 3 * (1 - t) * t * t * c1 + t * t * t * end) /
+           16;
+}
+
+/* The lines go along the curve in its direction, never more than a pixel and a half away, and are few. */
+static void check_curve(const struct canvas_point p[4])
+{
+    struct path path = {0};
+    size_t line = 1;
+
+    assert_int_equal(path_add(&path, p[0].x, p[0].y), 0);
+    assert_int_equal(path_add_curve(&path, p + 1), 0);
+    for (int i = 0; i <= 4000; i++) {
+        double x = bezier(p[0].x, p[1].x, p[2].x, p[3].x, i / 4000.0), y = bezier(p[0].y, p[1].y, p[2].y, p[3].y, i / 4000.0);
+
+        while (distance(path.points[line - 1], path.points[line], x, y) > 1.5)
+            assert_true(++line < path.count);
+    }
+    assert_true(line + 1 >= path.count - 1 && path.count < 300);
+    path_fini(&path);
+}
+
+static void test_curves(void **state UNUSED)
+{
+    static const struct canvas_point shapes[][4] = {
+        {{160, 160}, {1600, 160}, {160, 1600}, {160, 160}}, /* a loop */
+        {{160, 160}, {1600, 160}, {1600, 160}, {160, 160}}, /* there and back */
+        {{160, 160}, {-800, 160}, {2400, 160}, {320, 160}}, /* beyond both of its ends */
+        {{160, 160}, {160, 160}, {160, 160}, {160, 160}},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
+        check_curve(shapes[i]);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct canvas_point p[4];
+
+        for (int i = 0; i < 4; i++) /* it begins on a pixel */
+            p[i] = (struct canvas_point){between(-8000, 12000) & ~15, between(-8000, 12000) & ~15};
+        check_curve(p);
+    }
+}
+
 /* ---- pictures ---- */
 
 static void test_bitmaps(void **state UNUSED)
@@ -422,7 +476,8 @@ int main(void)
         cmocka_unit_test(test_transparent), cmocka_unit_test(test_composite),
         cmocka_unit_test(test_stroke),      cmocka_unit_test(test_style),
         cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_path),        cmocka_unit_test(test_bitmaps),
+        cmocka_unit_test(test_path),
+        cmocka_unit_test(test_curves),        cmocka_unit_test(test_bitmaps),
         cmocka_unit_test(test_masks),
     };
 
