@@ -5,82 +5,145 @@
 #include <spice/vd_agent.h>
 #include <string.h>
 
-/* One message, which fits a chunk. */
-static int send_message(struct agent *a, struct channel *c, uint32_t type, const void *body, uint32_t size)
-{
-    uint8_t data[sizeof(VDAgentMessage) + AGENT_MAX_LAYOUT];
-    const VDAgentMessage head = {.protocol = VD_AGENT_PROTOCOL, .type = type, .size = size};
-    struct spice_data chunk = {(uint32_t)sizeof(head) + size, data};
+#define MAX_OUT KIB(128) /* of a message of ours: a piece of a file is the longest */
 
-    static_assert(sizeof(data) <= VD_AGENT_MAX_DATA_SIZE, "every message fits a chunk");
-    memcpy(data, &head, sizeof(head));
-    memcpy(data + sizeof(head), body, size);
-    a->tokens--;
-    return channel_send(c, SPICE_MSGC_MAIN_AGENT_DATA, &chunk);
+/* Words of the capabilities, as the agent's header has them. */
+#define OUR_CAPS                                                                                                       \
+    (1u << VD_AGENT_CAP_MONITORS_CONFIG | 1u << VD_AGENT_CAP_SPARSE_MONITORS_CONFIG |                                   \
+     1u << VD_AGENT_CAP_MONITORS_CONFIG_POSITION | 1u << VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS)
+
+void agent_init(struct agent *a, struct channel *main_channel)
+{
+    *a = (struct agent){.channel = main_channel};
+    agent_reader_init(&a->in);
+    writer_init(&a->out, MAX_OUT);
 }
 
-static int announce(struct agent *a, struct channel *c)
+void agent_fini(struct agent *a)
 {
-    uint8_t body[8];
+    transfers_restart(a->channel->session->transfers);
+    agent_reader_fini(&a->in);
+    writer_fini(&a->out);
+}
 
-    store_le32(body, 0); /* its own are not asked for */
-    store_le32(body + 4, 1u << VD_AGENT_CAP_MONITORS_CONFIG | 1u << VD_AGENT_CAP_SPARSE_MONITORS_CONFIG |
-                             1u << VD_AGENT_CAP_MONITORS_CONFIG_POSITION);
+/* --- what is said to it --- */
+
+/* Its own are not asked for: it tells them as soon as it hears ours. */
+static bool write_caps(struct agent *a)
+{
+    if (a->announced)
+        return false;
     a->announced = true;
-    return send_message(a, c, VD_AGENT_ANNOUNCE_CAPABILITIES, body, sizeof(body));
+    agent_message_begin(&a->out, VD_AGENT_ANNOUNCE_CAPABILITIES);
+    writer_u32(&a->out, 0);
+    writer_u32(&a->out, OUR_CAPS);
+    agent_message_end(&a->out);
+    return true;
 }
 
-static int send_layout(struct agent *a, struct channel *c)
+static bool write_layout(struct agent *a)
 {
-    struct screen *screen = c->session->screen;
+    struct screen *screen = a->channel->session->screen;
     uint8_t body[AGENT_MAX_LAYOUT];
     uint32_t size;
     bool any;
 
+    if (!a->stale)
+        return false;
+    a->stale = false;
     screen_lock(screen);
     any = screen->wanted.count > 0;
     size = agent_write_layout(&screen->wanted, body);
     screen_unlock(screen);
-    a->stale = false;
-    return any ? send_message(a, c, VD_AGENT_MONITORS_CONFIG, body, size) : 0;
+    if (!any)
+        return false;
+    agent_message_begin(&a->out, VD_AGENT_MONITORS_CONFIG);
+    writer_bytes(&a->out, body, size);
+    agent_message_end(&a->out);
+    return true;
 }
 
-static int go_on(struct agent *a, struct channel *c)
+/* The first that has something to say. */
+static bool write_message(struct agent *a)
+{
+    writer_reset(&a->out);
+    a->out_sent = 0;
+    return write_caps(a) || write_layout(a) || transfers_write(a->channel->session->transfers, &a->out);
+}
+
+static int send_chunk(struct agent *a)
+{
+    uint8_t *data = a->out.data + a->out_sent;
+    struct spice_data chunk = {(uint32_t)MIN(a->out.size - a->out_sent, AGENT_MAX_CHUNK), data};
+
+    a->out_sent += chunk.size;
+    a->tokens--;
+    return channel_send(a->channel, SPICE_MSGC_MAIN_AGENT_DATA, &chunk);
+}
+
+int agent_go_on(struct agent *a)
 {
     int err = 0;
 
-    if (a->connected && !a->announced && a->tokens)
-        err = announce(a, c);
-    if (!err && a->connected && a->stale && a->tokens)
-        err = send_layout(a, c);
+    while (!err && a->connected && a->tokens && !stream_is_behind(&a->channel->stream)) {
+        if (a->out_sent == a->out.size && !write_message(a))
+            break;
+        err = a->out.bad ? -ENOMEM : send_chunk(a);
+    }
+    session_transfers_changed(a->channel->session);
     return err;
 }
 
-int agent_set_connected(struct agent *a, struct channel *c, bool connected, uint32_t tokens)
+/* --- what it says --- */
+
+static int hear(void *opaque, uint32_t type, const uint8_t *body, uint32_t size)
 {
-    /* What it may send is not bounded: it is not kept. */
+    struct agent *a = opaque;
+
+    if (type == VD_AGENT_FILE_XFER_STATUS)
+        transfers_status(a->channel->session->transfers, body, size);
+    return 0;
+}
+
+int agent_hear(struct agent *a, const uint8_t *data, size_t size)
+{
+    int err = agent_read(&a->in, data, size, hear, a);
+
+    return err ? err : agent_go_on(a);
+}
+
+/* --- whether it is there --- */
+
+int agent_set_connected(struct agent *a, bool connected, uint32_t tokens)
+{
+    /* What it may send is not bounded: nothing of it is kept for long. */
     struct spice_msg_main_agent_tokens start = {UINT32_MAX};
-    struct screen *screen = c->session->screen;
+    struct screen *screen = a->channel->session->screen;
     int err = 0;
 
-    *a = (struct agent){.connected = connected, .stale = connected, .tokens = tokens};
+    agent_reader_fini(&a->in);
+    agent_reader_init(&a->in);
+    transfers_restart(a->channel->session->transfers);
+    a->connected = a->stale = connected;
+    a->announced = false;
+    a->tokens = tokens;
     screen_lock(screen);
     screen->agent = connected;
     screen_unlock(screen);
     screen_wake(screen);
     if (connected)
-        err = channel_send(c, SPICE_MSGC_MAIN_AGENT_START, &start);
-    return err ? err : go_on(a, c);
+        err = channel_send(a->channel, SPICE_MSGC_MAIN_AGENT_START, &start);
+    return err ? err : agent_go_on(a);
 }
 
-int agent_add_tokens(struct agent *a, struct channel *c, uint32_t tokens)
+int agent_add_tokens(struct agent *a, uint32_t tokens)
 {
     a->tokens += MIN(tokens, UINT32_MAX - a->tokens);
-    return go_on(a, c);
+    return agent_go_on(a);
 }
 
-int agent_layout_changed(struct agent *a, struct channel *c)
+int agent_layout_changed(struct agent *a)
 {
     a->stale = true;
-    return go_on(a, c);
+    return agent_go_on(a);
 }

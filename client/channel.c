@@ -9,11 +9,13 @@
 
 static int on_connected(struct stream *s);
 static int on_input(struct stream *s);
+static int on_drained(struct stream *s);
 static void on_ended(struct stream *s, int err);
 
 static const struct stream_ops stream_ops = {
     .connected = on_connected,
     .input = on_input,
+    .drained = on_drained,
     .ended = on_ended,
 };
 
@@ -319,6 +321,13 @@ static int is_up(struct channel *c)
 {
     log_debug("channel %s %u is up", spice_channel_name(c->ops->type), c->id);
     return c->ops->up ? c->ops->up(c) : 0;
+}
+
+static int on_drained(struct stream *s)
+{
+    struct channel *c = container_of(s, struct channel, stream);
+
+    return channel_is_up(c) && c->ops->drained ? c->ops->drained(c) : 0;
 }
 
 static int on_input(struct stream *s)

@@ -36,6 +36,7 @@ struct channel_ops {
     uint32_t caps;
     struct channel_table tables[CHANNEL_MAX_TABLES]; /* messages that are in none are ignored */
     int (*up)(struct channel *c);                    /* the link stage is done; may be NULL */
+    int (*drained)(struct channel *c);               /* the socket has taken all that was sent; may be NULL */
     void (*close)(struct channel *c);                /* what of it the loop has; may be NULL */
     void (*destroy)(struct channel *c);              /* frees it; the loop has forgotten it */
 };

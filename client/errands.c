@@ -59,11 +59,22 @@ static void enter(struct errands *e, enum errand_stage stage)
     e->stage_ns = now_ns();
 }
 
+static int say_what_was_sent(const struct transfers *t)
+{
+    const struct transfer_progress *p = &t->progress;
+
+    if (!transfers_idle(t))
+        return fail(-ETIMEDOUT, "%u of %u files were sent when the time was over", p->done - p->failed, p->files);
+    return p->failed ? fail(-EIO, "%s", p->reason) : 0;
+}
+
 static void finish(struct errands *e)
 {
     const struct client_options *o = e->session->options;
     int err = o->screenshot ? take_screenshot(e->session) : 0;
 
+    if (!err && o->send_count)
+        err = say_what_was_sent(e->session->transfers);
     enter(e, ERRAND_DONE);
     /* A window stays open after the typing. */
     if (o->screenshot || o->headless || e->session->options->exit_after > 0)
@@ -129,6 +140,10 @@ static void tick(uv_timer_t *timer)
         break;
     case ERRAND_WAIT_QUIET:
         if ((!e->text || ms_since(e->stage_ns) >= SETTLE_MS) && picture_is_quiet(s, e->stage_ns))
+            enter(e, ERRAND_WAIT_SENT);
+        break;
+    case ERRAND_WAIT_SENT:
+        if (transfers_idle(s->transfers))
             finish(e);
         break;
     case ERRAND_DONE:
@@ -142,17 +157,24 @@ static void deadline(uv_timer_t *timer)
     finish(timer->data);
 }
 
+static enum errand_stage first_stage(const struct client_options *o)
+{
+    if (o->screenshot || o->type)
+        return ERRAND_WAIT_PICTURE;
+    return o->send_count && o->headless ? ERRAND_WAIT_SENT : ERRAND_DONE;
+}
+
 int errands_start(struct errands *e, struct viewer *v)
 {
     struct session *s = &v->session;
     const struct client_options *o = s->options;
-    bool asked = o->screenshot || o->type;
+    enum errand_stage stage = first_stage(o);
+    bool asked = stage != ERRAND_DONE;
     int err;
 
-    *e = (struct errands){.viewer = v,
-                          .session = s,
-                          .text = o->type,
-                          .stage = asked ? ERRAND_WAIT_PICTURE : ERRAND_DONE};
+    *e = (struct errands){.viewer = v, .session = s, .text = o->type, .stage = stage};
+    for (unsigned i = 0; i < o->send_count; i++)
+        transfers_add(s->transfers, o->send[i]); /* what fails is in the progress */
     if (!asked && !(o->exit_after > 0))
         return 0;
     err = uv_timer_init(&s->loop->uv, &e->tick);
@@ -176,7 +198,9 @@ void errands_stop(struct errands *e)
     if (e->stage != ERRAND_DONE && s->result == 0) {
         s->result = -ECONNRESET;
         snprintf(s->reason, sizeof(s->reason), "the server closed the connection before %s",
-                 s->options->screenshot ? "the screenshot could be taken" : "the text was typed");
+                 s->options->screenshot ? "the screenshot could be taken"
+                 : s->options->type     ? "the text was typed"
+                                        : "all files were sent");
     }
     if (!e->running)
         return;

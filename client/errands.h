@@ -1,10 +1,11 @@
 /*
- * errands.h - what the client does by itself: --type, --screenshot, --exit-after.
+ * errands.h - what the client does by itself: --send, --type, --screenshot, --exit-after.
  *
  * The picture counts as complete when the server has marked it and no display message has come for QUIET_MS; one that
  * never rests is taken LONGEST_MS after the mark. Then the text is typed, a key event every KEY_MS. The screenshot follows
  * when the picture is quiet again, SETTLE_MS after the last key at the earliest. With --exit-after nothing lasts longer
  * than that: what is on the screen then is taken, quiet or not; without --type always at that moment.
+ * Files are sent beside all this, as soon as the guest has an agent; with --headless that is waited for too.
  * Thread: the session's loop.
  */
 #ifndef CLIENT_ERRANDS_H
@@ -12,7 +13,7 @@
 
 #include "client/viewer.h"
 
-enum errand_stage { ERRAND_WAIT_PICTURE, ERRAND_TYPE, ERRAND_WAIT_QUIET, ERRAND_DONE };
+enum errand_stage { ERRAND_WAIT_PICTURE, ERRAND_TYPE, ERRAND_WAIT_QUIET, ERRAND_WAIT_SENT, ERRAND_DONE };
 
 struct errands {
     struct viewer *viewer;

@@ -57,7 +57,7 @@ static int handle_init(struct channel *c, const void *msg)
     session_set_mm_time(c->session, m->multi_media_time);
     err = choose_mouse_mode(c, m->supported_mouse_modes, m->current_mouse_mode);
     if (!err)
-        err = agent_set_connected(&to_main(c)->agent, c, m->agent_connected, m->agent_tokens);
+        err = agent_set_connected(&to_main(c)->agent, m->agent_connected, m->agent_tokens);
     return err ? err : channel_send(c, SPICE_MSGC_MAIN_ATTACH_CHANNELS, NULL);
 }
 
@@ -146,33 +146,45 @@ static int handle_agent_connected(struct channel *c, const void *msg UNUSED)
 {
     struct agent *agent = &to_main(c)->agent;
 
-    return agent_set_connected(agent, c, true, agent->tokens);
+    return agent_set_connected(agent, true, agent->tokens);
 }
 
 static int handle_agent_connected_tokens(struct channel *c, const void *msg)
 {
     const struct spice_msg_main_agent_tokens *m = msg;
 
-    return agent_set_connected(&to_main(c)->agent, c, true, m->num_tokens);
+    return agent_set_connected(&to_main(c)->agent, true, m->num_tokens);
 }
 
 static int handle_agent_disconnected(struct channel *c, const void *msg UNUSED)
 {
     struct agent *agent = &to_main(c)->agent;
 
-    return agent_set_connected(agent, c, false, agent->tokens);
+    return agent_set_connected(agent, false, agent->tokens);
 }
 
 static int handle_agent_token(struct channel *c, const void *msg)
 {
     const struct spice_msg_main_agent_tokens *m = msg;
 
-    return agent_add_tokens(&to_main(c)->agent, c, m->num_tokens);
+    return agent_add_tokens(&to_main(c)->agent, m->num_tokens);
+}
+
+static int handle_agent_data(struct channel *c, const void *msg)
+{
+    const struct spice_data *m = msg;
+
+    return agent_hear(&to_main(c)->agent, m->data, m->size);
 }
 
 int main_channel_layout_changed(struct channel *c)
 {
-    return agent_layout_changed(&to_main(c)->agent, c);
+    return agent_layout_changed(&to_main(c)->agent);
+}
+
+int main_channel_agent_go_on(struct channel *c)
+{
+    return agent_go_on(&to_main(c)->agent);
 }
 
 static const struct channel_handler handlers[] = {
@@ -185,11 +197,13 @@ static const struct channel_handler handlers[] = {
     {SPICE_MSG_MAIN_AGENT_CONNECTED, handle_agent_connected},
     {SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS, handle_agent_connected_tokens},
     {SPICE_MSG_MAIN_AGENT_DISCONNECTED, handle_agent_disconnected},
+    {SPICE_MSG_MAIN_AGENT_DATA, handle_agent_data},
     {SPICE_MSG_MAIN_AGENT_TOKEN, handle_agent_token},
 };
 
 static void main_destroy(struct channel *c)
 {
+    agent_fini(&to_main(c)->agent);
     channel_fini(c);
     free(to_main(c));
 }
@@ -199,6 +213,7 @@ static const struct channel_ops ops = {
     .caps = 1u << SPICE_MAIN_CAP_NAME_AND_UUID | 1u << SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS,
     .tables = {{handlers, ARRAY_SIZE(handlers)}},
     .up = main_up,
+    .drained = main_channel_agent_go_on,
     .destroy = main_destroy,
 };
 
@@ -211,6 +226,7 @@ int main_channel_open(struct session *s, int fd, struct channel **channel)
         close(fd);
         return -ENOMEM;
     }
+    agent_init(&m->agent, &m->base);
     err = channel_connect(&m->base, s, &ops, 0, fd);
     if (err)
         free(m);

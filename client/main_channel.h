@@ -8,5 +8,7 @@
 int main_channel_open(struct session *s, int fd, struct channel **channel);
 /* The screen's `wanted` has changed: tell the guest's agent. */
 int main_channel_layout_changed(struct channel *main_channel);
+/* There may be something for the agent: files were added, or are to be cancelled. */
+int main_channel_agent_go_on(struct channel *main_channel);
 
 #endif

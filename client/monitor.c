@@ -198,6 +198,7 @@ void monitor_show(struct monitor *m)
         pointer_draw(m, &place);
     }
     notice_draw(m);
+    sending_draw(m);
     overlay_draw(m);
     SDL_RenderPresent(m->renderer);
     m->shown_at = SDL_GetTicks64();

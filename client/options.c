@@ -99,6 +99,16 @@ static int set_type(void *config, const char *text)
     return 0;
 }
 
+static int add_send(void *config, const char *path)
+{
+    struct client_options *o = config;
+
+    if (o->send_count == CLIENT_MAX_SEND)
+        return fail(-EINVAL, "%d files are the most; pack them into one", CLIENT_MAX_SEND);
+    o->send[o->send_count++] = path;
+    return 0;
+}
+
 static int set_headless(void *config, const char *value UNUSED)
 {
     ((struct client_options *)config)->headless = true;
@@ -200,6 +210,8 @@ static const struct option_def defs[] = {
     {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit",
      set_screenshot},
     {"type", "TEXT", "type this on a US keyboard first; \\n is Enter, \\t Tab", set_type},
+    {"send", "FILE", "send it to the guest, whose agent says where it comes to lie; may be given more than once",
+     add_send},
     {"exit-after", "SECONDS", "end then; with --screenshot, take it at that moment", set_seconds},
     {"headless", NULL, "no window: needs no display", set_headless},
     {"no-reconnect", NULL, "do not try again by itself when the connection is lost", set_no_reconnect},

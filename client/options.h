@@ -6,6 +6,8 @@
 #include "client/proxy.h"
 #include "client/window_options.h"
 
+#define CLIENT_MAX_SEND 100
+
 struct client_options {
     char host[256];         /* name or address; "" with a Unix socket */
     char unix_path[108];    /* or "" */
@@ -22,6 +24,8 @@ struct client_options {
     struct proxy proxy;
     const char *screenshot; /* file, or NULL */
     const char *type;       /* text to type, or NULL */
+    const char *send[CLIENT_MAX_SEND]; /* files for the guest */
+    unsigned send_count;
     double exit_after;      /* seconds; 0: never */
     bool headless, stats, verbose;
     bool no_reconnect; /* a session that is lost is not tried again by itself */

@@ -160,6 +160,7 @@ int session_start(struct session *s, struct loop *loop, const struct client_opti
                           .options = options,
                           .screen = screen,
                           .started_ns = now_ns(),
+                          .transfers = s->transfers,
                           .only_dial = s->only_dial,
                           .on_gone = s->on_gone,
                           .opaque = s->opaque};
@@ -377,4 +378,27 @@ void session_channel_ended(struct session *s, struct channel *c, int err)
             fail(err, "channel %s: %s", name, strerror(-err));
         session_end(s, SESSION_REFUSED, err);
     }
+}
+
+void session_transfers_changed(struct session *s)
+{
+    const struct transfer_progress *now = &s->transfers->progress;
+    struct transfer_progress *shown = &s->screen->transfers;
+    bool changed;
+
+    screen_lock(s->screen);
+    changed = memcmp(shown, now, sizeof(*now)) != 0;
+    *shown = *now;
+    screen_unlock(s->screen);
+    if (changed)
+        screen_wake(s->screen);
+}
+
+void session_go_on_with_transfers(struct session *s)
+{
+    struct channel *main_channel = session_find(s, SPICE_CHANNEL_MAIN, 0);
+
+    if (main_channel && channel_is_up(main_channel))
+        main_channel_agent_go_on(main_channel); /* a connection that broke shows by itself */
+    session_transfers_changed(s);
 }

@@ -11,6 +11,14 @@
 #define FIRST_BUFFER KIB(64)
 #define READ_AT_ONCE KIB(256)
 
+static int write_rest(struct stream *s)
+{
+    bool was_behind = stream_is_behind(s);
+    int err = stream_flush(s);
+
+    return !err && s->open && was_behind && !stream_is_behind(s) && s->ops->drained ? s->ops->drained(s) : err;
+}
+
 static void stream_ready(uv_poll_t *poll, int status, int events);
 
 static void update_poll(struct stream *s)
@@ -316,7 +324,7 @@ static void stream_ready(uv_poll_t *poll, int status, int events)
     else if (!err && s->ssl && !s->open)
         err = shake_hands(s);
     else if (!err && (events & UV_WRITABLE))
-        err = stream_flush(s);
+        err = write_rest(s);
     if (!err && (events & UV_READABLE) && s->fd >= 0 && (s->open || s->asked_proxy))
         err = read_all(s);
     if (err)

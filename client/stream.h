@@ -24,6 +24,8 @@ struct stream_ops {
     int (*connected)(struct stream *s);
     /* There are new bytes; take what is whole with stream_take(). */
     int (*input)(struct stream *s);
+    /* The kernel has taken all that it could not take before; may be NULL. */
+    int (*drained)(struct stream *s);
     /* It has ended: err is what connected() or input() returned, -errno of the socket, or 0 when the peer closed it. */
     void (*ended)(struct stream *s, int err);
 };
@@ -74,6 +76,11 @@ void stream_take(struct stream *s, size_t size);
 int stream_expect(struct stream *s, size_t size);
 /* Send what was appended to s->out. */
 int stream_flush(struct stream *s);
+/* The kernel has not taken all of it yet. */
+static inline bool stream_is_behind(const struct stream *s)
+{
+    return s->out.size > 0;
+}
 /* Stop reading, or read again (input() is called for what is there already). */
 void stream_pause(struct stream *s, bool pause);
 

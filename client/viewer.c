@@ -280,6 +280,8 @@ int viewer_start(struct viewer *v, struct loop *loop, struct client_options *opt
                          .persistent = persistent,
                          .on_end = v->on_end,
                          .opaque = v->opaque};
+    transfers_init(&v->transfers);
+    v->session.transfers = &v->transfers;
     err = uv_timer_init(&loop->uv, &v->retry);
     v->retry.data = v;
     return err ? fail(err, "no timer: %s", uv_strerror(err)) : start_session(v);
@@ -302,6 +304,7 @@ void viewer_end(struct viewer *v, int result)
 void viewer_fini(struct viewer *v)
 {
     session_fini(&v->session);
+    transfers_fini(&v->transfers);
 }
 
 /* --- from other threads --- */
@@ -380,4 +383,42 @@ static void run_event(void *arg)
 void viewer_post(struct viewer *v, const struct user_event *event)
 {
     call(v, run_event, &(struct user_call){.event = *event});
+}
+
+struct send_call {
+    struct viewer *viewer;
+    char path[];
+};
+
+static void run_send(void *arg)
+{
+    struct send_call *c = arg;
+
+    transfers_add(&c->viewer->transfers, c->path);
+    session_go_on_with_transfers(&c->viewer->session);
+    free(c);
+}
+
+void viewer_send(struct viewer *v, const char *path)
+{
+    struct send_call *c = malloc(sizeof(*c) + strlen(path) + 1);
+
+    if (!c)
+        return;
+    c->viewer = v;
+    strcpy(c->path, path);
+    loop_call(v->loop, run_send, c);
+}
+
+static void run_cancel(void *arg)
+{
+    struct viewer *v = arg;
+
+    transfers_cancel(&v->transfers);
+    session_go_on_with_transfers(&v->session);
+}
+
+void viewer_cancel_sending(struct viewer *v)
+{
+    loop_call(v->loop, run_cancel, v);
 }

@@ -22,7 +22,8 @@ struct viewer {
     struct loop *loop;
     struct client_options *options; /* passwords that the user types are kept there */
     struct screen *screen;
-    struct session session; /* the present one, or the last */
+    struct transfers transfers; /* they outlive sessions */
+    struct session session;     /* the present one, or the last */
     uv_timer_t retry;
     bool persistent;
     bool active;                  /* the session has not gone yet */
@@ -49,6 +50,9 @@ void viewer_answer(struct viewer *v, const char *text);
 void viewer_retry(struct viewer *v);
 /* The user is done. on_end() follows. */
 void viewer_close(struct viewer *v);
+/* A file that is to be sent, as soon as there is an agent; or none of those that are not done. */
+void viewer_send(struct viewer *v, const char *path);
+void viewer_cancel_sending(struct viewer *v);
 /* Input; lost if the guest cannot be reached now. */
 void viewer_post(struct viewer *v, const struct user_event *event);
 

@@ -99,6 +99,7 @@ static void look(struct window *w)
     look_at_session(w);
     monitors_look(w);
     pointer_look(w);
+    sending_look(w);
     status = w->screen->status;
     locks = w->locks_serial != w->screen->locks_serial;
     w->locks = w->screen->locks;
@@ -239,6 +240,10 @@ static void on_event(struct window *w, const SDL_Event *e)
     case SDL_TEXTINPUT:
         notice_text(w, e->text.text);
         break;
+    case SDL_DROPFILE:
+        sending_drop(w, e->drop.file);
+        SDL_free(e->drop.file);
+        break;
     case SDL_RENDER_TARGETS_RESET:
     case SDL_RENDER_DEVICE_RESET:
         window_redraw(w);
@@ -256,6 +261,7 @@ static uint64_t next_due(const struct window *w, uint64_t now)
 {
     uint64_t due = MIN(monitors_due(w), keyboard_due(w));
 
+    due = MIN(due, sending_due(&w->sending));
     return MIN(due, notice_due(&w->notice, now));
 }
 
@@ -264,6 +270,7 @@ static void tick(struct window *w)
     uint64_t now = SDL_GetTicks64();
 
     keyboard_tick(w, now);
+    sending_tick(w, now);
     monitors_tick(w, now);
     if (notice_due(&w->notice, now) != NEVER && w->monitors[0]->shown_at + 900 < now)
         window_redraw(w);

@@ -6,6 +6,7 @@
  * screen
  *   monitor.c   one window: its picture                    pointer.c   cursors, mouse, touch
  *   keyboard.c  keys, hotkeys, locks, grabs                overlay.c, notice.c   the bar; the words
+ *   sending.c   files on their way
  */
 #ifndef CLIENT_WINDOW_PARTS_H
 #define CLIENT_WINDOW_PARTS_H
@@ -14,6 +15,7 @@
 #include "client/notice.h"
 #include "client/overlay.h"
 #include "client/screen.h"
+#include "client/sending.h"
 #include "client/window.h"
 
 #include <stdatomic.h>
@@ -95,6 +97,7 @@ struct window {
     struct keyboard keyboard;
     struct pointer pointer;
     struct notice notice;
+    struct sending sending;
     /* Copies of the screen's, as of the last look: */
     struct cursor cursors[SCREEN_MAX_DISPLAYS];
     bool client_mouse, agent;

@@ -1,0 +1,62 @@
+"""A stock guest agent without a guest: spice-vdagentd and spice-vdagent on an X server, libspice-server at the other end."""
+import os, socket, subprocess, tempfile, threading, time
+
+from viewer import require, wait_for
+
+HOST = 'build/tests/foreign/agent_host'
+PROGRAMS = ['spice-vdagentd', 'spice-vdagent', 'Xvfb', 'xdotool']
+
+
+class StockAgent:
+    """.port is the server's; files come into .files."""
+
+    def __init__(self, folder):
+        self.folder, self.files = folder, os.path.join(folder, 'files')
+        os.mkdir(self.files)
+        self.started = []
+        self.port_path, self.socket = os.path.join(folder, 'agent-port'), os.path.join(folder, 'agent-socket')
+        self.host = self.start(HOST, self.port_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.host.stdout.readline().split()[1])
+        self.said = []
+        threading.Thread(target=lambda: self.said.extend(iter(self.host.stdout.readline, '')), daemon=True).start()
+        self.display = self.start_display()
+        self.start_daemon()
+        self.start_session()
+
+    def start(self, *args, **options):
+        options = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL, **options}
+        p = subprocess.Popen(args, **options)
+        self.started.append(p)
+        return p
+
+    def start_display(self):
+        read, write = os.pipe()
+        self.start('Xvfb', '-displayfd', str(write), '-screen', '0', '1024x768x24', '-nolisten', 'tcp', '-noreset',
+                   pass_fds=[write])
+        os.close(write)
+        with os.fdopen(read) as f:
+            return ':' + f.readline().strip()
+
+    def start_daemon(self):
+        self.daemon = self.start('spice-vdagentd', '-x', '-X', '-f', '-u', '/dev/null', '-s', self.port_path, '-S', self.socket)
+        wait_for('agent\'s socket', lambda: os.path.exists(self.socket))
+
+    def start_session(self):
+        """The agent of the desktop's user; the daemon connects to the port when it is there."""
+        env = dict(os.environ, DISPLAY=self.display, HOME=self.folder)
+        self.agent = self.start('spice-vdagent', '-x', '-s', self.port_path, '-S', self.socket, '-f', self.files, '-o', '0', env=env)
+        wait_for('agent', lambda: self.said and self.said[-1].split() == ['agent', '1'])
+
+    def stop(self, process):
+        process.terminate()
+        process.wait(20)
+        self.started.remove(process)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for p in reversed(self.started):
+            p.terminate()
+        for p in self.started:
+            p.wait(20)
