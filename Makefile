@@ -111,7 +111,7 @@ PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/p
 MATRIX := tests/e2e/test_boot_matrix.py
 # Too long for the default tier.
 LONG_TESTS := $(MATRIX) \
-	$(addprefix tests/e2e/test_,client_wayland.py heads.py displays.py drivers.py viewers_desktop.py soak.py xspice.py)
+	$(addprefix tests/e2e/test_,client_wayland.py heads.py displays.py drivers.py record.py viewers_desktop.py soak.py xspice.py)
 E2E_TESTS := $(filter-out %.c %.mk $(LONG_TESTS),$(wildcard tests/e2e/test_*))
 # Stock systems, booted: where that is in a software host they take minutes, so they come first.
 BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py ports.py)
@@ -162,7 +162,7 @@ check-all: check
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
 		"tests/payload/save 100" "tests/e2e/test_save.py 10" "tests/payload/draw --first 1000 --seeds 1000" \
 		"$(BUILD)/tests/device/test_qxl_random 1000 20000" "tests/e2e/test_desktop.py --reboot"
-	$(Q)tests/run --timeout 3600 tests/e2e/test_displays.py tests/e2e/test_drivers.py "tests/e2e/test_heads.py --resizes 200" \
+	$(Q)tests/run --timeout 3600 tests/e2e/test_displays.py tests/e2e/test_drivers.py tests/e2e/test_record.py "tests/e2e/test_heads.py --resizes 200" \
 		tests/e2e/test_viewers_desktop.py tests/e2e/test_client_wayland.py "tests/e2e/test_xspice.py --seconds 600" \
 		"tests/e2e/test_stopped.py 60"
 	$(Q)tests/run --timeout 7200 tests/e2e/test_soak.py

@@ -39,8 +39,8 @@ def check(name, process):
         raise Failed('%s: status %d, %s' % (name, process.returncode, process.stdout.read()))
 
 
-def run_case(scene, settings, viewer_settings):
-    scene = ['--trace', TRACES + scene.split(',')[0] + '.qxt.zst', '--seconds', str(PATIENCE)]
+def run_case(trace, settings, viewer_settings):
+    scene = ['--trace', trace, '--seconds', str(PATIENCE)]
     processes = []
 
     def launch(program, *args):
@@ -73,7 +73,7 @@ def main():
     print('1..%d' % len(CASES))
     for i, (scene, settings, viewer_settings) in enumerate(CASES, 1):
         try:
-            run_case(scene, settings, viewer_settings)
+            run_case(TRACES + scene.split(',')[0] + '.qxt.zst', settings, viewer_settings)
             print('ok %d - %s' % (i, scene), flush=True)
         except (Failed, subprocess.TimeoutExpired) as e:
             failed += 1
@@ -81,4 +81,5 @@ def main():
     sys.exit(failed > 0)
 
 
-main()
+if __name__ == '__main__':
+    main()
