@@ -1,11 +1,18 @@
 #include "client/agent.h"
 
+#include "base/log.h"
 #include "client/session.h"
 
 #include <spice/vd_agent.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define MAX_OUT KIB(128) /* of a message of ours: a piece of a file is the longest */
+/* A message that waits. */
+struct agent_words {
+    STAILQ_ENTRY(agent_words) entry;
+    uint32_t type, size;
+    uint8_t body[];
+};
 
 /* Words of the capabilities, as the agent's header has them. */
 #define OUR_CAPS                                                                                                       \
@@ -16,12 +23,29 @@ void agent_init(struct agent *a, struct channel *main_channel)
 {
     *a = (struct agent){.channel = main_channel};
     agent_reader_init(&a->in);
-    writer_init(&a->out, MAX_OUT);
+    writer_init(&a->out, AGENT_MAX_QUEUED);
+    STAILQ_INIT(&a->queue);
+}
+
+static void forget_first(struct agent *a)
+{
+    struct agent_words *words = STAILQ_FIRST(&a->queue);
+
+    STAILQ_REMOVE_HEAD(&a->queue, entry);
+    a->queued -= words->size;
+    free(words);
+}
+
+static void forget_queue(struct agent *a)
+{
+    while (!STAILQ_EMPTY(&a->queue))
+        forget_first(a);
 }
 
 void agent_fini(struct agent *a)
 {
     transfers_restart(a->channel->session->transfers);
+    forget_queue(a);
     agent_reader_fini(&a->in);
     writer_fini(&a->out);
 }
@@ -63,12 +87,25 @@ static bool write_layout(struct agent *a)
     return true;
 }
 
+static bool write_queued(struct agent *a)
+{
+    const struct agent_words *words = STAILQ_FIRST(&a->queue);
+
+    if (!words)
+        return false;
+    agent_message_begin(&a->out, words->type);
+    writer_bytes(&a->out, words->body, words->size);
+    agent_message_end(&a->out);
+    forget_first(a);
+    return true;
+}
+
 /* The first that has something to say. */
 static bool write_message(struct agent *a)
 {
-    writer_reset(&a->out);
+    writer_trim(&a->out, KIB(128));
     a->out_sent = 0;
-    return write_caps(a) || write_layout(a) || transfers_write(a->channel->session->transfers, &a->out);
+    return write_caps(a) || write_layout(a) || write_queued(a) || transfers_write(a->channel->session->transfers, &a->out);
 }
 
 static int send_chunk(struct agent *a)
@@ -92,6 +129,26 @@ int agent_go_on(struct agent *a)
     }
     session_transfers_changed(a->channel->session);
     return err;
+}
+
+void agent_say(struct agent *a, uint32_t type, const void *body, uint32_t size)
+{
+    struct agent_words *words;
+
+    if (!a->connected)
+        return;
+    words = size > AGENT_MAX_QUEUED / 2 || size > AGENT_MAX_QUEUED - a->queued ? NULL : malloc(sizeof(*words) + size);
+    if (!words) {
+        log_warn("what was copied, %u bytes, is more than the guest's agent takes now", size);
+        return;
+    }
+    words->type = type;
+    words->size = size;
+    if (size)
+        memcpy(words->body, body, size);
+    STAILQ_INSERT_TAIL(&a->queue, words, entry);
+    a->queued += size;
+    agent_go_on(a);
 }
 
 /* --- what it says --- */
@@ -121,6 +178,7 @@ int agent_set_connected(struct agent *a, bool connected, uint32_t tokens)
     struct screen *screen = a->channel->session->screen;
     int err = 0;
 
+    forget_queue(a);
     agent_reader_fini(&a->in);
     agent_reader_init(&a->in);
     transfers_restart(a->channel->session->transfers);

@@ -13,6 +13,7 @@
 #include "client/screen.h"
 
 #define AGENT_MAX_MONITORS SCREEN_MAX_HEADS
+#define AGENT_MAX_QUEUED   MIB(128) /* bytes that wait to be said */
 
 /* Part of the main channel. */
 struct agent {
@@ -22,6 +23,8 @@ struct agent {
     bool stale;     /* it has not been told the newest layout */
     uint32_t tokens; /* chunks that it takes */
     struct agent_reader in;
+    STAILQ_HEAD(, agent_words) queue;
+    size_t queued;     /* bytes of it */
     struct writer out; /* the message that is sent now: begun, it is sent to its end, also when the agent has become another
                           meanwhile - servers count on that, and throw it away */
     size_t out_sent;   /* bytes of it */
@@ -35,6 +38,8 @@ int agent_set_connected(struct agent *a, bool connected, uint32_t tokens);
 int agent_add_tokens(struct agent *a, uint32_t tokens);
 /* It says something: a chunk. */
 int agent_hear(struct agent *a, const uint8_t *data, size_t size);
+/* Say something, as soon as it takes it; lost if it is not there. Errors are logged. */
+void agent_say(struct agent *a, uint32_t type, const void *body, uint32_t size);
 /* The screen's `wanted` has changed. */
 int agent_layout_changed(struct agent *a);
 /* There may be something to send: files were added, or the socket takes bytes again. */
