@@ -44,7 +44,7 @@ static void forget_queue(struct agent *a)
 
 void agent_fini(struct agent *a)
 {
-    transfers_restart(a->channel->session->transfers);
+    outbox_restart(a->channel->session->outbox);
     forget_queue(a);
     agent_reader_fini(&a->in);
     writer_fini(&a->out);
@@ -105,7 +105,7 @@ static bool write_message(struct agent *a)
 {
     writer_trim(&a->out, KIB(128));
     a->out_sent = 0;
-    return write_caps(a) || write_layout(a) || write_queued(a) || transfers_write(a->channel->session->transfers, &a->out);
+    return write_caps(a) || write_layout(a) || write_queued(a) || outbox_write(a->channel->session->outbox, &a->out);
 }
 
 static int send_chunk(struct agent *a)
@@ -127,7 +127,7 @@ int agent_go_on(struct agent *a)
             break;
         err = a->out.bad ? -ENOMEM : send_chunk(a);
     }
-    session_transfers_changed(a->channel->session);
+    session_outbox_changed(a->channel->session);
     return err;
 }
 
@@ -158,7 +158,7 @@ static int hear(void *opaque, uint32_t type, const uint8_t *body, uint32_t size)
     struct agent *a = opaque;
 
     if (type == VD_AGENT_FILE_XFER_STATUS)
-        transfers_status(a->channel->session->transfers, body, size);
+        outbox_status(a->channel->session->outbox, body, size);
     return 0;
 }
 
@@ -181,7 +181,7 @@ int agent_set_connected(struct agent *a, bool connected, uint32_t tokens)
     forget_queue(a);
     agent_reader_fini(&a->in);
     agent_reader_init(&a->in);
-    transfers_restart(a->channel->session->transfers);
+    outbox_restart(a->channel->session->outbox);
     a->connected = a->stale = connected;
     a->announced = false;
     a->tokens = tokens;

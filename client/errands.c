@@ -59,11 +59,11 @@ static void enter(struct errands *e, enum errand_stage stage)
     e->stage_ns = now_ns();
 }
 
-static int say_what_was_sent(const struct transfers *t)
+static int say_what_was_sent(const struct outbox *t)
 {
-    const struct transfer_progress *p = &t->progress;
+    const struct outbox_progress *p = &t->progress;
 
-    if (!transfers_idle(t))
+    if (!outbox_idle(t))
         return fail(-ETIMEDOUT, "%u of %u files were sent when the time was over", p->done - p->failed, p->files);
     return p->failed ? fail(-EIO, "%s", p->reason) : 0;
 }
@@ -74,7 +74,7 @@ static void finish(struct errands *e)
     int err = o->screenshot ? take_screenshot(e->session) : 0;
 
     if (!err && o->send_count)
-        err = say_what_was_sent(e->session->transfers);
+        err = say_what_was_sent(e->session->outbox);
     enter(e, ERRAND_DONE);
     /* A window stays open after the typing. */
     if (o->screenshot || o->headless || e->session->options->exit_after > 0)
@@ -143,7 +143,7 @@ static void tick(uv_timer_t *timer)
             enter(e, ERRAND_WAIT_SENT);
         break;
     case ERRAND_WAIT_SENT:
-        if (transfers_idle(s->transfers))
+        if (outbox_idle(s->outbox))
             finish(e);
         break;
     case ERRAND_DONE:
@@ -174,7 +174,7 @@ int errands_start(struct errands *e, struct viewer *v)
 
     *e = (struct errands){.viewer = v, .session = s, .text = o->type, .stage = stage};
     for (unsigned i = 0; i < o->send_count; i++)
-        transfers_add(s->transfers, o->send[i]); /* what fails is in the progress */
+        outbox_add(s->outbox, o->send[i]); /* what fails is in the progress */
     if (!asked && !(o->exit_after > 0))
         return 0;
     err = uv_timer_init(&s->loop->uv, &e->tick);

@@ -9,7 +9,7 @@
 
 #include "canvas/canvas.h"
 #include "client/status.h"
-#include "client/transfers.h"
+#include "client/outbox.h"
 
 #include <pthread.h>
 
@@ -60,7 +60,7 @@ struct screen {
     struct screen_layout wanted;                         /* the window's; USER_MONITORS tells of a new one */
     char name[128];                                      /* of the machine */
     struct client_status status;
-    struct transfer_progress transfers;
+    struct outbox_progress outbox;
     bool over; /* nothing follows: the window is to go */
     void (*wake)(void *opaque); /* may be NULL; any thread; several calls may become one event */
     void *opaque;

@@ -29,12 +29,12 @@ void sending_drop(struct window *w, const char *path)
         viewer_send(w->viewer, path);
 }
 
-static unsigned per_cent(const struct transfer_progress *p)
+static unsigned per_cent(const struct outbox_progress *p)
 {
     return p->bytes ? (unsigned)(p->sent * 100 / p->bytes) : 0;
 }
 
-static void write_words(const struct transfer_progress *p, char *text, size_t size)
+static void write_words(const struct outbox_progress *p, char *text, size_t size)
 {
     unsigned good = p->done - p->failed;
 
@@ -51,7 +51,7 @@ static void write_words(const struct transfer_progress *p, char *text, size_t si
 void sending_look(struct window *w)
 {
     struct sending *s = &w->sending;
-    const struct transfer_progress *now = &w->screen->transfers;
+    const struct outbox_progress *now = &w->screen->outbox;
     char words[sizeof(s->words)];
 
     if (memcmp(now, &s->progress, sizeof(*now)) == 0)

@@ -6,10 +6,10 @@
 #define CLIENT_SENDING_H
 
 #include "client/button.h"
-#include "client/transfers.h"
+#include "client/outbox.h"
 
 struct sending {
-    struct transfer_progress progress; /* as of the last look at the screen */
+    struct outbox_progress progress; /* as of the last look at the screen */
     char words[500];                   /* "": nothing is shown */
     bool under_way;
     uint64_t hide_at; /* SDL_GetTicks64(); NEVER while files are under way */

@@ -160,7 +160,7 @@ int session_start(struct session *s, struct loop *loop, const struct client_opti
                           .options = options,
                           .screen = screen,
                           .started_ns = now_ns(),
-                          .transfers = s->transfers,
+                          .outbox = s->outbox,
                           .only_dial = s->only_dial,
                           .on_gone = s->on_gone,
                           .opaque = s->opaque};
@@ -380,10 +380,10 @@ void session_channel_ended(struct session *s, struct channel *c, int err)
     }
 }
 
-void session_transfers_changed(struct session *s)
+void session_outbox_changed(struct session *s)
 {
-    const struct transfer_progress *now = &s->transfers->progress;
-    struct transfer_progress *shown = &s->screen->transfers;
+    const struct outbox_progress *now = &s->outbox->progress;
+    struct outbox_progress *shown = &s->screen->outbox;
     bool changed;
 
     screen_lock(s->screen);
@@ -394,11 +394,11 @@ void session_transfers_changed(struct session *s)
         screen_wake(s->screen);
 }
 
-void session_go_on_with_transfers(struct session *s)
+void session_send_files(struct session *s)
 {
     struct channel *main_channel = session_find(s, SPICE_CHANNEL_MAIN, 0);
 
     if (main_channel && channel_is_up(main_channel))
         main_channel_agent_go_on(main_channel); /* a connection that broke shows by itself */
-    session_transfers_changed(s);
+    session_outbox_changed(s);
 }

@@ -12,7 +12,7 @@
 #include "client/dial.h"
 #include "client/options.h"
 #include "client/screen.h"
-#include "client/transfers.h"
+#include "client/outbox.h"
 
 struct inputs_channel;
 
@@ -40,7 +40,7 @@ struct session {
     struct loop *loop;
     const struct client_options *options;
     struct screen *screen;
-    struct transfers *transfers; /* never NULL */
+    struct outbox *outbox; /* never NULL */
     struct dial dial;
     struct sockaddr_storage address; /* that has answered; the proxy's if there is one */
     socklen_t address_size;
@@ -66,7 +66,7 @@ struct session {
 };
 
 /*
- * Begin; what is set of transfers, on_gone, opaque and only_dial stays, all else is made new. Whatever comes of it, on_gone()
+ * Begin; what is set of outbox, on_gone, opaque and only_dial stays, all else is made new. Whatever comes of it, on_gone()
  * follows. -errno with fail_text(): there is no session, nothing follows.
  */
 int session_start(struct session *s, struct loop *loop, const struct client_options *options,
@@ -79,11 +79,11 @@ void session_fini(struct session *s);
 const char *session_server_name(const struct client_options *options, char *buf, size_t size);
 
 /* Files were added, or are to be cancelled: tell the agent, if it is there, and the screen. */
-void session_go_on_with_transfers(struct session *s);
+void session_send_files(struct session *s);
 
 /* For channels. */
 /* The screen is to show how far they are. */
-void session_transfers_changed(struct session *s);
+void session_outbox_changed(struct session *s);
 /* What a channel of this type passes on its way, and where it connects to. */
 void session_way(struct session *s, unsigned type, struct stream_way *way);
 void session_address(const struct session *s, unsigned type, struct sockaddr_storage *address);

@@ -280,8 +280,8 @@ int viewer_start(struct viewer *v, struct loop *loop, struct client_options *opt
                          .persistent = persistent,
                          .on_end = v->on_end,
                          .opaque = v->opaque};
-    transfers_init(&v->transfers);
-    v->session.transfers = &v->transfers;
+    outbox_init(&v->outbox);
+    v->session.outbox = &v->outbox;
     err = uv_timer_init(&loop->uv, &v->retry);
     v->retry.data = v;
     return err ? fail(err, "no timer: %s", uv_strerror(err)) : start_session(v);
@@ -304,7 +304,7 @@ void viewer_end(struct viewer *v, int result)
 void viewer_fini(struct viewer *v)
 {
     session_fini(&v->session);
-    transfers_fini(&v->transfers);
+    outbox_fini(&v->outbox);
 }
 
 /* --- from other threads --- */
@@ -394,8 +394,8 @@ static void run_send(void *arg)
 {
     struct send_call *c = arg;
 
-    transfers_add(&c->viewer->transfers, c->path);
-    session_go_on_with_transfers(&c->viewer->session);
+    outbox_add(&c->viewer->outbox, c->path);
+    session_send_files(&c->viewer->session);
     free(c);
 }
 
@@ -414,8 +414,8 @@ static void run_cancel(void *arg)
 {
     struct viewer *v = arg;
 
-    transfers_cancel(&v->transfers);
-    session_go_on_with_transfers(&v->session);
+    outbox_cancel(&v->outbox);
+    session_send_files(&v->session);
 }
 
 void viewer_cancel_sending(struct viewer *v)

@@ -27,7 +27,7 @@ static struct viewer {
     struct client_options options;
     struct loop loop;
     struct session session;
-    struct transfers transfers;
+    struct outbox outbox;
     struct screen screen;
     uv_timer_t look;
     unsigned slow_ms;
@@ -85,8 +85,8 @@ static void run(void)
 {
     screen_init(&viewer.screen);
     viewer.session.on_gone = ended;
-    viewer.session.transfers = &viewer.transfers;
-    transfers_init(&viewer.transfers);
+    viewer.session.outbox = &viewer.outbox;
+    outbox_init(&viewer.outbox);
     if (loop_init(&viewer.loop) || session_start(&viewer.session, &viewer.loop, &viewer.options, &viewer.screen))
         die("%s", fail_text());
     uv_timer_init(&viewer.loop.uv, &viewer.look);

@@ -113,8 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct client_options options = {.user = "alma", .password = "sesame"};
     struct loop loop;
     struct screen screen;
-    struct transfers transfers;
-    struct session s = {.loop = &loop, .options = &options, .screen = &screen, .transfers = &transfers};
+    struct outbox outbox;
+    struct session s = {.loop = &loop, .options = &options, .screen = &screen, .outbox = &outbox};
     bool gone = false;
     int listener;
 
@@ -124,8 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s.linked = openers[data[0] % ARRAY_SIZE(openers)] != open_main; /* else it will be */
     loop_init(&loop);
     screen_init(&screen);
-    transfers_init(&transfers);
-    transfers_add(&transfers, "/proc/self/exe"); /* for an agent that wants it */
+    outbox_init(&outbox);
+    outbox_add(&outbox, "/proc/self/exe"); /* for an agent that wants it */
     TAILQ_INIT(&s.channels);
     uv_timer_init(&loop.uv, &s.timeout);
     s.timeout.data = &s;
@@ -136,7 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(listener);
     loop_fini(&loop);
     session_fini(&s);
-    transfers_fini(&transfers);
+    outbox_fini(&outbox);
     screen_fini(&screen);
     return 0;
 }

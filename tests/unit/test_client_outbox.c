@@ -1,6 +1,6 @@
 /* Files on their way to the guest's agent: what is said to it, in which order, and what it may answer. */
 #include "client/agent_message.h"
-#include "client/transfers.h"
+#include "client/outbox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,10 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/test_client_transfersXXXXXX";
+static char folder[] = "/tmp/test_client_outboxXXXXXX";
 
 struct rig {
-    struct transfers t;
+    struct outbox t;
     struct writer w;
 };
 
@@ -41,14 +41,14 @@ static void make_file(const char *name, size_t size)
 
 static int add(struct rig *r, const char *name)
 {
-    return transfers_add(&r->t, path_of(name));
+    return outbox_add(&r->t, path_of(name));
 }
 
 static int setup(void **state)
 {
     struct rig *r = calloc(1, sizeof(*r));
 
-    transfers_init(&r->t);
+    outbox_init(&r->t);
     writer_init(&r->w, MIB(1));
     *state = r;
     return 0;
@@ -58,7 +58,7 @@ static int teardown(void **state)
 {
     struct rig *r = *state;
 
-    transfers_fini(&r->t);
+    outbox_fini(&r->t);
     writer_fini(&r->w);
     free(r);
     return 0;
@@ -70,7 +70,7 @@ static uint32_t next(struct rig *r)
     VDAgentMessage head;
 
     writer_reset(&r->w);
-    if (!transfers_write(&r->t, &r->w))
+    if (!outbox_write(&r->t, &r->w))
         return 0;
     memcpy(&head, r->w.data, sizeof(head));
     assert_int_equal(head.protocol, VD_AGENT_PROTOCOL);
@@ -98,7 +98,7 @@ static void answer(struct rig *r, uint32_t id, uint32_t result)
 
     store_le32(status, id);
     store_le32(status + 4, result);
-    transfers_status(&r->t, status, sizeof(status));
+    outbox_status(&r->t, status, sizeof(status));
 }
 
 /* DATA of the file of this id; returns how many bytes, which are checked to be those from `from` on. */
@@ -118,7 +118,7 @@ static uint64_t data(struct rig *r, uint32_t id, size_t from)
 static void one_after_the_other(void **state)
 {
     struct rig *r = *state;
-    const struct transfer_progress *p = &r->t.progress;
+    const struct outbox_progress *p = &r->t.progress;
     uint32_t first, second;
 
     make_file("a", 100000);
@@ -139,7 +139,7 @@ static void one_after_the_other(void **state)
     assert_int_equal(p->done, 0); /* until the guest has them */
     answer(r, second, VD_AGENT_FILE_XFER_STATUS_SUCCESS);
     answer(r, first, VD_AGENT_FILE_XFER_STATUS_SUCCESS);
-    assert_true(transfers_idle(&r->t));
+    assert_true(outbox_idle(&r->t));
     assert_int_equal(p->done, 2);
     assert_int_equal(p->failed, 0);
     assert_int_equal(p->sent, 100000);
@@ -162,7 +162,7 @@ static void names(void **state)
 static void refusals(void **state)
 {
     struct rig *r = *state;
-    const struct transfer_progress *p = &r->t.progress;
+    const struct outbox_progress *p = &r->t.progress;
     uint8_t status[16] = {0};
     uint32_t id;
 
@@ -171,19 +171,19 @@ static void refusals(void **state)
     assert_int_equal(add(r, "nowhere"), -ENOENT);
     assert_int_equal(add(r, "."), -EISDIR);
     assert_int_equal(add(r, "fifo"), -EINVAL); /* and does not wait */
-    assert_true(transfers_idle(&r->t) && p->done == p->files);
+    assert_true(outbox_idle(&r->t) && p->done == p->files);
     assert_int_equal(add(r, "a"), 0);
     id = started(r, "[vdagent-file-xfer]\nname=a\nsize=10\n");
     store_le32(status, id);
     store_le32(status + 4, VD_AGENT_FILE_XFER_STATUS_NOT_ENOUGH_SPACE);
     store_le64(status + 8, 5 << 20);
-    transfers_status(&r->t, status, 7); /* too short to say anything */
-    assert_false(transfers_idle(&r->t));
-    transfers_status(&r->t, status, sizeof(status));
-    assert_true(transfers_idle(&r->t));
+    outbox_status(&r->t, status, 7); /* too short to say anything */
+    assert_false(outbox_idle(&r->t));
+    outbox_status(&r->t, status, sizeof(status));
+    assert_true(outbox_idle(&r->t));
     assert_int_equal(p->failed, 1);
     assert_non_null(strstr(p->reason, "5 MiB"));
-    transfers_status(&r->t, status, sizeof(status)); /* of nothing that is known */
+    outbox_status(&r->t, status, sizeof(status)); /* of nothing that is known */
     assert_int_equal(p->done, 1);
     assert_int_equal(add(r, "a"), 0);
     id = started(r, "[vdagent-file-xfer]\nname=a\nsize=10\n");
@@ -201,12 +201,12 @@ static void cancelled(void **state)
     assert_int_equal(add(r, "a"), 0);
     id = started(r, "[vdagent-file-xfer]\nname=a\nsize=100000\n");
     answer(r, id, VD_AGENT_FILE_XFER_STATUS_CAN_SEND_DATA);
-    transfers_cancel(&r->t);
+    outbox_cancel(&r->t);
     assert_int_equal(next(r), VD_AGENT_FILE_XFER_STATUS); /* of the one that the guest knows of */
     assert_int_equal(load_le32(body(r)), id);
     assert_int_equal(load_le32(body(r) + 4), VD_AGENT_FILE_XFER_STATUS_CANCELLED);
     assert_int_equal(next(r), 0);
-    assert_true(transfers_idle(&r->t));
+    assert_true(outbox_idle(&r->t));
     assert_int_equal(r->t.progress.failed, 2);
 }
 
@@ -222,7 +222,7 @@ static void shrinks(void **state)
     assert_int_equal(data(r, id, 0), 65536);
     assert_int_equal(truncate(path_of("a"), 70000), 0);
     assert_int_equal(next(r), VD_AGENT_FILE_XFER_STATUS);
-    assert_true(transfers_idle(&r->t));
+    assert_true(outbox_idle(&r->t));
     assert_non_null(strstr(r->t.progress.reason, "shorter"));
 }
 
@@ -236,7 +236,7 @@ static void begins_anew(void **state)
     id = started(r, "[vdagent-file-xfer]\nname=a\nsize=100000\n");
     answer(r, id, VD_AGENT_FILE_XFER_STATUS_CAN_SEND_DATA);
     data(r, id, 0);
-    transfers_restart(&r->t);
+    outbox_restart(&r->t);
     assert_int_equal(r->t.progress.sent, 0);
     again = started(r, "[vdagent-file-xfer]\nname=a\nsize=100000\n");
     assert_int_not_equal(again, id);
@@ -306,12 +306,12 @@ static void any_chunks(void **state UNUSED)
     writer_fini(&w);
 }
 
-#define TRANSFERS(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define OUTBOX(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TRANSFERS(one_after_the_other), TRANSFERS(names), TRANSFERS(refusals),
-                                       TRANSFERS(cancelled), TRANSFERS(shrinks), TRANSFERS(begins_anew),
+    const struct CMUnitTest tests[] = {OUTBOX(one_after_the_other), OUTBOX(names), OUTBOX(refusals),
+                                       OUTBOX(cancelled), OUTBOX(shrinks), OUTBOX(begins_anew),
                                        cmocka_unit_test(any_chunks)};
     char command[PATH_MAX];
     int failed;

@@ -1,4 +1,4 @@
-#include "client/transfers.h"
+#include "client/outbox.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -79,21 +79,21 @@ static void write_escaped(struct writer *w, const char *text)
 
 /* --- one transfer --- */
 
-static void forget(struct transfers *t, struct transfer *f)
+static void forget(struct outbox *t, struct transfer *f)
 {
     TAILQ_REMOVE(&t->list, f, entry);
     close(f->fd);
     free(f);
 }
 
-static void end(struct transfers *t, struct transfer *f)
+static void end(struct outbox *t, struct transfer *f)
 {
     t->progress.done++;
     t->progress.sent += f->size - f->sent;
     forget(t, f);
 }
 
-static void note_failure(struct transfers *t, const char *name, const char *reason)
+static void note_failure(struct outbox *t, const char *name, const char *reason)
 {
     t->progress.failed++;
     snprintf(t->progress.reason, sizeof(t->progress.reason), "'%.*s' was not sent: %s", 200, name, reason);
@@ -101,7 +101,7 @@ static void note_failure(struct transfers *t, const char *name, const char *reas
 }
 
 /* We give it up; the guest is told if it knows of it. */
-static void give_up(struct transfers *t, struct transfer *f, const char *reason)
+static void give_up(struct outbox *t, struct transfer *f, const char *reason)
 {
     note_failure(t, f->name, reason);
     if (f->state == NEW)
@@ -128,7 +128,7 @@ static int open_file(struct transfer *f, const char *path)
     return 0;
 }
 
-static unsigned count(const struct transfers *t)
+static unsigned count(const struct outbox *t)
 {
     const struct transfer *f;
     unsigned n = 0;
@@ -138,13 +138,13 @@ static unsigned count(const struct transfers *t)
     return n;
 }
 
-static int try_add(struct transfers *t, const char *path, const char *name)
+static int try_add(struct outbox *t, const char *path, const char *name)
 {
     struct transfer *f;
     int err;
 
-    if (count(t) == TRANSFERS_MAX)
-        return fail(-EMFILE, "%u files are on their way already", TRANSFERS_MAX);
+    if (count(t) == OUTBOX_MAX)
+        return fail(-EMFILE, "%u files are on their way already", OUTBOX_MAX);
     f = calloc(1, sizeof(*f));
     if (!f)
         return fail(-ENOMEM, "out of memory");
@@ -161,13 +161,13 @@ static int try_add(struct transfers *t, const char *path, const char *name)
     return 0;
 }
 
-int transfers_add(struct transfers *t, const char *path)
+int outbox_add(struct outbox *t, const char *path)
 {
     char name[256];
     int err;
 
-    if (transfers_idle(t))
-        t->progress = (struct transfer_progress){0};
+    if (outbox_idle(t))
+        t->progress = (struct outbox_progress){0};
     copy_name(name, path);
     t->progress.files++;
     err = try_add(t, path, name);
@@ -178,19 +178,19 @@ int transfers_add(struct transfers *t, const char *path)
     return err ? fail(err, "%s", t->progress.reason) : 0;
 }
 
-void transfers_init(struct transfers *t)
+void outbox_init(struct outbox *t)
 {
-    *t = (struct transfers){0};
+    *t = (struct outbox){0};
     TAILQ_INIT(&t->list);
 }
 
-void transfers_fini(struct transfers *t)
+void outbox_fini(struct outbox *t)
 {
     while (!TAILQ_EMPTY(&t->list))
         forget(t, TAILQ_FIRST(&t->list));
 }
 
-void transfers_cancel(struct transfers *t)
+void outbox_cancel(struct outbox *t)
 {
     struct transfer *f, *next;
 
@@ -203,7 +203,7 @@ void transfers_cancel(struct transfers *t)
 
 /* --- what is said to the agent --- */
 
-static void write_start(struct transfers *t, struct transfer *f, struct writer *w)
+static void write_start(struct outbox *t, struct transfer *f, struct writer *w)
 {
     char size[32];
 
@@ -218,7 +218,7 @@ static void write_start(struct transfers *t, struct transfer *f, struct writer *
     f->state = STARTED;
 }
 
-static void write_cancel(struct transfers *t, struct transfer *f, struct writer *w)
+static void write_cancel(struct outbox *t, struct transfer *f, struct writer *w)
 {
     agent_message_begin(w, VD_AGENT_FILE_XFER_STATUS);
     writer_u32(w, f->id);
@@ -228,7 +228,7 @@ static void write_cancel(struct transfers *t, struct transfer *f, struct writer 
 }
 
 /* The next piece. An empty file has one too, without a byte. */
-static bool write_data(struct transfers *t, struct transfer *f, struct writer *w)
+static bool write_data(struct outbox *t, struct transfer *f, struct writer *w)
 {
     static uint8_t piece[PIECE]; /* only the session's thread comes here */
     size_t want = (size_t)MIN((uint64_t)PIECE, f->size - f->sent);
@@ -251,7 +251,7 @@ static bool write_data(struct transfers *t, struct transfer *f, struct writer *w
     return true;
 }
 
-static struct transfer *first_in(const struct transfers *t, enum state state)
+static struct transfer *first_in(const struct outbox *t, enum state state)
 {
     struct transfer *f;
 
@@ -261,7 +261,7 @@ static struct transfer *first_in(const struct transfers *t, enum state state)
     return NULL;
 }
 
-static unsigned count_started(const struct transfers *t)
+static unsigned count_started(const struct outbox *t)
 {
     const struct transfer *f;
     unsigned n = 0;
@@ -271,7 +271,7 @@ static unsigned count_started(const struct transfers *t)
     return n;
 }
 
-bool transfers_write(struct transfers *t, struct writer *w)
+bool outbox_write(struct outbox *t, struct writer *w)
 {
     struct transfer *f;
 
@@ -286,7 +286,7 @@ bool transfers_write(struct transfers *t, struct writer *w)
         return true;
     }
     f = first_in(t, SENDING);
-    return f && (write_data(t, f, w) || transfers_write(t, w));
+    return f && (write_data(t, f, w) || outbox_write(t, w));
 }
 
 /* --- what it says --- */
@@ -314,7 +314,7 @@ static const char *refusal(uint32_t result, const uint8_t *detail, uint32_t size
     }
 }
 
-void transfers_status(struct transfers *t, const uint8_t *body, uint32_t size)
+void outbox_status(struct outbox *t, const uint8_t *body, uint32_t size)
 {
     struct transfer *f;
     struct reader r;
@@ -339,7 +339,7 @@ void transfers_status(struct transfers *t, const uint8_t *body, uint32_t size)
     end(t, f);
 }
 
-void transfers_restart(struct transfers *t)
+void outbox_restart(struct outbox *t)
 {
     struct transfer *f, *next;
 
