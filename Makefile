@@ -93,9 +93,9 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) $(CFLAGS_$(subst /,_,$*)) -MMD -MP -c -o $@ $<
 
 # A test links with the whole product and with tests/lib.
-$(UNIT_BIN) $(DEVICE_BIN): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(TEST_LIB_SRC)) $(CLIENT_LIB) $(LIB)
+$(UNIT_BIN) $(DEVICE_BIN): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(TEST_LIB_SRC)) $(CLIENT_LIB) $(AGENT_LIB) $(LIB)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(AGENT_LIBS) $(LIBS) -lcmocka
 
 $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_LIB) $(LIB)
 	@echo "  LD    $@"
