@@ -95,8 +95,11 @@ static void take_targets(struct x11 *x, unsigned selection, const xcb_atom_t *ta
         f->best[type] = target;
         types |= 1u << type;
     }
-    f->busy = false;
     clipboard_grabbed(x->clipboard, selection, types);
+    for (uint32_t gone = f->wanted & ~types; gone; gone &= gone - 1)
+        clipboard_fetched(x->clipboard, selection, VD_AGENT_CLIPBOARD_NONE, NULL, 0);
+    f->wanted &= types;
+    go_on(x, selection);
 }
 
 /* --- properties --- */
