@@ -103,7 +103,7 @@ static const int calls[] = {
     SCMP_SYS(statx), SCMP_SYS(fstatfs), SCMP_SYS(geteuid), SCMP_SYS(getuid), SCMP_SYS(inotify_add_watch),
     SCMP_SYS(inotify_rm_watch), SCMP_SYS(writev), SCMP_SYS(kill), SCMP_SYS(pidfd_open), SCMP_SYS(name_to_handle_at),
     /* the end */
-    SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(close_range), SANDBOX_END};
+    SCMP_SYS(rt_sigaction), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(close_range), SANDBOX_END};
 static const struct sandbox_calls sandbox = {.name = "agentd", .calls = calls, .also = {&loop_sandbox}, .opens_files = true};
 
 /* --- life --- */
