@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,10 @@ static int port_write(SpiceCharDeviceInstance *sin UNUSED, const uint8_t *data, 
 {
     ssize_t n = host.fd < 0 ? size : write(host.fd, data, (size_t)size);
 
+    if (n < 0 && errno != EAGAIN) { /* nobody is there: which will be read next */
+        host.begin = host.end = 0;
+        n = size;
+    }
     host.stuck = n < size;
     if (host.fd >= 0)
         watch();
@@ -78,10 +83,14 @@ static void close_port(void)
     host.fd = -1;
 }
 
-static void on_poll(uv_poll_t *poll UNUSED, int status UNUSED, int events)
+static void on_poll(uv_poll_t *poll UNUSED, int status, int events)
 {
     ssize_t n;
 
+    if (status < 0) {
+        close_port();
+        return;
+    }
     host.stuck = host.stuck && !(events & UV_WRITABLE);
     if (events & UV_READABLE) {
         n = read(host.fd, host.data, sizeof(host.data));
@@ -136,6 +145,7 @@ int main(int argc, char **argv)
     int c;
 
     log_set_program("host");
+    signal(SIGPIPE, SIG_IGN);
     device_settings_init(&host.settings);
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (c == 'k')

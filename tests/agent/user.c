@@ -11,7 +11,7 @@
  *   monitors WxH+X+Y ...         0x0+0+0: off
  *
  * Commands come on the standard input, one a line. Lines on the standard output say what happened: AGENT 1, GRAB 0 1 2,
- * RELEASE 0, REQUEST 0 1, CONTENT 0 1 SIZE, PROGRESS DONE TOTAL, SENT ok, MOUSE 2.
+ * RELEASE 0, REQUEST 0 1, CONTENT 0 1 SIZE, PROGRESS DONE TOTAL, FILE ok, SENT ok, MOUSE 2.
  */
 #include "base/base.h"
 #include "base/log.h"
@@ -71,12 +71,17 @@ static void on_content(SpiceMainChannel *m UNUSED, guint selection, guint type, 
     SAY("CONTENT %u %u %u\n", selection, type, size);
 }
 
+/* It is there once it has said what it can. */
 static void on_agent(SpiceMainChannel *m, gpointer opaque UNUSED)
 {
+    static gboolean told;
     gboolean connected;
 
     g_object_get(m, "agent-connected", &connected, NULL);
-    SAY("AGENT %d\n", connected);
+    connected = connected && spice_main_channel_agent_test_capability(m, VD_AGENT_CAP_CLIPBOARD_BY_DEMAND);
+    if (connected != told)
+        SAY("AGENT %d\n", connected);
+    told = connected;
 }
 
 static void on_mouse(SpiceMainChannel *m, gpointer opaque UNUSED)
@@ -102,6 +107,16 @@ static void on_sent(GObject *source, GAsyncResult *result, gpointer opaque UNUSE
         SAY("SENT ok\n");
     else
         SAY("SENT %s\n", error->message);
+}
+
+static void on_finished(SpiceFileTransferTask *task UNUSED, GError *error, gpointer opaque UNUSED)
+{
+    SAY("FILE %s\n", error ? error->message : "ok");
+}
+
+static void on_file(SpiceMainChannel *m UNUSED, SpiceFileTransferTask *task, gpointer opaque UNUSED)
+{
+    g_signal_connect(task, "finished", G_CALLBACK(on_finished), NULL);
 }
 
 static void send_file(const char *path)
@@ -193,12 +208,15 @@ static void on_channel(SpiceSession *session UNUSED, SpiceChannel *channel, gpoi
                    {"main-clipboard-selection-release", G_CALLBACK(on_release)},
                    {"main-clipboard-selection-request", G_CALLBACK(on_request)},
                    {"main-clipboard-selection", G_CALLBACK(on_content)},
+                   {"new-file-transfer", G_CALLBACK(on_file)},
                    {"main-agent-update", G_CALLBACK(on_agent)},
                    {"main-mouse-update", G_CALLBACK(on_mouse)}};
 
     if (!SPICE_IS_MAIN_CHANNEL(channel))
         return;
     user.main = SPICE_MAIN_CHANNEL(channel);
+    /* It would have all side by side. */
+    g_object_set(channel, "disable-display-align", TRUE, "disable-display-position", FALSE, NULL);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         g_signal_connect(channel, signals[i].name, signals[i].fn, NULL);
 }
