@@ -24,3 +24,21 @@ $(AGENTD): $(BUILD)/guest/agent/agentd.o $(AGENT_LIB) $(LIB)
 $(AGENT): $(BUILD)/guest/agent/agent.o $(AGENT_LIB) $(LIB)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(AGENT_LIB) $(LIB) $(AGENT_X_LIBS) $(AGENT_BASE_LIBS)
+
+# Into a guest's system, where systemd, udev and desktops look for such files.
+unitdir ?= $(prefix)/lib/systemd/system
+udevdir ?= $(prefix)/lib/udev/rules.d
+autostartdir ?= /etc/xdg/autostart
+AGENT_MAN := $(addprefix $(BUILD)/man/,minivm-agentd.8 minivm-agent.1)
+
+.PHONY: install-agent
+install-agent: agent $(AGENT_MAN)
+	install -Dm755 $(AGENT) $(DESTDIR)$(bindir)/minivm-agent
+	install -Dm755 $(AGENTD) $(DESTDIR)$(libexecdir)/minivm-agentd
+	install -Dm644 -t $(DESTDIR)$(unitdir) guest/agent/minivm-agentd.socket
+	sed 's,@libexecdir@,$(libexecdir),' guest/agent/minivm-agentd.service >$(BUILD)/minivm-agentd.service
+	install -Dm644 -t $(DESTDIR)$(unitdir) $(BUILD)/minivm-agentd.service
+	install -Dm644 -t $(DESTDIR)$(udevdir) guest/agent/70-minivm-agentd.rules
+	install -Dm644 -t $(DESTDIR)$(autostartdir) guest/agent/minivm-agent.desktop
+	install -Dm644 -t $(DESTDIR)$(mandir)/man8 $(BUILD)/man/minivm-agentd.8
+	install -Dm644 -t $(DESTDIR)$(mandir)/man1 $(BUILD)/man/minivm-agent.1
