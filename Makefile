@@ -2,6 +2,7 @@
 #
 #   make run      install what is missing, build, make the demo disk, run it
 #   make check    install what is missing, build, run all tests of the default tier
+#   make install-agent   the guest agent, into a guest's system
 #   make bench    minivm beside its peers, in one run
 #   SAN=address,undefined | SAN=thread   build with sanitizers, into a directory of its own
 #   V=1           show the commands
@@ -93,9 +94,9 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) $(CFLAGS_$(subst /,_,$*)) -MMD -MP -c -o $@ $<
 
 # A test links with the whole product and with tests/lib.
-$(UNIT_BIN) $(DEVICE_BIN): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(TEST_LIB_SRC)) $(CLIENT_LIB) $(LIB)
+$(UNIT_BIN) $(DEVICE_BIN): $(BUILD)/%: $(BUILD)/%.o $(call objects,$(TEST_LIB_SRC)) $(CLIENT_LIB) $(AGENT_LIB) $(LIB)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(AGENT_LIBS) $(LIBS) -lcmocka
 
 $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_LIB) $(LIB)
 	@echo "  LD    $@"
@@ -190,7 +191,7 @@ install: all
 	install -Dm755 $(MINIVM) $(DESTDIR)$(bindir)/minivm
 	install -Dm755 $(CLIENT) $(DESTDIR)$(bindir)/minivm-client
 	install -Dm644 -t $(DESTDIR)$(libexecdir)/host $(HOST_DIR)/vmlinux $(HOST_DIR)/initrd
-	install -Dm644 -t $(DESTDIR)$(mandir)/man1 $(MAN)
+	install -Dm644 -t $(DESTDIR)$(mandir)/man1 $(filter-out $(AGENT_MAN),$(MAN))
 	install -Dm644 share/minivm.bash $(DESTDIR)$(datadir)/bash-completion/completions/minivm
 	ln -sf minivm $(DESTDIR)$(datadir)/bash-completion/completions/minivm-client
 	install -Dm644 -t $(DESTDIR)$(datadir)/applications share/minivm-client.desktop

@@ -229,6 +229,19 @@ int listener_create_unix(struct listener **listener, struct loop *loop, const ch
     return l ? finish(listener, l, loop, listen_unix(l, path)) : -ENOMEM;
 }
 
+int listener_create_fd(struct listener **listener, struct loop *loop, const char *what, int fd, listener_accepted *accepted,
+                       void *opaque)
+{
+    struct listener *l = new_listener(what, accepted, opaque);
+
+    if (!l) {
+        close(fd);
+        return -ENOMEM;
+    }
+    l->fd = fd;
+    return finish(listener, l, loop, fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) ? -errno : 0);
+}
+
 /* --- the end --- */
 
 static void free_listener(uv_handle_t *handle)

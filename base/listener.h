@@ -21,6 +21,9 @@ int listener_create_tcp(struct listener **listener, struct loop *loop, const cha
                         int *port, listener_accepted *accepted, void *opaque);
 int listener_create_unix(struct listener **listener, struct loop *loop, const char *what, const char *path,
                          listener_accepted *accepted, void *opaque);
+/* One that somebody else has made, and removes: systemd. fd becomes the listener's. */
+int listener_create_fd(struct listener **listener, struct loop *loop, const char *what, int fd, listener_accepted *accepted,
+                       void *opaque);
 void listener_destroy(struct listener *listener); /* NULL is fine */
 
 #endif

@@ -35,9 +35,10 @@ else
 $(BUILD)/libtests.a: $(patsubst %.c,$(BUILD)/%.o,$(TEST_LIB_SRC))
 	$(Q)rm -f $@ && ar crs $@ $^
 
-$(addprefix $(BUILD)/,$(FUZZ_NAMES)): $(BUILD)/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libtests.a $(CLIENT_LIB) $(LIB)
+$(addprefix $(BUILD)/,$(FUZZ_NAMES)): $(BUILD)/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libtests.a $(CLIENT_LIB) \
+		$(AGENT_LIB) $(LIB)
 	@echo "  LD    $@"
-	$(Q)$(CC) -pthread $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(LIBS) -lcmocka
+	$(Q)$(CC) -pthread $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS) $(AGENT_LIBS) $(LIBS) -lcmocka
 endif
 
 fuzz: fuzz-bin

@@ -313,3 +313,8 @@ QXLInstance *device_start(struct loop *loop, const struct device_settings *s)
     spice_server_vm_start(server);
     return &device.qxl;
 }
+
+SpiceServer *device_server(void)
+{
+    return device.server;
+}

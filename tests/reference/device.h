@@ -33,6 +33,8 @@ void device_settings_init(struct device_settings *s);
 bool device_option(struct device_settings *s, int c, const char *value);
 /* Ends the program if the server does not start. */
 QXLInstance *device_start(struct loop *loop, const struct device_settings *settings);
+/* For further devices. */
+SpiceServer *device_server(void);
 
 /* A QXLDrawable, QXLSurfaceCmd or QXLCursorCmd: waits for room. */
 void device_push(uint32_t type, const void *command);

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""minivm-agentd and minivm-agent as the guest of libspice-server, used through spice-gtk. TAP.
+
+usage: tests/e2e/test_agent.py [NAME...]
+"""
+import os, random, re, sys
+
+from agent_rig import BMP, CLIPBOARD, PNG, PRIMARY, TEXT, Rig
+from viewer import Failed, require, run_tests, wait_for
+
+SIZES = [1, 100, 2047, 2048, 65536, 300000, 1 << 20]
+
+
+def text_of(size):
+    """So many bytes of UTF-8, some of them longer than others."""
+    data = ''.join(random.Random(size).choices('abc \näöü€語', k=size)).encode()[:size]
+    return data.decode(errors='ignore').encode().ljust(size, b'.')
+
+
+def picture(size):
+    return b'\x89PNG\r\n\x1a\n' + random.Random(7).randbytes(size)
+
+
+def test_guest_to_user(folder):
+    """what is copied in the guest is pasted by the user: texts of 1 byte to 1 MiB, pictures, both selections"""
+    with Rig(folder) as rig:
+        for selection in CLIPBOARD, PRIMARY:
+            for size in SIZES:
+                data = text_of(size)
+                rig.copy(selection, data)
+                require(TEXT in rig.user.wait('GRAB ' + selection).split()[2:], 'no text is offered')
+                pasted = os.path.join(folder, 'pasted')
+                rig.user.tell('ask', selection, TEXT, pasted)
+                rig.user.wait('CONTENT %s %s %d' % (selection, TEXT, size))
+                with open(pasted, 'rb') as f:
+                    require(f.read() == data, 'a text of %d bytes has changed' % size)
+        for kind, target in (PNG, 'image/png'), (BMP, 'image/bmp'):
+            data = picture(3 << 20)
+            rig.copy(CLIPBOARD, data, '-t', target)
+            rig.user.wait('GRAB %s %s' % (CLIPBOARD, kind))
+            rig.user.tell('ask', CLIPBOARD, kind, pasted)
+            rig.user.wait('CONTENT %s %s %d' % (CLIPBOARD, kind, len(data)))
+            with open(pasted, 'rb') as f:
+                require(f.read() == data, 'a picture has changed')
+
+
+def test_user_to_guest(folder):
+    """what the user has copied is pasted in the guest: texts of 1 byte to 1 MiB, pictures, both selections"""
+    with Rig(folder) as rig:
+        for selection in CLIPBOARD, PRIMARY:
+            for size in SIZES:
+                data = text_of(size)
+                rig.user.tell('offer', selection, TEXT, rig.path('copied', data))
+                wait_for('a text of %d bytes' % size, lambda: rig.paste(selection, '-t', 'UTF8_STRING') == data)
+        data = picture(5 << 20)
+        rig.user.tell('offer', CLIPBOARD, PNG, rig.path('picture', data))
+        wait_for('a picture', lambda: rig.paste(CLIPBOARD, '-t', 'image/png') == data)
+        require(b'image/png' in rig.paste(CLIPBOARD, '-t', 'TARGETS'), 'it is not offered as a picture')
+        require(rig.paste(CLIPBOARD, '-t', 'UTF8_STRING') is None, 'a picture is no text')
+        rig.user.tell('release', CLIPBOARD)
+        wait_for('release', lambda: rig.paste(CLIPBOARD, '-t', 'TARGETS') is None)
+
+
+def send(rig, path):
+    """-> "ok", or why not"""
+    rig.user.tell('send', path)
+    return rig.user.wait('FILE')[5:]
+
+
+def read(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def test_files(folder):
+    """files that are dropped arrive, beside others of the name, empty ones too; they are no programs"""
+    with Rig(folder) as rig:
+        for n, size in enumerate((0, 1, 65536, 30 << 20)):
+            data = random.Random(size).randbytes(size)
+            require(send(rig, rig.path('a file.tar', data)) == 'ok', 'a file of %d bytes is not taken' % size)
+            name = os.path.join(rig.saved, 'a file (%d).tar' % n if n else 'a file.tar')
+            require(read(name) == data, 'a file of %d bytes has changed' % size)
+            require(os.stat(name).st_mode & 0o111 == 0, 'it is a program')
+        done, total = [line for line in rig.user.seen if line.startswith('PROGRESS')][-1].split()[1:]
+        require(done == total == str(30 << 20), 'progress ended at %s of %s' % (done, total))
+
+
+def test_file_ends(folder):
+    """a file that is cancelled, or whose user, daemon or session goes, leaves nothing behind; one too large is refused"""
+    with Rig(folder) as rig:
+        huge = rig.path('huge', b'')
+        os.truncate(huge, 1 << 43)
+        answer = send(rig, huge)
+        require('space' in answer, 'the user hears "%s"' % answer)
+        large = rig.path('large', b'')
+        os.truncate(large, 1 << 30)
+
+        def begin():
+            rig.user.tell('send', large)
+            wait_for('the file to begin', lambda: [name for name in os.listdir(rig.saved)
+                                                   if os.path.getsize(os.path.join(rig.saved, name))], step=0.01)
+
+        def nothing(what):
+            wait_for(what, lambda: not os.listdir(rig.saved))
+
+        begin()
+        rig.user.tell('cancel')
+        nothing('the file to go, cancelled')
+        rig.user.wait('SENT')
+        begin()
+        rig.user.end()
+        nothing('the file to go with its user')
+        rig.user = rig.new_user()
+        begin()
+        rig.stop(rig.agent)
+        nothing('the file to go with the session')
+        rig.user.wait('AGENT 0')
+        rig.start_agent()
+        rig.user.wait('AGENT 1')
+        begin()
+        rig.agentd.kill()
+        nothing('the file to go with the daemon')
+        rig.user.wait('AGENT 0')
+        rig.start_agentd()
+        rig.user.wait('AGENT 1')
+        require(send(rig, rig.path('small', b'abc')) == 'ok', 'a file is not taken afterwards')
+
+
+def test_restarts(folder):
+    """the agent, the daemon, the session and the user may come and go; each time the clipboard works again"""
+    with Rig(folder) as rig:
+        def check(text):
+            rig.user.forget()
+            rig.copy(CLIPBOARD, text)
+            rig.user.wait('GRAB 0')
+            rig.user.tell('ask', CLIPBOARD, TEXT, os.path.join(folder, 'pasted'))
+            rig.user.wait('CONTENT 0 1 %d' % len(text))
+            rig.user.tell('offer', PRIMARY, TEXT, rig.path('copied', text))
+            wait_for('paste', lambda: rig.paste(PRIMARY, '-t', 'UTF8_STRING') == text)
+
+        check(b'first')
+        rig.stop(rig.agent)
+        rig.user.wait('AGENT 0')
+        rig.start_agent()
+        rig.user.wait('AGENT 1')
+        rig.user.wait('GRAB 0')  # what was copied before it came is offered
+        check(b'after the agent')
+        rig.stop(rig.agentd)
+        rig.user.wait('AGENT 0')
+        rig.start_agentd()
+        rig.user.wait('AGENT 1')
+        rig.user.wait('GRAB 0')
+        check(b'after the daemon')
+        rig.user.end()
+        rig.user = rig.new_user()
+        rig.user.wait('GRAB 0')
+        check(b'after the user')
+        require(rig.agent.poll() is None and rig.agentd.poll() is None, 'one of them has ended')
+        rig.x.kill()
+        require(rig.agent.wait(30) == 0, 'the agent does not end with its X server')
+        rig.user.wait('AGENT 0')
+
+
+def screen_of(rig):
+    """-> the desktop's size, and its monitors that are on, by number"""
+    words = rig.call('xrandr', '--current').decode()
+    desktop = re.search(r'current (\d+) x (\d+)', words).groups()
+    monitors = re.findall(r'^\D+?(\d*) (?:dis)?connected (?:primary )?(\d+x\d+\+\d+\+\d+)', words, re.M)
+    return 'x'.join(desktop), {int(number or 0): place for number, place in monitors}
+
+
+def test_monitors(folder):
+    """the guest's only monitor takes the sizes that the user's window has"""
+    with Rig(folder) as rig:
+        for size in '800x600', '1000x700', '1366x768', '1600x1200', '1023x767':
+            rig.user.tell('monitors', size + '+0+0')
+            wait_for(size, lambda: screen_of(rig) == (size, {0: size + '+0+0'}), 20)
+        rig.user.tell('monitors', '9000x9000+0+0')  # more than it can
+        rig.user.tell('monitors', '1024x768+0+0')
+        wait_for('a possible one', lambda: screen_of(rig)[0] == '1024x768')
+        modes = rig.call('xrandr', '--current').decode()
+        require(modes.count('minivm-') <= 1, 'modes that were made are left: ' + modes)
+
+
+DUMMY = '''Section "Device"
+    Identifier "card"
+    Driver "dummy"
+    VideoRam 256000
+EndSection
+Section "Screen"
+    Identifier "screen"
+    Device "card"
+    DefaultDepth 24
+    SubSection "Display"
+        Depth 24
+        Virtual 4096 2160
+    EndSubSection
+EndSection
+Section "ServerFlags"
+    Option "AutoAddDevices" "False"
+EndSection
+'''
+
+
+def test_several_monitors(folder):
+    """several monitors: where they are placed, sparse ones, on and off"""
+    config = os.path.join(folder, 'xorg.conf')
+    with open(config, 'w') as f:
+        f.write(DUMMY)
+    server = ['/usr/lib/xorg/Xorg', '-config', config, '-noreset', '-nolisten', 'tcp', '-novtswitch', '-sharevts',
+              '-logfile', os.path.join(folder, 'xorg.log')]
+    with Rig(folder, x=server) as rig:
+        for wish, desktop, shown in (('800x600+0+0 1024x768+800+0', '1824x768', {0: '800x600+0+0', 1: '1024x768+800+0'}),
+                                     ('800x600+0+0 0x0+0+0 1024x768+0+600', '1024x1368', {0: '800x600+0+0', 2: '1024x768+0+600'}),
+                                     ('640x480+100+50 0x0+0+0 0x0+0+0', '640x480', {0: '640x480+0+0'}),
+                                     ('1111x777+1000+0 1000x900+0+100 0x0+0+0', '2111x1000', {0: '1111x777+1000+0', 1: '1000x900+0+100'})):
+            rig.user.tell('monitors', wish)
+            try:
+                wait_for(wish, lambda: screen_of(rig) == (desktop, shown), 10)
+            except Failed as e:
+                raise Failed('%s; but %s' % (e, screen_of(rig)))
+
+
+TESTS = [test_guest_to_user, test_user_to_guest, test_files, test_file_ends, test_restarts, test_monitors,
+         test_several_monitors]
+run_tests([test for test in TESTS if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]],
+          ['Xvfb', 'xclip', 'xdpyinfo', 'xrandr', '/usr/lib/xorg/Xorg'])
