@@ -188,7 +188,7 @@ void daemon_init(struct daemon *d, struct loop *loop, const char *port, const st
 {
     *d = (struct daemon){.pointer = *pointer};
     writer_init(&d->monitors, KIB(4));
-    writer_init(&d->scratch, MESSAGE_MAX_CLIPBOARD + KIB(1));
+    writer_init(&d->scratch, CLIPBOARD_MAX + KIB(1));
     port_init(&d->port, loop, port, &port_ops, d);
     peers_init(&d->peers, loop, seat, &peers_ops, d);
 }

@@ -6,7 +6,7 @@
 #ifndef GUEST_AGENT_DAEMON_H
 #define GUEST_AGENT_DAEMON_H
 
-#include "guest/agent/clipboard_header.h"
+#include "clipboard/header.h"
 #include "guest/agent/peers.h"
 #include "guest/agent/pointer.h"
 #include "guest/agent/port.h"

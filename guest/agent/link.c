@@ -10,7 +10,7 @@
 void link_stream_init(struct link_stream *s)
 {
     *s = (struct link_stream){0};
-    writer_init(&s->body, MESSAGE_MAX_CLIPBOARD + KIB(1));
+    writer_init(&s->body, CLIPBOARD_MAX + KIB(1));
 }
 
 void link_stream_fini(struct link_stream *s)

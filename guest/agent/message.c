@@ -12,7 +12,7 @@ static const struct message_rule rules[] = {
      sizeof(VDAgentMonitorsConfig) + MESSAGE_MAX_MONITORS * (sizeof(VDAgentMonConfig) + sizeof(VDAgentMonitorMM)), true},
     {VD_AGENT_ANNOUNCE_CAPABILITIES, "ANNOUNCE_CAPABILITIES", sizeof(VDAgentAnnounceCapabilities),
      sizeof(VDAgentAnnounceCapabilities) + MAX_CAPS, false},
-    {VD_AGENT_CLIPBOARD, "CLIPBOARD", sizeof(VDAgentClipboard), HEADER + MESSAGE_MAX_CLIPBOARD, true},
+    {VD_AGENT_CLIPBOARD, "CLIPBOARD", sizeof(VDAgentClipboard), HEADER + CLIPBOARD_MAX, true},
     {VD_AGENT_CLIPBOARD_GRAB, "CLIPBOARD_GRAB", 0, HEADER + MAX_TYPES, true},
     {VD_AGENT_CLIPBOARD_REQUEST, "CLIPBOARD_REQUEST", sizeof(VDAgentClipboardRequest), HEADER, true},
     {VD_AGENT_CLIPBOARD_RELEASE, "CLIPBOARD_RELEASE", 0, HEADER, true},

@@ -6,11 +6,10 @@
 #ifndef GUEST_AGENT_MESSAGE_H
 #define GUEST_AGENT_MESSAGE_H
 
-#include "base/base.h"
+#include "clipboard/clipboard.h"
 
 #include <spice/vd_agent.h>
 
-#define MESSAGE_MAX_CLIPBOARD MIB(64) /* of one selection's content, both ways */
 #define MESSAGE_MAX_FILE_DATA MIB(1)  /* of one piece of a file; clients send 64 KiB */
 #define MESSAGE_MAX_MONITORS  16
 

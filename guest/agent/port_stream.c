@@ -11,7 +11,7 @@ void port_stream_init(struct port_stream *s)
 {
     *s = (struct port_stream){0};
     for (unsigned i = 0; i < VDP_END_PORT; i++)
-        writer_init(&s->parts[i].body, MESSAGE_MAX_CLIPBOARD + KIB(1));
+        writer_init(&s->parts[i].body, CLIPBOARD_MAX + KIB(1));
 }
 
 void port_stream_fini(struct port_stream *s)

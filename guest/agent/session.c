@@ -48,7 +48,7 @@ static int on_frame(void *opaque, uint32_t type, const uint8_t *body, uint32_t s
         set_client(s, load_le32(body), load_le32(body + 4));
         break;
     case VD_AGENT_MONITORS_CONFIG:
-        x11_set_monitors(&s->x11, body, size);
+        desktop_set_monitors(&s->desktop, body, size);
         break;
     case VD_AGENT_FILE_XFER_START:
     case VD_AGENT_FILE_XFER_STATUS:
@@ -137,7 +137,7 @@ int session_init(struct session *s, struct loop *loop, const char *socket, const
     *s = (struct session){.loop = loop, .socket = socket};
     clipboard_init(&s->clipboard, send_message, s);
     transfers_init(&s->transfers, folder, send_message, s);
-    err = x11_open(&s->x11, loop, display, &s->clipboard, on_screen, on_lost, s);
+    err = desktop_open(&s->desktop, loop, display, &s->clipboard, on_screen, on_lost, s);
     if (err)
         return err;
     uv_timer_init(&loop->uv, &s->retry);
@@ -154,5 +154,5 @@ void session_fini(struct session *s)
     wire_close(s->wire);
     s->wire = NULL;
     uv_close((uv_handle_t *)&s->retry, NULL);
-    x11_close(&s->x11);
+    desktop_close(&s->desktop);
 }

@@ -6,11 +6,10 @@
 #ifndef GUEST_AGENT_SESSION_H
 #define GUEST_AGENT_SESSION_H
 
-#include "guest/agent/clipboard.h"
+#include "guest/agent/desktop.h"
 #include "guest/agent/link.h"
 #include "guest/agent/transfer.h"
 #include "guest/agent/wire.h"
-#include "guest/agent/x11.h"
 
 struct session {
     struct loop *loop;
@@ -22,7 +21,7 @@ struct session {
     struct link_screen screen;
     struct clipboard clipboard;
     struct transfers transfers;
-    struct x11 x11;
+    struct desktop desktop;
 };
 
 /* folder: for files; NULL: none are taken. display: NULL: the environment's. 0 or -errno with fail_text(). */

@@ -1,6 +1,6 @@
 /* The agent's port and link: chunks and frames become messages, whatever pieces they come in (guest/agent/port_stream.h, link.h). */
 #include "base/error.h"
-#include "guest/agent/clipboard_header.h"
+#include "clipboard/header.h"
 #include "guest/agent/link.h"
 #include "guest/agent/port_stream.h"
 
@@ -145,7 +145,7 @@ static void test_skipped(void **state UNUSED)
 {
     static const struct {
         uint32_t protocol, type, size;
-    } bad[] = {{VD_AGENT_PROTOCOL, VD_AGENT_CLIPBOARD, MESSAGE_MAX_CLIPBOARD + 13},
+    } bad[] = {{VD_AGENT_PROTOCOL, VD_AGENT_CLIPBOARD, CLIPBOARD_MAX + 13},
                {VD_AGENT_PROTOCOL, VD_AGENT_MOUSE_STATE, 12},
                {VD_AGENT_PROTOCOL, VD_AGENT_CLIENT_DISCONNECTED, 1},
                {VD_AGENT_PROTOCOL, 4711, 0},

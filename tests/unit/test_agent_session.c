@@ -1,6 +1,6 @@
 /* What the agent of a session does, without a display: files, clipboard, monitors, and the daemon's pointer (guest/agent). */
-#include "guest/agent/clipboard.h"
-#include "guest/agent/latin1.h"
+#include "clipboard/clipboard.h"
+#include "clipboard/latin1.h"
 #include "guest/agent/monitors.h"
 #include "guest/agent/pointer.h"
 #include "guest/agent/transfer.h"

@@ -1,4 +1,4 @@
-#include "guest/agent/clipboard_header.h"
+#include "clipboard/header.h"
 
 bool clipboard_is(uint32_t type)
 {

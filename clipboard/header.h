@@ -5,8 +5,8 @@
  * Grabs of both ends that cross each other would leave each believing that the other one has the clipboard. So they are
  * counted, in one count per selection for both; of two that carry the same number the client's wins.
  */
-#ifndef GUEST_AGENT_CLIPBOARD_HEADER_H
-#define GUEST_AGENT_CLIPBOARD_HEADER_H
+#ifndef CLIPBOARD_HEADER_H
+#define CLIPBOARD_HEADER_H
 
 #include "base/bytes.h"
 

@@ -1,6 +1,6 @@
-/* What the client has copied: other clients of the X server ask us for it, and wait until the client has answered. */
-#include "guest/agent/latin1.h"
-#include "guest/agent/x11.h"
+/* What the peer has copied: other clients of the X server ask us for it, and wait until the peer has answered. */
+#include "clipboard/latin1.h"
+#include "clipboard/x11.h"
 
 #include "base/log.h"
 
@@ -175,8 +175,8 @@ static bool give_timestamp(struct x11 *x, const struct x11_asking *a)
     return true;
 }
 
-/* The client is asked once, whoever waits for the same. */
-static bool wait_for_client(struct x11 *x, const struct x11_asking *a)
+/* The peer is asked once, whoever waits for the same. */
+static bool wait_for_peer(struct x11 *x, const struct x11_asking *a)
 {
     struct x11_asking *place = NULL;
     bool asked = false;
@@ -214,8 +214,19 @@ void x11_offer_request(struct x11 *x, const xcb_selection_request_event_t *e)
         answer(x, &a, give_targets(x, &a));
     else if (target == ATOM_TIMESTAMP)
         answer(x, &a, give_timestamp(x, &a));
-    else if (!a.type || !(x->offer.types[a.selection] >> a.type & 1) || !wait_for_client(x, &a))
+    else if (!a.type || !(x->offer.types[a.selection] >> a.type & 1) || !wait_for_peer(x, &a))
         answer(x, &a, false);
+}
+
+bool x11_offer_is_busy(const struct x11 *x)
+{
+    for (int i = 0; i < X11_MAX_ASKING; i++)
+        if (x->offer.asking[i].type)
+            return true;
+    for (int i = 0; i < X11_MAX_SLOW; i++)
+        if (x->offer.slow[i].window)
+            return true;
+    return false;
 }
 
 void x11_offer_tick(struct x11 *x)
@@ -225,7 +236,7 @@ void x11_offer_tick(struct x11 *x)
 
         if (!a->type || ++a->age <= X11_TIMEOUT)
             continue;
-        log_info("the client does not send what it has copied");
+        log_info("what was copied at the other end does not come");
         answer(x, a, false);
         a->type = 0;
     }

@@ -1,18 +1,18 @@
 /* What other clients of the X server have copied: asked of them by ConvertSelection, in pieces where it is long (INCR). */
-#include "guest/agent/latin1.h"
-#include "guest/agent/x11.h"
+#include "clipboard/latin1.h"
+#include "clipboard/x11.h"
 
 #include "base/log.h"
 
 #include <stdlib.h>
 
 #define MAX_TARGETS 1024
-#define MAX_WORDS   (MESSAGE_MAX_CLIPBOARD / 4)
+#define MAX_WORDS   (CLIPBOARD_MAX / 4)
 
 void x11_fetch_init(struct x11 *x)
 {
     for (unsigned i = 0; i < CLIPBOARD_SHARED; i++)
-        writer_init(&x->fetch[i].data, MESSAGE_MAX_CLIPBOARD);
+        writer_init(&x->fetch[i].data, CLIPBOARD_MAX);
 }
 
 void x11_fetch_fini(struct x11 *x)
@@ -69,7 +69,7 @@ static void finish(struct x11 *x, unsigned selection, bool good)
     struct x11_fetch *f = &x->fetch[selection];
 
     if (f->data.bad)
-        log_warn("what was copied is longer than %u MiB", (unsigned)(MESSAGE_MAX_CLIPBOARD >> 20));
+        log_warn("what was copied is longer than %u MiB", (unsigned)(CLIPBOARD_MAX >> 20));
     if (!good || f->data.bad)
         clipboard_fetched(x->clipboard, selection, VD_AGENT_CLIPBOARD_NONE, NULL, 0);
     else if (f->target == ATOM_STRING)
@@ -195,6 +195,14 @@ void x11_fetch_want(struct x11 *x, unsigned selection, uint32_t type)
     f->wanted |= 1u << type;
     if (!f->busy)
         go_on(x, selection);
+}
+
+bool x11_fetch_is_busy(const struct x11 *x)
+{
+    for (unsigned i = 0; i < CLIPBOARD_SHARED; i++)
+        if (x->fetch[i].busy)
+            return true;
+    return false;
 }
 
 void x11_fetch_tick(struct x11 *x)

@@ -4,12 +4,14 @@
  * The session's display (X11) and the client are two ends of the same: each may take a selection, which offers content in some
  * types, and each may ask the other for it. Thread: the loop's.
  */
-#ifndef GUEST_AGENT_CLIPBOARD_H
-#define GUEST_AGENT_CLIPBOARD_H
+#ifndef CLIPBOARD_CLIPBOARD_H
+#define CLIPBOARD_CLIPBOARD_H
 
 #include "base/bytes.h"
-#include "guest/agent/message.h"
 
+#include <spice/vd_agent.h>
+
+#define CLIPBOARD_MAX    MIB(64) /* bytes of one content, both ways */
 #define CLIPBOARD_SHARED 2 /* VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD and _PRIMARY */
 #define CLIPBOARD_TYPES  (1u << VD_AGENT_CLIPBOARD_UTF8_TEXT | 1u << VD_AGENT_CLIPBOARD_IMAGE_PNG | \
                          1u << VD_AGENT_CLIPBOARD_IMAGE_BMP | 1u << VD_AGENT_CLIPBOARD_IMAGE_TIFF |  \

@@ -1,4 +1,4 @@
-#include "guest/agent/clipboard.h"
+#include "clipboard/clipboard.h"
 
 #include "base/log.h"
 
@@ -158,7 +158,7 @@ void clipboard_fetched(struct clipboard *c, unsigned selection, uint32_t type, c
 {
     if (!c->client)
         return;
-    if (size > MESSAGE_MAX_CLIPBOARD || (c->max >= 0 && size > (uint64_t)c->max)) {
+    if (size > CLIPBOARD_MAX || (c->max >= 0 && size > (uint64_t)c->max)) {
         log_warn("what was copied is %zu bytes long, too much for the client", size);
         send_short(c, VD_AGENT_CLIPBOARD, selection, VD_AGENT_CLIPBOARD_NONE, 8);
         return;

@@ -2,11 +2,13 @@
  * The session's monitors, by RandR: the client's n-th is the X server's n-th output. A size that an output has no mode for
  * gets one, with the timings of CVT with reduced blanking; modes that were made so are removed when nobody uses them.
  */
-#include "guest/agent/monitors.h"
-#include "guest/agent/x11.h"
+#include "guest/agent/desktop.h"
 
+#include "base/error.h"
 #include "base/log.h"
+#include "guest/agent/monitors.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xcb/randr.h>
@@ -48,7 +50,7 @@ static struct link_monitor read_monitor(struct x11 *x, xcb_randr_output_t output
     return m;
 }
 
-void x11_read_screen(struct x11 *x, struct link_screen *screen)
+static void read_screen(struct x11 *x, struct link_screen *screen)
 {
     xcb_get_geometry_reply_t *root = xcb_get_geometry_reply(x->c, xcb_get_geometry(x->c, x->screen->root), NULL);
     resources *r = read_resources(x);
@@ -260,14 +262,15 @@ static bool is_as_wished(struct x11 *x, const struct link_screen *wish)
 {
     struct link_screen now;
 
-    x11_read_screen(x, &now);
+    read_screen(x, &now);
     if (now.count != wish->count || now.width != wish->width || now.height != wish->height)
         return false;
     return memcmp(now.monitors, wish->monitors, sizeof(now.monitors)) == 0;
 }
 
-void x11_set_monitors(struct x11 *x, const uint8_t *body, uint32_t size)
+void desktop_set_monitors(struct desktop *d, const uint8_t *body, uint32_t size)
 {
+    struct x11 *x = &d->x11;
     struct link_screen wish;
     resources *r;
 
@@ -291,4 +294,74 @@ void x11_set_monitors(struct x11 *x, const uint8_t *body, uint32_t size)
         remove_unused_modes(x);
     }
     free(r);
+}
+
+/* --- the connection --- */
+
+static void tell_screen(struct desktop *d)
+{
+    struct link_screen screen;
+
+    read_screen(&d->x11, &screen);
+    d->changed(d->opaque, &screen);
+}
+
+static void on_event(void *opaque, const xcb_generic_event_t *e)
+{
+    struct desktop *d = opaque;
+    uint8_t type = e->response_type & 0x7f;
+
+    if (type == d->randr_event + XCB_RANDR_SCREEN_CHANGE_NOTIFY || type == d->randr_event + XCB_RANDR_NOTIFY)
+        tell_screen(d);
+}
+
+static void on_lost(void *opaque)
+{
+    struct desktop *d = opaque;
+
+    d->lost(d->opaque);
+}
+
+static int begin_randr(struct desktop *d)
+{
+    xcb_connection_t *c = d->x11.c;
+    const xcb_query_extension_reply_t *randr = xcb_get_extension_data(c, &xcb_randr_id);
+    xcb_randr_query_version_reply_t *version;
+    bool there;
+
+    if (!randr || !randr->present)
+        return fail(-ENOTSUP, "the X server has no RandR");
+    d->randr_event = randr->first_event;
+    version = xcb_randr_query_version_reply(c, xcb_randr_query_version(c, 1, 3), NULL);
+    there = version && version->minor_version >= 2;
+    free(version);
+    if (!there)
+        return fail(-ENOTSUP, "the X server's RandR is too old");
+    xcb_randr_select_input(c, d->x11.window,
+                           XCB_RANDR_NOTIFY_MASK_SCREEN_CHANGE | XCB_RANDR_NOTIFY_MASK_CRTC_CHANGE |
+                               XCB_RANDR_NOTIFY_MASK_OUTPUT_CHANGE);
+    return 0;
+}
+
+int desktop_open(struct desktop *d, struct loop *loop, const char *display, struct clipboard *clipboard,
+                 desktop_changed_fn *changed, void (*lost)(void *opaque), void *opaque)
+{
+    static const struct x11_ops ops = {on_event, on_lost};
+    int err;
+
+    *d = (struct desktop){.changed = changed, .lost = lost, .opaque = opaque};
+    err = x11_open(&d->x11, loop, display, clipboard, &ops, d);
+    if (err)
+        return err;
+    err = begin_randr(d);
+    if (err)
+        x11_close(&d->x11);
+    else
+        tell_screen(d);
+    return err;
+}
+
+void desktop_close(struct desktop *d)
+{
+    x11_close(&d->x11);
 }

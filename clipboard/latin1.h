@@ -1,6 +1,6 @@
 /* latin1.h - text of X11's type STRING (ISO 8859-1) to and from UTF-8. The result is the caller's to free; NULL: no memory. */
-#ifndef GUEST_AGENT_LATIN1_H
-#define GUEST_AGENT_LATIN1_H
+#ifndef CLIPBOARD_LATIN1_H
+#define CLIPBOARD_LATIN1_H
 
 #include "base/base.h"
 

@@ -1,11 +1,10 @@
-#include "guest/agent/x11.h"
+#include "clipboard/x11.h"
 
 #include "base/error.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <xcb/randr.h>
 #include <xcb/xfixes.h>
 
 #define MAX_PIECE KIB(256)
@@ -89,14 +88,6 @@ static void on_owner(struct x11 *x, const xcb_xfixes_selection_notify_event_t *e
         x11_fetch_owner(x, (unsigned)selection, e->owner, e->selection_timestamp);
 }
 
-static void tell_screen(struct x11 *x)
-{
-    struct link_screen screen;
-
-    x11_read_screen(x, &screen);
-    x->screen_changed(x->opaque, &screen);
-}
-
 static void on_property(struct x11 *x, const xcb_property_notify_event_t *e)
 {
     if (e->window == x->window)
@@ -129,41 +120,55 @@ static void on_event(struct x11 *x, xcb_generic_event_t *e)
         x11_offer_window_gone(x, ((xcb_destroy_notify_event_t *)e)->window);
     else if (type == x->xfixes_event + XCB_XFIXES_SELECTION_NOTIFY)
         on_owner(x, (xcb_xfixes_selection_notify_event_t *)e);
-    else if (type == x->randr_event + XCB_RANDR_SCREEN_CHANGE_NOTIFY || type == x->randr_event + XCB_RANDR_NOTIFY)
-        tell_screen(x);
+    else if (x->ops->event)
+        x->ops->event(x->opaque, e);
 }
 
-static void pump(struct x11 *x)
+static void on_clock(uv_timer_t *clock)
+{
+    struct x11 *x = clock->data;
+
+    x11_fetch_tick(x);
+    x11_offer_tick(x);
+    if (!x11_fetch_is_busy(x) && !x11_offer_is_busy(x))
+        uv_timer_stop(clock);
+}
+
+static void wind_clock(struct x11 *x)
+{
+    if (!uv_is_active((uv_handle_t *)&x->clock) && (x11_fetch_is_busy(x) || x11_offer_is_busy(x)))
+        uv_timer_start(&x->clock, on_clock, TICK, TICK);
+}
+
+/* next: where events come from. */
+static void pump(struct x11 *x, xcb_generic_event_t *(*next)(xcb_connection_t *c))
 {
     xcb_generic_event_t *e;
 
-    while ((e = xcb_poll_for_event(x->c))) {
+    while ((e = next(x->c))) {
         on_event(x, e);
         free(e);
     }
     xcb_flush(x->c);
+    wind_clock(x);
     if (!xcb_connection_has_error(x->c))
         return;
     uv_poll_stop(&x->poll);
     uv_prepare_stop(&x->prepare);
-    x->lost(x->opaque);
+    uv_timer_stop(&x->clock);
+    if (x->ops->lost)
+        x->ops->lost(x->opaque);
 }
 
 static void on_readable(uv_poll_t *poll, int status UNUSED, int events UNUSED)
 {
-    pump(poll->data);
+    pump(poll->data, xcb_poll_for_event);
 }
 
 /* What came while a reply was waited for is in the library, where poll does not see it. */
 static void before_waiting(uv_prepare_t *prepare)
 {
-    pump(prepare->data);
-}
-
-static void on_clock(uv_timer_t *clock)
-{
-    x11_fetch_tick(clock->data);
-    x11_offer_tick(clock->data);
+    pump(prepare->data, xcb_poll_for_queued_event);
 }
 
 /* --- life --- */
@@ -189,21 +194,16 @@ static int intern_atoms(struct x11 *x)
 static int find_extensions(struct x11 *x)
 {
     const xcb_query_extension_reply_t *xfixes = xcb_get_extension_data(x->c, &xcb_xfixes_id);
-    const xcb_query_extension_reply_t *randr = xcb_get_extension_data(x->c, &xcb_randr_id);
-    xcb_xfixes_query_version_reply_t *xfixes_version;
-    xcb_randr_query_version_reply_t *randr_version;
+    xcb_xfixes_query_version_reply_t *version;
     bool there;
 
-    if (!xfixes || !xfixes->present || !randr || !randr->present)
-        return fail(-ENOTSUP, "the X server has no XFixes or no RandR");
+    if (!xfixes || !xfixes->present)
+        return fail(-ENOTSUP, "the X server has no XFixes");
     x->xfixes_event = xfixes->first_event;
-    x->randr_event = randr->first_event;
-    xfixes_version = xcb_xfixes_query_version_reply(x->c, xcb_xfixes_query_version(x->c, 5, 0), NULL);
-    randr_version = xcb_randr_query_version_reply(x->c, xcb_randr_query_version(x->c, 1, 3), NULL);
-    there = xfixes_version && randr_version && randr_version->minor_version >= 2;
-    free(xfixes_version);
-    free(randr_version);
-    return there ? 0 : fail(-ENOTSUP, "the X server's XFixes or RandR is too old");
+    version = xcb_xfixes_query_version_reply(x->c, xcb_xfixes_query_version(x->c, 5, 0), NULL);
+    there = version;
+    free(version);
+    return there ? 0 : fail(-ENOTSUP, "the X server's XFixes does not answer");
 }
 
 static void select_events(struct x11 *x)
@@ -218,9 +218,6 @@ static void select_events(struct x11 *x)
                       XCB_COPY_FROM_PARENT, XCB_CW_EVENT_MASK, &events);
     for (unsigned i = 0; i < CLIPBOARD_SHARED; i++)
         xcb_xfixes_select_selection_input(x->c, x->window, x11_selection(x, i), changes);
-    xcb_randr_select_input(x->c, x->window,
-                           XCB_RANDR_NOTIFY_MASK_SCREEN_CHANGE | XCB_RANDR_NOTIFY_MASK_CRTC_CHANGE |
-                               XCB_RANDR_NOTIFY_MASK_OUTPUT_CHANGE);
 }
 
 /* What somebody has copied before we came. */
@@ -261,15 +258,14 @@ static void watch(struct x11 *x, struct loop *loop)
     x->poll.data = x->prepare.data = x->clock.data = x;
     uv_poll_start(&x->poll, UV_READABLE, on_readable);
     uv_prepare_start(&x->prepare, before_waiting);
-    uv_timer_start(&x->clock, on_clock, TICK, TICK);
 }
 
-int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipboard *clipboard, x11_screen_fn *screen_changed,
-             void (*lost)(void *opaque), void *opaque)
+int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipboard *clipboard, const struct x11_ops *ops,
+             void *opaque)
 {
     int err;
 
-    *x = (struct x11){.clipboard = clipboard, .screen_changed = screen_changed, .lost = lost, .opaque = opaque};
+    *x = (struct x11){.clipboard = clipboard, .ops = ops, .opaque = opaque};
     x11_fetch_init(x);
     err = connect_display(x, display);
     if (!err)
@@ -285,7 +281,6 @@ int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipb
     clipboard_set_display(clipboard, &x11_display, x);
     watch(x, loop);
     look_at_owners(x);
-    tell_screen(x);
     return 0;
 }
 
@@ -299,6 +294,7 @@ void x11_close(struct x11 *x)
     x11_fetch_fini(x);
     x11_offer_fini(x);
     xcb_disconnect(x->c);
+    x->c = NULL;
 }
 
 /* --- what the clipboard asks for --- */

@@ -1,4 +1,4 @@
-#include "guest/agent/latin1.h"
+#include "clipboard/latin1.h"
 
 #include <stdlib.h>
 

@@ -1,19 +1,17 @@
 /*
- * x11.h - an X11 session, as its agent sees it: selections both ways, and the screen. By XCB, XFixes and RandR.
+ * x11.h - an X11 desktop's selections, both ways, for clipboard.h. By XCB and XFixes.
  *
- *   x11.c           the connection and its events
- *   x11_fetch.c     what others have copied, for the client
- *   x11_offer.c     what the client has copied, for others
- *   x11_monitors.c  the monitors that the client wishes
+ *   x11.c        the connection and its events
+ *   x11_fetch.c  what others have copied here, for the peer
+ *   x11_offer.c  what the peer has copied, for others here
  *
  * Thread: the loop's. Replies of the X server are waited for; those of its clients are not, and have TIMEOUT seconds.
  */
-#ifndef GUEST_AGENT_X11_H
-#define GUEST_AGENT_X11_H
+#ifndef CLIPBOARD_X11_H
+#define CLIPBOARD_X11_H
 
 #include "base/loop.h"
-#include "guest/agent/clipboard.h"
-#include "guest/agent/link.h"
+#include "clipboard/clipboard.h"
 
 #include <xcb/xcb.h>
 
@@ -45,7 +43,7 @@ enum x11_atom {
     ATOM_COUNT,
 };
 
-/* What a selection of another client's has that the client has asked for. One conversion at a time. */
+/* What a selection of another client's has that the peer has asked for. One conversion at a time. */
 struct x11_fetch {
     bool busy, incremental;
     xcb_timestamp_t since;  /* when the owner took it */
@@ -57,7 +55,7 @@ struct x11_fetch {
     unsigned age; /* seconds without progress */
 };
 
-/* A client of the X server that wants what the client has. */
+/* A client of the X server that wants what the peer has. */
 struct x11_asking {
     xcb_window_t window;
     xcb_atom_t selection_atom, target, property;
@@ -83,29 +81,33 @@ struct x11_offer {
     struct x11_slow slow[X11_MAX_SLOW];
 };
 
-typedef void x11_screen_fn(void *opaque, const struct link_screen *screen);
+/* Both may be NULL. */
+struct x11_ops {
+    void (*event)(void *opaque, const xcb_generic_event_t *e); /* one that is not a selection's */
+    void (*lost)(void *opaque);                                /* the X server has gone: nothing follows */
+};
 
 struct x11 {
     xcb_connection_t *c;
     xcb_screen_t *screen;
     xcb_window_t window; /* never shown */
     xcb_atom_t atoms[ATOM_COUNT];
-    uint8_t xfixes_event, randr_event;
+    uint8_t xfixes_event;
     size_t max_piece; /* bytes of a property that one request sets */
     struct clipboard *clipboard;
     struct x11_fetch fetch[CLIPBOARD_SHARED];
     struct x11_offer offer;
-    x11_screen_fn *screen_changed;
-    void (*lost)(void *opaque); /* the X server has gone: its session is over */
+    const struct x11_ops *ops;
     void *opaque;
     uv_poll_t poll;
     uv_prepare_t prepare;
-    uv_timer_t clock;
+    uv_timer_t clock; /* while something is waited for */
 };
 
-/* To `display`; NULL: that of the environment. 0 or -errno with fail_text(). The screen is told at once. */
-int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipboard *clipboard, x11_screen_fn *screen_changed,
-             void (*lost)(void *opaque), void *opaque);
+/* To `display`; NULL: that of the environment. 0 or -errno with fail_text(). */
+int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipboard *clipboard, const struct x11_ops *ops,
+             void *opaque);
+/* Nothing if it is not open. The loop must come round before the memory goes. */
 void x11_close(struct x11 *x);
 
 /* --- between the files of x11 --- */
@@ -129,6 +131,8 @@ void x11_fetch_cancel(struct x11 *x, unsigned selection);
 void x11_fetch_want(struct x11 *x, unsigned selection, uint32_t type);
 void x11_fetch_notify(struct x11 *x, const xcb_selection_notify_event_t *e);
 void x11_fetch_property(struct x11 *x, const xcb_property_notify_event_t *e);
+/* Whether something is waited for; a second has passed. */
+bool x11_fetch_is_busy(const struct x11 *x);
 void x11_fetch_tick(struct x11 *x);
 
 void x11_offer_fini(struct x11 *x);
@@ -139,11 +143,7 @@ void x11_offer_supply(struct x11 *x, unsigned selection, uint32_t type, const ui
 void x11_offer_request(struct x11 *x, const xcb_selection_request_event_t *e);
 void x11_offer_property(struct x11 *x, const xcb_property_notify_event_t *e);
 void x11_offer_window_gone(struct x11 *x, xcb_window_t window);
+bool x11_offer_is_busy(const struct x11 *x);
 void x11_offer_tick(struct x11 *x);
-
-/* The monitors as they are. */
-void x11_read_screen(struct x11 *x, struct link_screen *screen);
-/* As the client wishes; what the X server cannot do is left as it is, and said. */
-void x11_set_monitors(struct x11 *x, const uint8_t *body, uint32_t size);
 
 #endif
