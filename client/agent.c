@@ -17,7 +17,9 @@ struct agent_words {
 /* Words of the capabilities, as the agent's header has them. */
 #define OUR_CAPS                                                                                                       \
     (1u << VD_AGENT_CAP_MONITORS_CONFIG | 1u << VD_AGENT_CAP_SPARSE_MONITORS_CONFIG |                                   \
-     1u << VD_AGENT_CAP_MONITORS_CONFIG_POSITION | 1u << VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS)
+     1u << VD_AGENT_CAP_MONITORS_CONFIG_POSITION | 1u << VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS |                       \
+     1u << VD_AGENT_CAP_CLIPBOARD_BY_DEMAND | 1u << VD_AGENT_CAP_CLIPBOARD_SELECTION |                                  \
+     1u << VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB | 1u << VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL)
 
 void agent_init(struct agent *a, struct channel *main_channel)
 {
@@ -36,6 +38,15 @@ static void forget_first(struct agent *a)
     free(words);
 }
 
+/* It is not asked for anything any more. */
+static void forget_selections(struct agent *a)
+{
+    struct selections *s = a->channel->session->selections;
+
+    if (s && s->agent == a)
+        selections_set_agent(s, NULL, 0);
+}
+
 static void forget_queue(struct agent *a)
 {
     while (!STAILQ_EMPTY(&a->queue))
@@ -45,6 +56,7 @@ static void forget_queue(struct agent *a)
 void agent_fini(struct agent *a)
 {
     outbox_restart(a->channel->session->outbox);
+    forget_selections(a);
     forget_queue(a);
     agent_reader_fini(&a->in);
     writer_fini(&a->out);
@@ -52,14 +64,14 @@ void agent_fini(struct agent *a)
 
 /* --- what is said to it --- */
 
-/* Its own are not asked for: it tells them as soon as it hears ours. */
+/* Its own are asked for. */
 static bool write_caps(struct agent *a)
 {
     if (a->announced)
         return false;
     a->announced = true;
     agent_message_begin(&a->out, VD_AGENT_ANNOUNCE_CAPABILITIES);
-    writer_u32(&a->out, 0);
+    writer_u32(&a->out, 1);
     writer_u32(&a->out, OUR_CAPS);
     agent_message_end(&a->out);
     return true;
@@ -156,9 +168,14 @@ void agent_say(struct agent *a, uint32_t type, const void *body, uint32_t size)
 static int hear(void *opaque, uint32_t type, const uint8_t *body, uint32_t size)
 {
     struct agent *a = opaque;
+    struct session *s = a->channel->session;
 
     if (type == VD_AGENT_FILE_XFER_STATUS)
-        outbox_status(a->channel->session->outbox, body, size);
+        outbox_status(s->outbox, body, size);
+    else if (type == VD_AGENT_ANNOUNCE_CAPABILITIES && size >= 8 && s->selections)
+        selections_set_agent(s->selections, a, load_le32(body + 4));
+    else if (clipboard_is(type) && s->selections)
+        selections_hear(s->selections, type, body, size);
     return 0;
 }
 
@@ -178,6 +195,8 @@ int agent_set_connected(struct agent *a, bool connected, uint32_t tokens)
     struct screen *screen = a->channel->session->screen;
     int err = 0;
 
+    a->connected = false;
+    forget_selections(a);
     forget_queue(a);
     agent_reader_fini(&a->in);
     agent_reader_init(&a->in);

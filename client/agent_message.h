@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 
 #define AGENT_MAX_CHUNK   2048     /* bytes that we send at once: VD_AGENT_MAX_DATA_SIZE */
-#define AGENT_MAX_MESSAGE MIB(1)   /* body of what the agent says; a longer one is passed over */
+#define AGENT_MAX_MESSAGE (MIB(64) + KIB(1)) /* body of what the agent says; a longer one is passed over */
 
 /* Puts together what comes; zeroed at its start, and when the agent is another. */
 struct agent_reader {

@@ -99,6 +99,18 @@ static int set_type(void *config, const char *text)
     return 0;
 }
 
+static int set_clipboard(void *config, const char *text)
+{
+    static const char *const names[] = {"none", "to-guest", "from-guest", "both", NULL};
+    int n = parse_choice(text, names);
+
+    static_assert(SELECTIONS_TO_GUEST == 1 && SELECTIONS_FROM_GUEST == 2);
+    if (n < 0)
+        return n;
+    ((struct client_options *)config)->clipboard = (unsigned)n;
+    return 0;
+}
+
 static int add_send(void *config, const char *path)
 {
     struct client_options *o = config;
@@ -205,6 +217,7 @@ static const struct option_def defs[] = {
      set_hotkeys},
     {"grab", "keyboard|none", "whether the desktop's own shortcuts reach the guest while the window has the focus",
      set_grab},
+    {"clipboard", "both|to-guest|from-guest|none", "which way what was copied may go; both unless given", set_clipboard},
     {"view-only", NULL, "keys and mouse do not go to the guest", set_view_only},
     {"title", "TEXT", "the window's title instead of the machine's name", set_title},
     {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit",
@@ -265,7 +278,7 @@ int client_options_parse(struct client_options *o, int argc, char **argv)
 {
     int err;
 
-    *o = (struct client_options){0};
+    *o = (struct client_options){.clipboard = SELECTIONS_TO_GUEST | SELECTIONS_FROM_GUEST};
     window_options_init(&o->window);
     err = options_parse(&table, argc, argv, o);
     if (!err)

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "client/proxy.h"
+#include "client/selections.h"
 #include "client/window_options.h"
 
 #define CLIENT_MAX_SEND 100
@@ -27,6 +28,7 @@ struct client_options {
     const char *send[CLIENT_MAX_SEND]; /* files for the guest */
     unsigned send_count;
     double exit_after;      /* seconds; 0: never */
+    unsigned clipboard;     /* SELECTIONS_* */
     bool headless, stats, verbose;
     bool no_reconnect; /* a session that is lost is not tried again by itself */
     bool list_channels;

@@ -161,6 +161,7 @@ int session_start(struct session *s, struct loop *loop, const struct client_opti
                           .screen = screen,
                           .started_ns = now_ns(),
                           .outbox = s->outbox,
+                          .selections = s->selections,
                           .only_dial = s->only_dial,
                           .on_gone = s->on_gone,
                           .opaque = s->opaque};

@@ -11,8 +11,9 @@
 #include "client/channel.h"
 #include "client/dial.h"
 #include "client/options.h"
-#include "client/screen.h"
 #include "client/outbox.h"
+#include "client/screen.h"
+#include "client/selections.h"
 
 struct inputs_channel;
 
@@ -41,6 +42,7 @@ struct session {
     const struct client_options *options;
     struct screen *screen;
     struct outbox *outbox; /* never NULL */
+    struct selections *selections; /* NULL: nothing that is copied is shared */
     struct dial dial;
     struct sockaddr_storage address; /* that has answered; the proxy's if there is one */
     socklen_t address_size;
@@ -66,7 +68,7 @@ struct session {
 };
 
 /*
- * Begin; what is set of outbox, on_gone, opaque and only_dial stays, all else is made new. Whatever comes of it, on_gone()
+ * Begin; what is set of outbox, selections, on_gone, opaque and only_dial stays, all else is made new. Whatever comes of it, on_gone()
  * follows. -errno with fail_text(): there is no session, nothing follows.
  */
 int session_start(struct session *s, struct loop *loop, const struct client_options *options,

@@ -24,6 +24,8 @@ static void end(struct viewer *v)
 {
     v->closing = true;
     v->active = false;
+    v->session.selections = NULL;
+    selections_close(&v->selections);
     if (!uv_is_closing((uv_handle_t *)&v->retry))
         uv_close((uv_handle_t *)&v->retry, NULL);
     screen_set_status(v->screen, CLIENT_ENDED, v->session.reason);
@@ -269,6 +271,19 @@ static void begin(struct viewer *v)
     give_up(v, reason_of(v));
 }
 
+/* Where there is a window there may be an X server. */
+static void share_selections(struct viewer *v)
+{
+    unsigned ways = v->options->clipboard;
+
+    if (v->options->window.view_only)
+        ways &= ~SELECTIONS_TO_GUEST;
+    if (selections_open(&v->selections, v->loop, ways))
+        log_info("what is copied is not shared: %s", fail_text());
+    else
+        v->session.selections = &v->selections;
+}
+
 int viewer_start(struct viewer *v, struct loop *loop, struct client_options *options, struct screen *screen,
                  bool persistent)
 {
@@ -282,6 +297,8 @@ int viewer_start(struct viewer *v, struct loop *loop, struct client_options *opt
                          .opaque = v->opaque};
     outbox_init(&v->outbox);
     v->session.outbox = &v->outbox;
+    if (persistent)
+        share_selections(v);
     err = uv_timer_init(&loop->uv, &v->retry);
     v->retry.data = v;
     return err ? fail(err, "no timer: %s", uv_strerror(err)) : start_session(v);

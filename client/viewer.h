@@ -22,6 +22,7 @@ struct viewer {
     struct loop *loop;
     struct client_options *options; /* passwords that the user types are kept there */
     struct screen *screen;
+    struct selections selections;
     struct outbox outbox; /* they outlive sessions */
     struct session session;     /* the present one, or the last */
     uv_timer_t retry;

@@ -15,7 +15,7 @@ void clipboard_set_display(struct clipboard *c, const struct clipboard_display *
     c->display_opaque = opaque;
 }
 
-/* --- to the client --- */
+/* --- to the peer --- */
 
 static void send_grab(struct clipboard *c, uint32_t selection)
 {
@@ -54,7 +54,7 @@ static void send_short(struct clipboard *c, uint32_t message, uint32_t selection
     c->send(c->send_opaque, message, body, size);
 }
 
-/* --- from the client --- */
+/* --- from the peer --- */
 
 static void take_grab(struct clipboard *c, unsigned selection, struct reader *r)
 {
@@ -66,14 +66,14 @@ static void take_grab(struct clipboard *c, unsigned selection, struct reader *r)
         if (type < 32)
             types |= 1u << type & CLIPBOARD_TYPES;
     }
-    c->selections[selection].owner = CLIPBOARD_CLIENT;
+    c->selections[selection].owner = CLIPBOARD_PEERS;
     c->selections[selection].types = types;
     c->display->own(c->display_opaque, selection, types);
 }
 
 static void take_release(struct clipboard *c, unsigned selection)
 {
-    if (c->selections[selection].owner != CLIPBOARD_CLIENT)
+    if (c->selections[selection].owner != CLIPBOARD_PEERS)
         return;
     c->selections[selection].owner = CLIPBOARD_NOBODY;
     c->display->disown(c->display_opaque, selection);
@@ -81,7 +81,7 @@ static void take_release(struct clipboard *c, unsigned selection)
 
 static void take_request(struct clipboard *c, unsigned selection, uint32_t type)
 {
-    if (c->selections[selection].owner == CLIPBOARD_GUEST && type < 32 && c->selections[selection].types >> type & 1)
+    if (c->selections[selection].owner == CLIPBOARD_OURS && type < 32 && c->selections[selection].types >> type & 1)
         c->display->fetch(c->display_opaque, selection, type);
     else
         send_short(c, VD_AGENT_CLIPBOARD, selection, VD_AGENT_CLIPBOARD_NONE, 8);
@@ -111,15 +111,15 @@ void clipboard_message(struct clipboard *c, uint32_t type, const uint8_t *body, 
     }
 }
 
-void clipboard_set_client(struct clipboard *c, bool present)
+void clipboard_set_peer(struct clipboard *c, bool present)
 {
-    bool came = present && !c->client;
+    bool came = present && !c->peer;
 
-    c->client = present;
+    c->peer = present;
     if (!present)
         c->max = -1;
     for (unsigned i = 0; i < CLIPBOARD_SHARED; i++) {
-        if (came && c->selections[i].owner == CLIPBOARD_GUEST)
+        if (came && c->selections[i].owner == CLIPBOARD_OURS)
             send_grab(c, i);
         if (!present && c->display)
             take_release(c, i);
@@ -134,18 +134,18 @@ void clipboard_grabbed(struct clipboard *c, unsigned selection, uint32_t types)
         clipboard_released(c, selection);
         return;
     }
-    c->selections[selection].owner = CLIPBOARD_GUEST;
+    c->selections[selection].owner = CLIPBOARD_OURS;
     c->selections[selection].types = types;
-    if (c->client)
+    if (c->peer)
         send_grab(c, selection);
 }
 
 void clipboard_released(struct clipboard *c, unsigned selection)
 {
-    bool was_guests = c->selections[selection].owner == CLIPBOARD_GUEST;
+    bool was_ours = c->selections[selection].owner == CLIPBOARD_OURS;
 
     c->selections[selection].owner = CLIPBOARD_NOBODY;
-    if (was_guests && c->client)
+    if (was_ours && c->peer)
         send_short(c, VD_AGENT_CLIPBOARD_RELEASE, selection, 0, 4);
 }
 
@@ -156,10 +156,10 @@ void clipboard_wanted(struct clipboard *c, unsigned selection, uint32_t type)
 
 void clipboard_fetched(struct clipboard *c, unsigned selection, uint32_t type, const uint8_t *data, size_t size)
 {
-    if (!c->client)
+    if (!c->peer)
         return;
     if (size > CLIPBOARD_MAX || (c->max >= 0 && size > (uint64_t)c->max)) {
-        log_warn("what was copied is %zu bytes long, too much for the client", size);
+        log_warn("what was copied is %zu bytes long, too much for the other end", size);
         send_short(c, VD_AGENT_CLIPBOARD, selection, VD_AGENT_CLIPBOARD_NONE, 8);
         return;
     }

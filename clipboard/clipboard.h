@@ -1,8 +1,9 @@
 /*
- * clipboard.h - whose each selection is, the client's or the guest's, and what they ask of each other. No input or output.
+ * clipboard.h - whose each selection is, our desktop's or the peer's, and what they ask of each other. No input or output.
  *
- * The session's display (X11) and the client are two ends of the same: each may take a selection, which offers content in some
- * types, and each may ask the other for it. Thread: the loop's.
+ * A guest's desktop and a user's are two ends of the same: on each somebody may take a selection, which offers content in some
+ * types, and each may ask the other for it. In the guest the peer is the client, in the client the guest's agent. Thread: the
+ * loop's.
  */
 #ifndef CLIPBOARD_CLIPBOARD_H
 #define CLIPBOARD_CLIPBOARD_H
@@ -12,31 +13,31 @@
 #include <spice/vd_agent.h>
 
 #define CLIPBOARD_MAX    MIB(64) /* bytes of one content, both ways */
-#define CLIPBOARD_SHARED 2 /* VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD and _PRIMARY */
+#define CLIPBOARD_SHARED 2       /* VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD and _PRIMARY */
 #define CLIPBOARD_TYPES  (1u << VD_AGENT_CLIPBOARD_UTF8_TEXT | 1u << VD_AGENT_CLIPBOARD_IMAGE_PNG | \
                          1u << VD_AGENT_CLIPBOARD_IMAGE_BMP | 1u << VD_AGENT_CLIPBOARD_IMAGE_TIFF |  \
                          1u << VD_AGENT_CLIPBOARD_IMAGE_JPG)
 
 /* What the display does; types are bits, 1 << VD_AGENT_CLIPBOARD_*. */
 struct clipboard_display {
-    void (*own)(void *opaque, unsigned selection, uint32_t types); /* the client has taken it; perhaps again */
+    void (*own)(void *opaque, unsigned selection, uint32_t types); /* the peer has taken it; perhaps again */
     void (*disown)(void *opaque, unsigned selection);
     void (*fetch)(void *opaque, unsigned selection, uint32_t type); /* ends in clipboard_fetched() */
     /* What was asked for by clipboard_wanted(); VD_AGENT_CLIPBOARD_NONE: there is nothing. */
     void (*supply)(void *opaque, unsigned selection, uint32_t type, const uint8_t *data, uint32_t size);
 };
 
-/* To the client; the message has a u32 of the selection first. */
+/* To the peer; the message has a u32 of the selection first. */
 typedef void clipboard_send_fn(void *opaque, uint32_t type, const void *body, uint32_t size);
 
-enum clipboard_owner { CLIPBOARD_NOBODY, CLIPBOARD_GUEST, CLIPBOARD_CLIENT };
+enum clipboard_owner { CLIPBOARD_NOBODY, CLIPBOARD_OURS, CLIPBOARD_PEERS };
 
 struct clipboard {
     const struct clipboard_display *display;
     void *display_opaque;
     clipboard_send_fn *send;
     void *send_opaque;
-    bool client; /* there is one */
+    bool peer;   /* there is one */
     int64_t max; /* bytes that it takes; -1: any */
     struct {
         enum clipboard_owner owner;
@@ -46,8 +47,8 @@ struct clipboard {
 
 void clipboard_init(struct clipboard *c, clipboard_send_fn *send, void *opaque);
 void clipboard_set_display(struct clipboard *c, const struct clipboard_display *display, void *opaque);
-/* A client has come or gone: it hears what the guest has; what was its own is nobody's. */
-void clipboard_set_client(struct clipboard *c, bool present);
+/* A peer has come or gone: it hears what we have; what was its own is nobody's. */
+void clipboard_set_peer(struct clipboard *c, bool present);
 /* VD_AGENT_CLIPBOARD*, _MAX_CLIPBOARD. */
 void clipboard_message(struct clipboard *c, uint32_t type, const uint8_t *body, uint32_t size);
 

@@ -11,19 +11,19 @@ static bool can(const struct clipboard_header *h, unsigned cap)
     return h->caps >> cap & 1;
 }
 
-/* The client's grab is the newest one. */
-static bool count_client_grab(struct clipboard_header *h, uint32_t selection, uint32_t serial)
+/* Whether the peer's grab is the newest one. */
+static bool count_peer_grab(struct clipboard_header *h, uint32_t selection, uint32_t serial)
 {
     uint32_t *own = &h->serials[selection];
 
     if (serial == *own)
         ++*own;
-    else if (serial != *own - 1)
+    else if (h->wins || serial != *own - 1)
         return false;
     return true;
 }
 
-bool clipboard_from_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size, struct writer *out)
+bool clipboard_from_peer(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size, struct writer *out)
 {
     struct reader r;
     uint32_t selection = VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD, serial = 0;
@@ -34,7 +34,7 @@ bool clipboard_from_client(struct clipboard_header *h, uint32_t type, const uint
         selection = reader_u32(&r) & 0xff;
     if (counts)
         serial = reader_u32(&r);
-    if (r.bad || selection >= CLIPBOARD_SELECTIONS || (counts && !count_client_grab(h, selection, serial)))
+    if (r.bad || selection >= CLIPBOARD_SELECTIONS || (counts && !count_peer_grab(h, selection, serial)))
         return false;
     if (grabs)
         h->grabbed[selection] = false;
@@ -43,7 +43,7 @@ bool clipboard_from_client(struct clipboard_header *h, uint32_t type, const uint
     return !out->bad;
 }
 
-bool clipboard_to_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size, struct writer *out)
+bool clipboard_to_peer(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size, struct writer *out)
 {
     bool selections = can(h, VD_AGENT_CAP_CLIPBOARD_SELECTION), grabs = type == VD_AGENT_CLIPBOARD_GRAB;
     struct reader r;

@@ -52,7 +52,7 @@ static void client_came(struct daemon *d, const uint8_t *body, uint32_t size)
 
 static void hand_clipboard(struct daemon *d, uint32_t type, const uint8_t *body, uint32_t size)
 {
-    if (clipboard_from_client(&d->clipboard, type, body, size, &d->scratch))
+    if (clipboard_from_peer(&d->clipboard, type, body, size, &d->scratch))
         peers_send(&d->peers, type, d->scratch.data, (uint32_t)d->scratch.size);
     writer_trim(&d->scratch, KEEP_SCRATCH);
 }
@@ -107,7 +107,7 @@ static void on_session_message(void *opaque, uint32_t type, const uint8_t *body,
     if (!d->client)
         return; /* what it says is for one that has gone */
     if (clipboard_is(type)) {
-        if (clipboard_to_client(&d->clipboard, type, body, size, &d->scratch))
+        if (clipboard_to_peer(&d->clipboard, type, body, size, &d->scratch))
             port_send(&d->port, type, d->scratch.data, (uint32_t)d->scratch.size);
         writer_trim(&d->scratch, KEEP_SCRATCH);
     } else if (type == VD_AGENT_FILE_XFER_STATUS) {

@@ -32,7 +32,7 @@ static void set_client(struct session *s, bool present, uint32_t caps)
     if (!present)
         transfers_drop(&s->transfers);
     s->transfers.detailed = caps >> VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS & 1;
-    clipboard_set_client(&s->clipboard, present);
+    clipboard_set_peer(&s->clipboard, present);
 }
 
 static int on_frame(void *opaque, uint32_t type, const uint8_t *body, uint32_t size)

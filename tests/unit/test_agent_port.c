@@ -275,18 +275,18 @@ static void test_serials(void **state UNUSED)
     struct clipboard_header h = {.caps = CAPS};
     struct writer w = new_writer();
 
-    assert_true(clipboard_to_client(&h, VD_AGENT_CLIPBOARD_GRAB, words(grab), 8, &w));
+    assert_true(clipboard_to_peer(&h, VD_AGENT_CLIPBOARD_GRAB, words(grab), 8, &w));
     assert_true(w.size == 12 && load_le32(w.data) == 1 && load_le32(w.data + 4) == 0 && h.grabbed[1]);
     writer_reset(&w);
     /* The two have crossed each other: the client's wins. */
-    assert_true(clipboard_from_client(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 0, 1}), 12, &w));
+    assert_true(clipboard_from_peer(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 0, 1}), 12, &w));
     assert_true(w.size == 8 && load_le32(w.data) == 1 && load_le32(w.data + 4) == 1 && !h.grabbed[1]);
     writer_reset(&w);
-    assert_true(clipboard_from_client(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 1, 1}), 12, &w));
+    assert_true(clipboard_from_peer(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 1, 1}), 12, &w));
     writer_reset(&w);
-    assert_false(clipboard_from_client(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 0, 1}), 12, &w)); /* late */
-    assert_false(clipboard_from_client(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 7, 1}), 12, &w));
-    assert_true(clipboard_to_client(&h, VD_AGENT_CLIPBOARD_GRAB, words(grab), 8, &w));
+    assert_false(clipboard_from_peer(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 0, 1}), 12, &w)); /* late */
+    assert_false(clipboard_from_peer(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 7, 1}), 12, &w));
+    assert_true(clipboard_to_peer(&h, VD_AGENT_CLIPBOARD_GRAB, words(grab), 8, &w));
     assert_int_equal(load_le32(w.data + 4), 2);
     writer_fini(&w);
 }
@@ -296,17 +296,17 @@ static void test_old_clients(void **state UNUSED)
     struct clipboard_header h = {.caps = 1u << VD_AGENT_CAP_CLIPBOARD_BY_DEMAND};
     struct writer w = new_writer();
 
-    assert_true(clipboard_to_client(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){0, 1}), 8, &w));
+    assert_true(clipboard_to_peer(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){0, 1}), 8, &w));
     assert_true(w.size == 4 && load_le32(w.data) == 1);
-    assert_false(clipboard_to_client(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 1}), 8, &w));
+    assert_false(clipboard_to_peer(&h, VD_AGENT_CLIPBOARD_GRAB, words((uint32_t[]){1, 1}), 8, &w));
     writer_reset(&w);
-    assert_true(clipboard_from_client(&h, VD_AGENT_CLIPBOARD_REQUEST, words((uint32_t[]){1}), 4, &w));
+    assert_true(clipboard_from_peer(&h, VD_AGENT_CLIPBOARD_REQUEST, words((uint32_t[]){1}), 4, &w));
     assert_true(w.size == 8 && load_le32(w.data) == 0 && load_le32(w.data + 4) == 1);
     h.caps = 0;
-    assert_false(clipboard_to_client(&h, VD_AGENT_CLIPBOARD_RELEASE, words((uint32_t[]){0}), 4, &w));
+    assert_false(clipboard_to_peer(&h, VD_AGENT_CLIPBOARD_RELEASE, words((uint32_t[]){0}), 4, &w));
     h.caps = CAPS;
-    assert_false(clipboard_from_client(&h, VD_AGENT_CLIPBOARD_REQUEST, words((uint32_t[]){3, 1}), 8, &w));
-    assert_false(clipboard_from_client(&h, VD_AGENT_CLIPBOARD_RELEASE, NULL, 0, &w));
+    assert_false(clipboard_from_peer(&h, VD_AGENT_CLIPBOARD_REQUEST, words((uint32_t[]){3, 1}), 8, &w));
+    assert_false(clipboard_from_peer(&h, VD_AGENT_CLIPBOARD_RELEASE, NULL, 0, &w));
     writer_fini(&w);
 }
 

@@ -281,7 +281,7 @@ static void test_clipboard(void **state UNUSED)
     said.count = 0;
     clipboard_grabbed(&c, 0, 1u << 1 | 1u << 2); /* nobody there to hear it */
     assert_int_equal(said.count, 0);
-    clipboard_set_client(&c, true);
+    clipboard_set_peer(&c, true);
     assert_true(said.type == VD_AGENT_CLIPBOARD_GRAB && said.size == 12 && word(1) == 1 && word(2) == 2);
     hear(&c, VD_AGENT_CLIPBOARD_REQUEST, (uint32_t[]){0, 1}, 8);
     assert_true(shown.fetches == 1 && shown.type == 1);
@@ -303,7 +303,7 @@ static void test_clipboard(void **state UNUSED)
     hear(&c, VD_AGENT_CLIPBOARD_GRAB, (uint32_t[]){2, 1}, 8); /* a selection that is not shared */
     hear(&c, VD_AGENT_CLIPBOARD_REQUEST, (uint32_t[]){0}, 4);
     assert_int_equal(shown.owns, 2);
-    clipboard_set_client(&c, false);
+    clipboard_set_peer(&c, false);
     assert_int_equal(shown.disowns, 1);
 }
 
