@@ -292,7 +292,7 @@ static void send_state(struct channel *ch)
 
     if (ch->phase != CHANNEL_LEAVING)
         return;
-    writer_init(&w, CHANNEL_MAX_MESSAGE);
+    writer_init(&w, CHANNEL_MAX_STATE);
     if (ch->ops->save(ch, &w)) {
         fail_channel(ch, "its state is not to be had, the connection ends");
     } else {
@@ -375,7 +375,7 @@ static ssize_t take_message(struct channel *ch, const uint8_t *in, size_t size, 
     if (msg_decode(type, in, header_size, &ch->arena, &decoded))
         return -ENOMEM;
     header = *(struct spice_header *)decoded;
-    if (header.size > CHANNEL_MAX_MESSAGE || header.sub_list)
+    if (header.size > (ch->phase == CHANNEL_ARRIVING ? CHANNEL_MAX_STATE : CHANNEL_MAX_MESSAGE) || header.sub_list)
         return -EMSGSIZE;
     *wanted = header_size + header.size;
     if (size < *wanted)

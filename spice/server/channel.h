@@ -28,7 +28,8 @@
 
 #include <sys/queue.h>
 
-#define CHANNEL_MAX_MESSAGE (64 * 1024) /* from a client */
+#define CHANNEL_MAX_MESSAGE KIB(64)  /* from a client */
+#define CHANNEL_MAX_STATE   KIB(192) /* what it brings of another server */
 #define CHANNEL_MAX_QUEUE   MIB(1)      /* unless the owner sets another */
 #define CHANNEL_MAX_CAPS    4           /* words kept of each kind */
 

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/listener.h"
 #include "base/log.h"
+#include "spice/server/agent_port.h"
 #include "spice/server/auth_sasl.h"
 #include "spice/server/private.h"
 #include "spice/server/tls.h"
@@ -124,10 +125,16 @@ static void for_each_main(struct spice_server *server, void (*fn)(struct channel
     }
 }
 
-/* An absolute pointer is one display's: it cannot reach others. */
+/* An absolute pointer is one display's: it cannot reach others. The guest's agent knows where each is. */
 bool server_can_point(const struct spice_server *server)
 {
-    return input_has_absolute(server->input) && server_display_count(server) <= 1;
+    return agent_port_can_point(server->agent) ||
+           (input_has_absolute(server->input) && server_display_count(server) <= 1);
+}
+
+void server_pointing_changed(struct spice_server *server)
+{
+    server_set_mouse_mode(server, server_can_point(server));
 }
 
 void server_set_mouse_mode(struct spice_server *server, bool client)
@@ -138,9 +145,22 @@ void server_set_mouse_mode(struct spice_server *server, bool client)
 
 static void absolute_changed(struct input_listener *listener, bool present UNUSED)
 {
-    struct spice_server *server = container_of(listener, struct spice_server, input_listener);
+    server_pointing_changed(container_of(listener, struct spice_server, input_listener));
+}
 
-    server_set_mouse_mode(server, server_can_point(server));
+/* --- the agent --- */
+
+bool server_has_agent(const struct spice_server *server)
+{
+    return server->takes_heads || agent_port_is_open(server->agent);
+}
+
+void server_agent_changed(struct spice_server *server)
+{
+    struct session *owner = session_owner(server);
+
+    if (owner && owner->main)
+        main_channel_send_agent(owner->main);
 }
 
 void server_layout_changed(struct spice_server *server)
@@ -150,8 +170,8 @@ void server_layout_changed(struct spice_server *server)
     if (server->takes_heads == takes)
         return;
     server->takes_heads = takes;
-    if (session_owner(server))
-        main_channel_send_agent(session_owner(server)->main);
+    if (!agent_port_is_open(server->agent)) /* that one stays, whatever it is told of monitors */
+        server_agent_changed(server);
 }
 
 static void leds_changed(struct input_listener *listener, unsigned leds)
@@ -262,6 +282,8 @@ static int configure(struct spice_server *server, const struct spice_config *con
         return err;
     memcpy(server->uuid, config->uuid, sizeof(server->uuid));
     server->plain_channels = config->plain_channels;
+    server->agent_filter = config->agent_filter;
+    server->agent_mouse = !config->no_agent_mouse;
     server->expires = INT64_MAX;
     err = config->password ? set_password(server, config->password) : 0;
     if (!err && config->view_password && !config->password)
@@ -358,6 +380,19 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
     return 0;
 }
 
+int spice_server_add_port(struct spice_server *server, const char *name, struct chardev **port)
+{
+    if (strcmp(name, SPICE_AGENT_PORT) != 0)
+        return fail(-EINVAL, "SPICE knows no port '%s'", name);
+    if (server->agent)
+        return fail(-EEXIST, "SPICE has a port '%s' already", name);
+    server->agent = agent_port_create(server);
+    if (!server->agent)
+        return -ENOMEM;
+    *port = agent_port_chardev(server->agent);
+    return 0;
+}
+
 int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected)
 {
     int err;
@@ -410,6 +445,7 @@ void spice_server_destroy(struct spice_server *server)
     session_close_all(server);
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         display_port_destroy(server->ports[i]);
+    agent_port_destroy(server->agent);
     ticket_keys_destroy(server->keys);
     tls_destroy(server->tls);
     web_site_destroy(server->site);

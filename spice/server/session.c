@@ -1,5 +1,6 @@
 /* Clients: a main channel, and the channels that joined it by its connection id. */
 #include "base/log.h"
+#include "spice/server/agent_port.h"
 #include "spice/server/private.h"
 
 #include <stdio.h>
@@ -81,8 +82,11 @@ void session_end(struct session *session)
     explicit_bzero(session->password, sizeof(session->password));
     free(session);
     owner = session_owner(server);
-    if (owner && owner != before && server->takes_heads)
-        main_channel_send_agent(owner->main);
+    if (owner == before)
+        return;
+    agent_port_forget_client(server->agent);
+    if (owner && server_has_agent(server))
+        server_agent_changed(server);
 }
 
 void session_arrived(struct session *session, bool anew)
