@@ -184,6 +184,20 @@ int agent_read_monitors(const uint8_t *body, uint32_t size, struct display_head 
     return (int)count;
 }
 
+uint32_t agent_trim_monitors(uint8_t *message, uint32_t size)
+{
+    uint8_t *count = message + HEADER, *flags = count + sizeof(uint32_t);
+    uint64_t body = size < HEADER + sizeof(VDAgentMonitorsConfig)
+                        ? UINT64_MAX
+                        : sizeof(VDAgentMonitorsConfig) + (uint64_t)load_le32(count) * sizeof(VDAgentMonConfig);
+
+    if (body >= size - HEADER || !(load_le32(flags) & VD_AGENT_CONFIG_MONITORS_FLAG_PHYSICAL_SIZE))
+        return size;
+    store_le32(flags, load_le32(flags) & ~VD_AGENT_CONFIG_MONITORS_FLAG_PHYSICAL_SIZE);
+    store_le32(message + offsetof(VDAgentMessage, size), (uint32_t)body);
+    return HEADER + (uint32_t)body;
+}
+
 /* --- capabilities --- */
 
 /* Of the message, header included. */

@@ -60,6 +60,12 @@ uint32_t agent_message_type(const uint8_t *message);
  */
 int agent_read_monitors(const uint8_t *body, uint32_t size, struct display_head heads[DISPLAY_MAX_HEADS]);
 
+/*
+ * A whole VD_AGENT_MONITORS_CONFIG without the monitors' sizes in millimetres; returns its size. spice-vdagent refuses one that
+ * has them, and spice-gtk sends them without asking.
+ */
+uint32_t agent_trim_monitors(uint8_t *message, uint32_t size);
+
 /* --- VD_AGENT_ANNOUNCE_CAPABILITIES --- */
 
 #define AGENT_MONITOR_CAPS                                                                                              \

@@ -204,11 +204,11 @@ static void set_heads(struct main_channel *m, const uint8_t *body, uint32_t size
 
     if (count < 0)
         log_warn("spice: %s asks for impossible monitors", m->base.params.stream->peer);
-    else
+    else if (m->session->server->takes_heads)
         server_set_heads(m->session->server, heads, (size_t)count);
 }
 
-/* Monitors are the displays' as long as their drivers take them; without an agent in the guest there is nothing else. */
+/* What the server looks at itself, it keeps; without an agent in the guest there is nothing else. */
 static enum agent_verdict judge(void *opaque, uint32_t type, uint32_t size UNUSED)
 {
     struct main_channel *m = opaque;
@@ -216,7 +216,7 @@ static enum agent_verdict judge(void *opaque, uint32_t type, uint32_t size UNUSE
 
     if (!server)
         return AGENT_SKIP;
-    if (type == VD_AGENT_ANNOUNCE_CAPABILITIES || (type == VD_AGENT_MONITORS_CONFIG && server->takes_heads))
+    if (type == VD_AGENT_ANNOUNCE_CAPABILITIES || type == VD_AGENT_MONITORS_CONFIG)
         return AGENT_KEEP;
     if (!agent_port_is_open(server->agent))
         return AGENT_SKIP;
@@ -254,10 +254,13 @@ static void kept(void *opaque, uint8_t *message, uint32_t size)
 
     if (m->base.closed)
         return;
-    if (agent_message_type(message) == VD_AGENT_MONITORS_CONFIG)
-        set_heads(m, message + sizeof(VDAgentMessage), size - (uint32_t)sizeof(VDAgentMessage));
-    else
+    if (agent_message_type(message) == VD_AGENT_ANNOUNCE_CAPABILITIES) {
         announce(m, message, size);
+        return;
+    }
+    /* Both: desktops without settings of their own do not notice what the display's driver says, but have an agent. */
+    set_heads(m, message + sizeof(VDAgentMessage), size - (uint32_t)sizeof(VDAgentMessage));
+    pass(m, message, agent_trim_monitors(message, size));
 }
 
 static const struct agent_stream_ops to_agent = {.judge = judge, .kept = kept, .pass = pass};

@@ -125,6 +125,26 @@ static void test_endless(void **state UNUSED)
     assert_int_equal(stream.left, UINT32_MAX);
 }
 
+/* Sizes in millimetres go, if they are there as the flag says. */
+static void test_millimetres(void **state UNUSED)
+{
+    struct {
+        VDAgentMessage head;
+        VDAgentMonitorsConfig config;
+        VDAgentMonConfig monitors[2];
+        VDAgentMonitorMM sizes[2];
+    } m = {.head.size = sizeof(m) - HEADER, .config = {2, VD_AGENT_CONFIG_MONITORS_FLAG_PHYSICAL_SIZE | 1}};
+    uint8_t *bytes = (uint8_t *)&m;
+
+    assert_int_equal(agent_trim_monitors(bytes, sizeof(m)), sizeof(m) - sizeof(m.sizes));
+    assert_int_equal(m.head.size, sizeof(m) - sizeof(m.sizes) - HEADER);
+    assert_int_equal(m.config.flags, 1);
+    assert_int_equal(agent_trim_monitors(bytes, sizeof(m) - sizeof(m.sizes)), sizeof(m) - sizeof(m.sizes));
+    m.config = (VDAgentMonitorsConfig){UINT32_MAX, VD_AGENT_CONFIG_MONITORS_FLAG_PHYSICAL_SIZE};
+    assert_int_equal(agent_trim_monitors(bytes, sizeof(m)), sizeof(m));
+    assert_int_equal(agent_trim_monitors(bytes, HEADER + 3), HEADER + 3);
+}
+
 static void test_rules(void **state UNUSED)
 {
     const struct agent_filter all = {0}, no_clipboard = {.no_clipboard = true}, no_files = {.no_files = true};
@@ -619,7 +639,11 @@ static void test_owners(void **state UNUSED)
     peer_close(&second);
 }
 
-/* Monitors are the displays' where their drivers take them, else the agent's. */
+static void do_nothing(void *arg UNUSED)
+{
+}
+
+/* The agent is told of monitors, and the displays, where their drivers take them. */
 static void test_monitors(void **state UNUSED)
 {
     const struct {
@@ -638,11 +662,11 @@ static void test_monitors(void **state UNUSED)
     p = (struct peer){.caps = CAPS};
     rig_join_display(&rig, &d, rig_main(&rig, &p));
     fake_display_take_heads(&rig.display, 1);
+    rig_call(&rig, do_nothing, NULL); /* by now the server knows */
     client_starts(&p, UINT32_MAX);
     client_says(&p, VD_AGENT_MONITORS_CONFIG, &wanted, sizeof(wanted), 2048);
     assert_true(fake_display_obeys(&rig.display, obeyed));
-    client_says(&p, VD_AGENT_CLIPBOARD_GRAB, text(), 4, 2048); /* the agent has had nothing in between */
-    guest_hears(VDP_CLIENT_PORT, 2, VD_AGENT_CLIPBOARD_GRAB, &size);
+    assert_memory_equal(guest_hears(VDP_CLIENT_PORT, 2, VD_AGENT_MONITORS_CONFIG, &size), &wanted, sizeof(wanted));
     guest_announces(1u << VD_AGENT_CAP_MOUSE_STATE);
     client_hears(&p, VD_AGENT_ANNOUNCE_CAPABILITIES,
                  (const uint8_t *)(const uint32_t[]){1, 1u << VD_AGENT_CAP_MOUSE_STATE | AGENT_MONITOR_CAPS}, 8);
@@ -832,6 +856,7 @@ int main(void)
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_endless),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_millimetres),
         cmocka_unit_test_setup_teardown(test_both_ways, start, stop),
         cmocka_unit_test_setup_teardown(test_skipped, start, stop),
         cmocka_unit_test_setup_teardown(test_tokens, start, stop),
