@@ -23,9 +23,11 @@
 #define SERVER_MAX_LINKS    64 /* connections that are not authenticated yet; the oldest gives way */
 #define SERVER_MAX_SESSIONS 32
 #define SERVER_MAX_DISPLAYS 16
+#define SERVER_MAX_PORTS    16 /* of the guest's, that lead to viewers */
 
 struct agent_port;
 struct display_port;
+struct guest_port;
 struct link;
 struct migration;
 
@@ -91,6 +93,7 @@ struct spice_server {
     bool client_mouse;                               /* the mode in force */
     bool takes_heads; /* clients were told of an agent, which takes their monitors */
     struct agent_port *agent; /* NULL: the guest has no port for one */
+    struct guest_port *guest_ports[SERVER_MAX_PORTS]; /* the first are those that there are */
     struct agent_filter agent_filter;
     bool agent_mouse; /* an agent may place the pointer */
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "spice/server/agent_port.h"
 #include "spice/server/auth_sasl.h"
+#include "spice/server/port_channel.h"
 #include "spice/server/private.h"
 #include "spice/server/tls.h"
 #include "spice/server/web.h"
@@ -48,6 +49,18 @@ static bool may_arrive(const struct spice_server *server, const struct session *
     return server->expects && (!session || session->arriving);
 }
 
+/* The port that is a channel's, NULL: there is none. */
+static struct guest_port *find_port(const struct spice_server *server, const struct channel_params *p)
+{
+    for (size_t i = 0; i < SERVER_MAX_PORTS && server->guest_ports[i]; i++) {
+        struct spice_channel_id c = guest_port_channel(server->guest_ports[i]);
+
+        if (c.type == p->type && c.id == p->id)
+            return server->guest_ports[i];
+    }
+    return NULL;
+}
+
 unsigned server_check_channel(struct spice_server *server, const struct channel_params *p)
 {
     const struct session *session = session_find(server, p->session);
@@ -63,6 +76,8 @@ unsigned server_check_channel(struct spice_server *server, const struct channel_
         return SPICE_LINK_ERR_BAD_CONNECTION_ID;
     if (p->type == SPICE_CHANNEL_DISPLAY || p->type == SPICE_CHANNEL_CURSOR)
         here = p->id < SERVER_MAX_DISPLAYS && server->ports[p->id];
+    else if (p->type == SPICE_CHANNEL_PORT || p->type == SPICE_CHANNEL_WEBDAV)
+        here = find_port(server, p) && session == session_owner(server);
     else
         here = p->type == SPICE_CHANNEL_INPUTS && p->id == 0;
     return here ? SPICE_LINK_ERR_OK : SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE;
@@ -96,6 +111,8 @@ void server_adopt(struct spice_server *server, const struct channel_params *para
         session_start(server, &p, password);
     else if (params->type == SPICE_CHANNEL_INPUTS)
         adopt_inputs(session, &p);
+    else if (find_port(server, params))
+        guest_port_adopt(find_port(server, params), &p);
     else {
         p.first = params->type == SPICE_CHANNEL_DISPLAY && !session->has_display;
         session->has_display |= p.first;
@@ -380,16 +397,32 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
     return 0;
 }
 
-int spice_server_add_port(struct spice_server *server, const char *name, struct chardev **port)
+static int add_agent(struct spice_server *server, struct chardev **port)
 {
-    if (strcmp(name, SPICE_AGENT_PORT) != 0)
-        return fail(-EINVAL, "SPICE knows no port '%s'", name);
     if (server->agent)
-        return fail(-EEXIST, "SPICE has a port '%s' already", name);
+        return fail(-EEXIST, "SPICE has a port '%s' already", SPICE_AGENT_PORT);
     server->agent = agent_port_create(server);
     if (!server->agent)
         return -ENOMEM;
     *port = agent_port_chardev(server->agent);
+    return 0;
+}
+
+int spice_server_add_port(struct spice_server *server, const char *name, struct chardev **port)
+{
+    unsigned i = 0;
+
+    if (strcmp(name, SPICE_AGENT_PORT) == 0)
+        return add_agent(server, port);
+    for (; i < SERVER_MAX_PORTS && server->guest_ports[i]; i++)
+        if (strcmp(name, guest_port_name(server->guest_ports[i])) == 0)
+            return fail(-EEXIST, "SPICE has a port '%s' already", name);
+    if (i == SERVER_MAX_PORTS)
+        return fail(-ENOSPC, "SPICE serves at most %d ports", SERVER_MAX_PORTS);
+    server->guest_ports[i] = guest_port_create(server->loop, name, (uint8_t)i);
+    if (!server->guest_ports[i])
+        return -ENOMEM;
+    *port = guest_port_chardev(server->guest_ports[i]);
     return 0;
 }
 
@@ -446,6 +479,8 @@ void spice_server_destroy(struct spice_server *server)
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         display_port_destroy(server->ports[i]);
     agent_port_destroy(server->agent);
+    for (size_t i = 0; i < ARRAY_SIZE(server->guest_ports); i++)
+        guest_port_destroy(server->guest_ports[i]);
     ticket_keys_destroy(server->keys);
     tls_destroy(server->tls);
     web_site_destroy(server->site);

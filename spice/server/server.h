@@ -65,7 +65,8 @@ int spice_server_create(struct spice_server **server, struct loop *loop,
 int spice_server_add_display(struct spice_server *server, struct display *display);
 #define SPICE_AGENT_PORT "com.redhat.spice.0"
 /*
- * The other end of a port of the guest's, the server's own: of SPICE_AGENT_PORT, which its agent speaks on. The device must
+ * The other end of a port of the guest's, the server's own: of SPICE_AGENT_PORT, which its agent speaks on, or
+ * another, that becomes a channel of its own: WEBDAV for "org.spice-space.webdav.0", else PORT. Before clients come. The device must
  * have let go of it when the server is destroyed. -EEXIST, -EINVAL with fail_text().
  */
 int spice_server_add_port(struct spice_server *server, const char *name, struct chardev **port);

@@ -639,10 +639,6 @@ static void test_owners(void **state UNUSED)
     peer_close(&second);
 }
 
-static void do_nothing(void *arg UNUSED)
-{
-}
-
 /* The agent is told of monitors, and the displays, where their drivers take them. */
 static void test_monitors(void **state UNUSED)
 {
@@ -659,14 +655,18 @@ static void test_monitors(void **state UNUSED)
     client_says(&p, VD_AGENT_MONITORS_CONFIG, &wanted, sizeof(wanted), 2048);
     assert_memory_equal(guest_hears(VDP_CLIENT_PORT, 1, VD_AGENT_MONITORS_CONFIG, &size), &wanted, sizeof(wanted));
     peer_close(&p);
+    open_port(false);
+    rig_call(&rig, do_forget, NULL);
     p = (struct peer){.caps = CAPS};
     rig_join_display(&rig, &d, rig_main(&rig, &p));
     fake_display_take_heads(&rig.display, 1);
-    rig_call(&rig, do_nothing, NULL); /* by now the server knows */
+    peer_expect(&p, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS); /* the server's own */
+    open_port(true);
+    peer_expect(&p, SPICE_MSG_MAIN_AGENT_DISCONNECTED);
     client_starts(&p, UINT32_MAX);
     client_says(&p, VD_AGENT_MONITORS_CONFIG, &wanted, sizeof(wanted), 2048);
     assert_true(fake_display_obeys(&rig.display, obeyed));
-    assert_memory_equal(guest_hears(VDP_CLIENT_PORT, 2, VD_AGENT_MONITORS_CONFIG, &size), &wanted, sizeof(wanted));
+    assert_memory_equal(guest_hears(VDP_CLIENT_PORT, 1, VD_AGENT_MONITORS_CONFIG, &size), &wanted, sizeof(wanted));
     guest_announces(1u << VD_AGENT_CAP_MOUSE_STATE);
     client_hears(&p, VD_AGENT_ANNOUNCE_CAPABILITIES,
                  (const uint8_t *)(const uint32_t[]){1, 1u << VD_AGENT_CAP_MOUSE_STATE | AGENT_MONITOR_CAPS}, 8);
@@ -850,6 +850,102 @@ static void test_saved(void **state UNUSED)
     peer_close(&p);
 }
 
+/* --- other ports --- */
+
+static struct guest other;
+
+static void add_others(void *arg UNUSED)
+{
+    struct chardev *webdav;
+
+    other = (struct guest){.room = SIZE_MAX};
+    assert_int_equal(spice_server_add_port(rig.server, "org.example.words", &other.port), 0);
+    assert_int_equal(spice_server_add_port(rig.server, "org.example.words", &webdav), -EEXIST);
+    assert_int_equal(spice_server_add_port(rig.server, "org.spice-space.webdav.0", &webdav), 0);
+    other.port->front = &other;
+    other.port->front_ops = &front_ops;
+}
+
+static void do_open_other(void *arg)
+{
+    other.port->ops->front_opened(other.port, *(bool *)arg);
+}
+
+static void do_write_other(void *arg)
+{
+    struct bytes *b = arg;
+
+    b->taken = other.port->ops->write(other.port, b->data, b->size);
+}
+
+static void do_read_other(void *arg)
+{
+    other.room = *(size_t *)arg;
+    other.port->ops->accept_input(other.port);
+}
+
+static void do_count_other(void *arg)
+{
+    *(size_t *)arg = other.size;
+}
+
+/* Join the port's channel, which must be in the list under its name. */
+static void join_port(struct peer *m, struct peer *p, bool open)
+{
+    const struct spice_msg_main_channels_list *list;
+    const struct spice_msg_port_init *init;
+    uint32_t session = rig_main(&rig, m);
+
+    list = peer_expect(m, SPICE_MSG_MAIN_CHANNELS_LIST);
+    assert_int_equal(list->channels[list->count - 2].type, SPICE_CHANNEL_PORT);
+    assert_int_equal(list->channels[list->count - 1].type, SPICE_CHANNEL_WEBDAV);
+    rig_join(&rig, p, SPICE_CHANNEL_PORT, session);
+    init = peer_expect(p, SPICE_MSG_PORT_INIT);
+    assert_string_equal((const char *)init->name, "org.example.words");
+    assert_int_equal(init->opened, open);
+}
+
+/* Another port is a channel of bytes, for the owner alone, which neither side fills beyond its bounds. */
+static void test_port(void **state UNUSED)
+{
+    struct peer m = {0}, second = {0}, late = {0}, p = {0};
+    const struct spice_msg_port_event *event;
+    const struct spice_data *data;
+    struct bytes b = {text(), MAX_TEXT, 0};
+    size_t none = 0, all = SIZE_MAX, got = 0;
+
+    rig_call(&rig, add_others, NULL);
+    rig_call(&rig, do_write_other, &b);
+    assert_int_equal(b.taken, MAX_TEXT); /* to nobody */
+    join_port(&m, &p, false);
+    assert_true(other.port->connected);
+    rig_call(&rig, do_open_other, &(bool){true});
+    event = peer_expect(&p, SPICE_MSG_PORT_EVENT);
+    assert_int_equal(event->event, SPICE_PORT_EVENT_OPENED);
+    rig_call(&rig, do_write_other, &b);
+    for (size_t at = 0; at < b.taken; at += data->size) {
+        data = peer_expect(&p, SPICE_MSG_SPICEVMC_DATA);
+        assert_memory_equal(data->data, text() + at, data->size);
+    }
+    assert_int_not_equal(peer_link(&late, rig.port, SPICE_CHANNEL_PORT, 0, rig_main(&rig, &second), ""), SPICE_LINK_ERR_OK);
+    peer_close(&late);
+    peer_close(&second);
+    rig_call(&rig, do_read_other, &none);
+    for (unsigned i = 0; i < 8; i++) /* the rest waits in the socket */
+        peer_send(&p, SPICE_MSGC_SPICEVMC_DATA, &(struct spice_data){60000, text()});
+    rig_call(&rig, do_read_other, &all);
+    for (unsigned i = 0; i < 500 && got < 8 * 60000; i++, usleep(10000))
+        rig_call(&rig, do_count_other, &got);
+    assert_int_equal(got, 8 * 60000);
+    for (unsigned i = 0; i < 8; i++)
+        assert_memory_equal(other.got + 60000 * i, text(), 60000);
+    peer_close(&p);
+    peer_close(&m);
+    for (unsigned i = 0; i < 500 && other.port->connected; i++)
+        usleep(10000);
+    assert_false(other.port->connected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -869,6 +965,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_clicks, start, stop),
         cmocka_unit_test_setup_teardown(test_filter, start_filtered, stop),
         cmocka_unit_test_setup_teardown(test_saved, start, stop),
+        cmocka_unit_test_setup_teardown(test_port, start, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
