@@ -4,6 +4,7 @@
 #include "spice/server/agent_devices.h"
 #include "spice/server/private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define CHUNK_HEADER ((uint32_t)sizeof(VDIChunkHeader))
@@ -357,6 +358,16 @@ void agent_port_forget_client(struct agent_port *p)
 
 /* --- as a chardev --- */
 
+/* Nothing is between the agent and us. */
+static void forget_streams(struct agent_port *p)
+{
+    p->introduced = p->stuck = false;
+    p->caps = p->have = p->left = 0;
+    p->size = p->sent = p->count = p->tell = 0;
+    p->messages = (struct agent_stream){0};
+    drop_queue(p);
+}
+
 static void start(struct agent_port *p)
 {
     p->open = true;
@@ -365,11 +376,8 @@ static void start(struct agent_port *p)
 
 static void end(struct agent_port *p)
 {
-    p->open = p->introduced = p->stuck = false;
-    p->caps = p->have = p->left = 0;
-    p->size = p->sent = p->count = p->tell = 0;
-    p->messages = (struct agent_stream){0};
-    drop_queue(p);
+    p->open = false;
+    forget_streams(p);
     log_info("spice: the guest's agent has gone");
 }
 
@@ -426,29 +434,38 @@ static int load_stream(struct agent_stream *s, struct reader *r)
     return s->left && s->have == sizeof(s->piece) ? -EINVAL : 0;
 }
 
-/* The client that it had is not here, unless its session comes from another server. */
-static int load(struct chardev *c, struct reader *r)
+static bool load_port(struct agent_port *p, struct reader *r)
 {
-    struct agent_port *p = port_of(c);
-    int err;
-
     p->caps = reader_u32(r);
     p->introduced = reader_u8(r);
     p->have = reader_u32(r);
     reader_copy(r, p->header, sizeof(p->header));
     p->left = reader_u32(r);
     p->stream = reader_u32(r);
-    err = load_stream(&p->messages, r);
-    p->size = err ? 0 : reader_u32(r);
-    p->sent = 0;
-    if (err || p->have >= CHUNK_HEADER || p->size > sizeof(p->chunk))
-        return -EINVAL;
+    if (p->have >= CHUNK_HEADER || load_stream(&p->messages, r))
+        return false;
+    p->size = reader_u32(r);
+    if (p->size > sizeof(p->chunk))
+        return false;
     reader_copy(r, p->chunk, p->size);
-    if (!p->server->expects)
+    return !r->bad;
+}
+
+/* The client that it had is not here, unless its session comes from another server. */
+static int load(struct chardev *c, struct reader *r)
+{
+    struct agent_port *p = port_of(c);
+    bool could = agent_port_can_point(p), good;
+
+    forget_streams(p);
+    good = load_port(p, r);
+    if (!good)
+        forget_streams(p);
+    else if (!p->server->expects)
         agent_port_forget_client(p);
-    if (agent_port_can_point(p))
+    if (could != agent_port_can_point(p))
         server_pointing_changed(p->server);
-    return 0;
+    return good ? 0 : -EINVAL;
 }
 
 /* The loops know it no more; the device has let go of it. */

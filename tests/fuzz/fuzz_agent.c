@@ -146,8 +146,7 @@ static void load(const uint8_t *data, size_t size)
     reader_init(&r, data, size);
     set_open(false);
     set_open(true);
-    if (port->ops->load(port, &r) || r.bad)
-        set_open(false);
+    port->ops->load(port, &r);
     torn = true; /* what is the rest of a chunk is the state's word */
 }
 
