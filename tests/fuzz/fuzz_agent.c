@@ -146,8 +146,8 @@ static void load(const uint8_t *data, size_t size)
     reader_init(&r, data, size);
     set_open(false);
     set_open(true);
-    port->ops->load(port, &r);
     torn = true; /* what is the rest of a chunk is the state's word */
+    port->ops->load(port, &r);
 }
 
 static void step(enum step what, unsigned who, const uint8_t *data, uint8_t size)
