@@ -112,7 +112,8 @@ PAYLOAD_TESTS := $(wildcard tests/payload/run tests/payload/save tests/payload/p
 MATRIX := tests/e2e/test_boot_matrix.py
 # Too long for the default tier.
 LONG_TESTS := $(MATRIX) \
-	$(addprefix tests/e2e/test_,client_wayland.py heads.py displays.py drivers.py record.py viewers_desktop.py soak.py xspice.py)
+	$(addprefix tests/e2e/test_,agent_desktop.py client_wayland.py heads.py displays.py drivers.py record.py viewers_desktop.py \
+	soak.py xspice.py)
 E2E_TESTS := $(filter-out %.c %.mk $(LONG_TESTS),$(wildcard tests/e2e/test_*))
 # Stock systems, booted: where that is in a software host they take minutes, so they come first.
 BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py ports.py)
@@ -121,8 +122,8 @@ WAITING_TESTS := $(addprefix $(BUILD)/tests/unit/test_server,_video _link) $(BUI
 	$(filter-out $(BOOT_TESTS),$(E2E_TESTS))
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
-THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_alive server_heads \
-	server_link server_migrate server_migrate_fails server_return server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
+THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_agent% server_alive server_heads \
+	server_link server_migrate server_migrate_fails server_port server_return server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
 THREADED_BIN := $(filter $(addprefix $(BUILD)/tests/,$(THREADED)),$(UNIT_BIN) $(DEVICE_BIN))
 # A sanitizer's own calls are on no list: its builds have no sandbox.
 SANITIZED_TESTS = $(patsubst build/%,build/address-undefined/%,$(filter-out %/test_sandbox,$(UNIT_BIN) $(DEVICE_BIN))) \
@@ -163,7 +164,8 @@ check-all: check
 	$(Q)tests/run --timeout 1800 "tests/payload/run --qemu" "tests/payload/plug --qemu" "tests/e2e/test_ide.py --long" \
 		"tests/payload/save 100" "tests/e2e/test_save.py 10" "tests/payload/draw --first 1000 --seeds 1000" \
 		"$(BUILD)/tests/device/test_qxl_random 1000 20000" "tests/e2e/test_desktop.py --reboot"
-	$(Q)tests/run --timeout 3600 tests/e2e/test_displays.py tests/e2e/test_drivers.py tests/e2e/test_record.py "tests/e2e/test_heads.py --resizes 200" \
+	$(Q)tests/run --timeout 3600 tests/e2e/test_agent_desktop.py tests/e2e/test_displays.py tests/e2e/test_drivers.py \
+		tests/e2e/test_record.py "tests/e2e/test_heads.py --resizes 200" \
 		tests/e2e/test_viewers_desktop.py tests/e2e/test_client_wayland.py "tests/e2e/test_xspice.py --seconds 600" \
 		"tests/e2e/test_stopped.py 60"
 	$(Q)tests/run --timeout 7200 tests/e2e/test_soak.py

@@ -1,12 +1,13 @@
 /*
  * chardev.h - the seam between a device that speaks bytes (serial port, virtio-serial port) and its other end:
- * a terminal, a pty, a socket, a file, a SPICE agent channel.
+ * a terminal, a pty, a socket, a file, a channel of SPICE.
  *
  * Thread: the main loop. The device is the front, the other end the back; the one that writes never blocks.
  */
 #ifndef BACKEND_CHARDEV_H
 #define BACKEND_CHARDEV_H
 
+#include "base/bytes.h"
 #include "base/loop.h"
 
 struct chardev;
@@ -31,6 +32,9 @@ struct chardev_ops {
     void (*accept_input)(struct chardev *c);
     /* Whoever uses the device in the guest has opened or closed it; NULL: not interested. */
     void (*front_opened)(struct chardev *c, bool open);
+    /* What it knows of bytes that have passed, into and out of a saved machine, after front_opened(); NULL: nothing. -errno */
+    void (*save)(struct chardev *c, struct writer *w);
+    int (*load)(struct chardev *c, struct reader *r);
     void (*destroy)(struct chardev *c);
 };
 

@@ -14,7 +14,7 @@
 void display_init(struct display *d, struct loop *loop, unsigned id, const struct display_device_ops *ops,
                   void *device)
 {
-    *d = (struct display){.loop = loop, .ops = ops, .device = device, .id = id, .max_heads = 1};
+    *d = (struct display){.loop = loop, .ops = ops, .device = device, .id = id, .max_heads = 1, .outputs = 1};
     TAILQ_INIT(&d->sinks);
 }
 

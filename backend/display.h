@@ -19,6 +19,7 @@
 #define DISPLAY_MAX_WIDTH 8192
 #define DISPLAY_MAX_HEIGHT 8192
 #define DISPLAY_MAX_HEADS 16
+#define DISPLAY_MAX_ADDRESS 32
 #define DISPLAY_MAX_CURSOR 512 /* width and height */
 
 /* The screen's pixels: 32 bits each, bytes B G R x, the first row on top. */
@@ -99,6 +100,8 @@ struct display {
     const struct display_device_ops *ops;
     void *device;
     unsigned id; /* 0 is the first display */
+    char address[DISPLAY_MAX_ADDRESS]; /* of the device in the guest, as "pci/0000/02.0"; "": not known */
+    unsigned outputs; /* that the device has; at least 1 */
     /* Kept for sinks that join later: */
     struct display_surface surface; /* pixels == NULL: none */
     struct display_head heads[DISPLAY_MAX_HEADS];

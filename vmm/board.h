@@ -81,6 +81,8 @@ struct input *board_input(struct board *board);
 /* Number n, which is its id too; below BOARD_MAX_DISPLAYS. NULL: there is none. 0 is what firmware shows. */
 struct display *board_display(struct board *board, unsigned n);
 struct chardev *board_serial(struct board *board);
+/* Whose other end is not of this machine (config->ports[i], without a spec): `end` is it from now on, or NULL. */
+int board_connect_port(struct board *board, unsigned i, struct chardev *end);
 struct virtio_net *board_net(struct board *board);         /* NULL: none */
 struct virtio_balloon *board_balloon(struct board *board); /* NULL: none */
 

@@ -8,7 +8,7 @@ static int add_port(struct board *board, unsigned i)
 {
     const struct config_port *c = &board->config->ports[i];
     struct serial_port port = {.number = i + 1, .name = c->name};
-    int err = chardev_create(&board->port_ends[i], board->machine.loop, c->spec);
+    int err = c->spec ? chardev_create(&board->port_ends[i], board->machine.loop, c->spec) : 0;
 
     if (err)
         return fail_prefix(err, "--port %s", c->name);
@@ -25,6 +25,18 @@ int board_create_ports(struct board *board)
         err = virtio_serial_create(&board->machine, PCI_DEVFN(SLOT_SERIAL, 1), &board->port_device);
     for (unsigned i = 0; i < board->config->port_count && !err; i++)
         err = add_port(board, i);
+    return err;
+}
+
+int board_connect_port(struct board *board, unsigned i, struct chardev *end)
+{
+    int err;
+
+    if (!board->port_device)
+        return -ENOENT;
+    machine_lock(&board->machine);
+    err = virtio_serial_connect(board->port_device, i + 1, end);
+    machine_unlock(&board->machine);
     return err;
 }
 

@@ -96,6 +96,7 @@ static int set_accel(void *opaque, const char *value)
 
 SECOND(hyperv, no_hyperv, "on", "off")
 SECOND(hpet, no_hpet, "on", "off")
+SECOND(agent, no_agent, "on", "off")
 SECOND(rtc, rtc_local, "utc", "localtime")
 
 static int set_watchdog(void *opaque, const char *value)
@@ -400,8 +401,10 @@ static const struct option_def run_options[] = {
     {"forward", "tcp|udp:HOST:PORT-:PORT", "a port of this host that leads into the guest; repeatable", add_forward},
     {"balloon", "on|off", "take memory back that the guest does not use (default on)", set_balloon},
     {"serial", "stdio|pty|unix:PATH|file:PATH|none", "where the first serial port goes", set_serial},
-    {"port", "NAME=unix:PATH|file:PATH", "a port of virtio-serial: /dev/virtio-ports/NAME in the guest; repeatable",
+    {"port", "NAME=unix:PATH|file:PATH|spice",
+     "a port of virtio-serial: /dev/virtio-ports/NAME in the guest; spice: viewers have the other end; repeatable",
      config_add_port},
+    {"agent", "on|off", "with SPICE, a port for spice-vdagent in the guest (default on)", set_agent},
     {"debug-port", "stdio|file:PATH|none", "where the firmware's messages go", set_debug_port},
     {"spice", "PORT", "SPICE on this port of 127.0.0.1 (0: any free one)", config_set_spice_port},
     {"spice-tls", "PORT", "SPICE with TLS on this port; viewers without it are turned away", config_set_spice_tls},
@@ -543,7 +546,8 @@ static int check_combination(const struct vm_config *config)
         return fail(-EINVAL, "--forward needs --net user; with a tap the guest has an address of its own");
     if (config->sandbox_user && !config->relayed && !getpwnam(config->sandbox_user))
         return fail(-EINVAL, "--sandbox user=%s: there is no such user", config->sandbox_user);
-    return config_check_spice(config);
+    err = config_check_ports(config);
+    return err ? err : config_check_spice(config);
 }
 
 static const char *file_name(const char *path)
@@ -599,6 +603,8 @@ int config_parse(struct vm_config *config, int argc, char **argv)
         err = check_combination(config);
     if (!err)
         fill_defaults(config);
+    if (!err)
+        err = config_fill_ports(config);
     if (!err && config->firmware)
         err = uefi_find(&config->uefi, config->firmware, config->uefi_variables, config->name);
     if (!err && config->spice_tls_port >= 0)

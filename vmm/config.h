@@ -64,7 +64,7 @@ struct config_qxl {
 /* A port of virtio-serial. */
 struct config_port {
     char *name;       /* the guest finds it as /dev/virtio-ports/NAME */
-    const char *spec; /* of the other end, see chardev_create() */
+    const char *spec; /* of the other end, see chardev_create(); NULL: it is the SPICE server's */
     char inside[32];  /* spec points here in a software host, where what is outside is relayed to */
 };
 
@@ -115,6 +115,7 @@ struct vm_config {
     const char *serial;      /* chardev spec; NULL: stdio when headless, else none */
     struct config_port ports[CONFIG_MAX_PORTS];
     unsigned port_count;
+    bool no_agent; /* no port for the guest's agent */
     const char *debug_port;  /* chardev spec for port 0x402; NULL: none */
 
     int spice_port; /* -1: no SPICE over TCP, 0: any free port */
@@ -132,6 +133,8 @@ struct vm_config {
     bool spice_open; /* no password is asked for, wherever clients come from */
     enum wan spice_jpeg, spice_zlib;
     enum streaming spice_streaming;
+    struct agent_filter agent_filter; /* what the guest's agent is not wanted for */
+    bool no_agent_mouse;
 
     bool headless;
     const char *expect, *screenshot;

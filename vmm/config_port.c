@@ -23,20 +23,14 @@ static int check_name(const struct vm_config *config, const char *name)
     return 0;
 }
 
-/* NAME=SPEC */
-int config_add_port(void *opaque, const char *value)
+static int add_port(struct vm_config *config, const char *name, size_t size, const char *spec)
 {
-    struct vm_config *config = opaque;
     struct config_port *port = &config->ports[config->port_count];
-    const char *end = strchr(value, '='), *spec = end ? end + 1 : "";
-    bool is_unix = strncmp(spec, "unix:", 5) == 0;
     int err;
 
     if (config->port_count == CONFIG_MAX_PORTS)
         return fail(-EINVAL, "more than %d ports", CONFIG_MAX_PORTS);
-    if (!is_unix && strncmp(spec, "file:", 5) != 0)
-        return fail(-EINVAL, "'%s' is neither NAME=unix:PATH nor NAME=file:PATH", value);
-    *port = (struct config_port){.name = strndup(value, (size_t)(end - value)), .spec = spec};
+    *port = (struct config_port){.name = strndup(name, size), .spec = spec};
     if (!port->name)
         return -ENOMEM;
     err = check_name(config, port->name);
@@ -44,10 +38,49 @@ int config_add_port(void *opaque, const char *value)
         free(port->name);
         return err;
     }
-    if (is_unix && config->relayed) {
+    if (spec && strncmp(spec, "unix:", 5) == 0 && config->relayed) {
         snprintf(port->inside, sizeof(port->inside), "unix:" NESTED_ENDS "%u", config->port_count);
         port->spec = port->inside;
     }
     config->port_count++;
     return 0;
+}
+
+/* NAME=SPEC */
+int config_add_port(void *opaque, const char *value)
+{
+    const char *end = strchr(value, '='), *spec = end ? end + 1 : "";
+
+    if (strcmp(spec, "spice") == 0)
+        spec = NULL;
+    else if (strncmp(spec, "unix:", 5) != 0 && strncmp(spec, "file:", 5) != 0)
+        return fail(-EINVAL, "'%s' is none of NAME=unix:PATH, NAME=file:PATH and NAME=spice", value);
+    return add_port(opaque, value, (size_t)(end - value), spec);
+}
+
+static bool has_port(const struct vm_config *config, const char *name)
+{
+    bool has = false;
+
+    for (unsigned i = 0; i < config->port_count; i++)
+        has |= strcmp(config->ports[i].name, name) == 0;
+    return has;
+}
+
+int config_check_ports(const struct vm_config *config)
+{
+    for (unsigned i = 0; i < config->port_count; i++)
+        if (!config->ports[i].spec && !config_has_spice(config))
+            return fail(-EINVAL, "--port %s=spice: SPICE is not on: add --spice PORT, --spice-tls PORT, --web PORT or "
+                                 "--spice-unix PATH", config->ports[i].name);
+    return 0;
+}
+
+int config_fill_ports(struct vm_config *config)
+{
+    if (config->no_agent || !config_has_spice(config) || has_port(config, SPICE_AGENT_PORT))
+        return 0;
+    if (config->port_count == CONFIG_MAX_PORTS)
+        return fail(-EINVAL, "--port: %d leave none for the guest's agent; add --agent off", CONFIG_MAX_PORTS);
+    return add_port(config, SPICE_AGENT_PORT, strlen(SPICE_AGENT_PORT), NULL);
 }

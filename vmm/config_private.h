@@ -21,6 +21,10 @@ int config_parse_words(struct vm_config *config, char **words, unsigned count);
 /* --- config_port.c --- */
 
 int config_add_port(void *opaque, const char *value);
+/* -EINVAL with fail_text(): there is nobody at the other end of one. */
+int config_check_ports(const struct vm_config *config);
+/* The port of the guest's agent. */
+int config_fill_ports(struct vm_config *config);
 
 /* --- config_domain.c --- */
 
@@ -39,7 +43,8 @@ int config_add_cdrom(void *opaque, const char *value);
     "image-compression=auto_glz|auto_lz|glz|lz|quic|lz4|off, jpeg-wan-compression=auto|always|never, "      \
     "zlib-glz-wan-compression=auto|always|never, streaming-video=auto|off|filter|all, "                     \
     "video-codecs=vp8;h264;mjpeg, record=FILE, x509-dir=FOLDER, plaintext-channel=NAME, disable-ticketing=on|off, "   \
-    "sasl=on|off, sasl-db=FILE, view-password-file=FILE"
+    "sasl=on|off, sasl-db=FILE, view-password-file=FILE, "                                                      \
+    "disable-copy-paste=on|off, disable-agent-file-xfer=on|off, agent-mouse=on|off"
 
 int config_set_spice_port(void *opaque, const char *value);
 int config_set_spice_tls(void *opaque, const char *value);

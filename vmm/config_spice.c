@@ -101,6 +101,12 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
         config->sasl = true;
         return 0;
     }
+    if (strcmp(key, "disable-copy-paste") == 0 && value)
+        return config_set_switch(&config->agent_filter.no_clipboard, key, value, true);
+    if (strcmp(key, "disable-agent-file-xfer") == 0 && value)
+        return config_set_switch(&config->agent_filter.no_files, key, value, true);
+    if (strcmp(key, "agent-mouse") == 0 && value)
+        return config_set_switch(&config->no_agent_mouse, key, value, false);
     if (strcmp(key, "sasl") == 0 && value)
         return config_set_switch(&config->sasl, key, value, true);
     if (strcmp(key, "plaintext-channel") == 0 && value)

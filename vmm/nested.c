@@ -269,7 +269,7 @@ static int listen_ports(struct nested *n)
     for (unsigned i = 0; i < n->config->port_count && !err; i++) {
         const struct config_port *port = &n->config->ports[i];
 
-        if (strncmp(port->spec, "unix:", 5) == 0)
+        if (port->spec && strncmp(port->spec, "unix:", 5) == 0)
             err = hear_unix(n, new_ear(n, "port %u", i), "--port", port->spec + 5);
     }
     return err;

@@ -156,7 +156,7 @@ int nested_shares_collect(struct nested_shares *shares, const struct vm_config *
     if (!err)
         err = add_output(shares, config->debug_port);
     for (i = 0; i < config->port_count && !err; i++)
-        err = add_output(shares, config->ports[i].spec);
+        err = config->ports[i].spec ? add_output(shares, config->ports[i].spec) : 0;
     if (!err && config->uefi.present)
         err = add_file(shares, config->uefi.variables, !config->snapshot);
     if (!err)

@@ -313,6 +313,30 @@ static int choose_password(struct run *run)
     return config_password(c, run->password);
 }
 
+/* Ports of the guest's that lead to viewers. */
+static int connect_ports(struct run *run)
+{
+    const struct vm_config *c = run->config;
+    struct chardev *end;
+    int err = 0;
+
+    for (unsigned i = 0; i < c->port_count && !err; i++) {
+        if (c->ports[i].spec)
+            continue;
+        err = spice_server_add_port(run->spice, c->ports[i].name, &end);
+        if (!err)
+            err = board_connect_port(run->board, i, end);
+    }
+    return err;
+}
+
+static void disconnect_ports(struct run *run)
+{
+    for (unsigned i = 0; i < run->config->port_count && run->board; i++)
+        if (!run->config->ports[i].spec)
+            board_connect_port(run->board, i, NULL);
+}
+
 static int start_spice(struct run *run)
 {
     const struct vm_config *c = run->config;
@@ -332,7 +356,9 @@ static int start_spice(struct run *run)
                                  .jpeg = c->spice_jpeg,
                                  .zlib = c->spice_zlib,
                                  .streaming = c->spice_streaming,
-                                 .video_codecs = c->spice_codecs};
+                                 .video_codecs = c->spice_codecs,
+                                 .agent_filter = c->agent_filter,
+                                 .no_agent_mouse = c->no_agent_mouse};
     int err;
 
     if (!config_has_spice(c))
@@ -355,7 +381,7 @@ static int start_spice(struct run *run)
     for (unsigned i = 0; i < BOARD_MAX_DISPLAYS && !err; i++)
         if (board_display(run->board, i))
             err = spice_server_add_display(run->spice, board_display(run->board, i));
-    return err;
+    return err ? err : connect_ports(run);
 }
 
 /* Without an entry the machine runs all the same. */
@@ -531,6 +557,7 @@ static void finish(struct run *run)
     broker_unwatch(run->link);
     relay_destroy(run->relay);
     registry_leave(run->registry);
+    disconnect_ports(run);
     spice_server_destroy(run->spice);
     err = board_destroy(run->board);
     run->board = NULL;

@@ -45,6 +45,11 @@ int head_init(struct head *h, struct machine *machine, struct ram *ram, uint32_t
     return err;
 }
 
+void head_set_address(struct head *h, uint8_t devfn)
+{
+    snprintf(h->display.address, sizeof(h->display.address), "pci/0000/%02x.%x", devfn >> 3, devfn & 7);
+}
+
 int head_start(struct head *h)
 {
     char name[16];

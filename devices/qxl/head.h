@@ -20,6 +20,8 @@ struct head {
 /* `ram` begins with `size` bytes of video memory. The thread does not run yet. 0 or -errno. */
 int head_init(struct head *h, struct machine *machine, struct ram *ram, uint32_t size, unsigned id,
               const struct display_device_ops *ops, void *device);
+/* What the guest knows the device by. */
+void head_set_address(struct head *h, uint8_t devfn);
 int head_start(struct head *h);
 /* Ends the thread; its loop's handles may then be closed by anybody. */
 void head_stop(struct head *h);

@@ -259,6 +259,8 @@ int qxl_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
     if (err)
         goto fail_memory;
     q->head.hidden = q->secondary;
+    q->head.display.outputs = q->max_heads;
+    head_set_address(&q->head, devfn);
     qxl_rom_init(q);
     uv_timer_init(&q->head.loop.uv, &q->push_timer);
     uv_timer_init(&q->head.loop.uv, &q->poll_timer);

@@ -111,6 +111,7 @@ int vga_create(struct machine *machine, uint8_t devfn, const struct qxl_config *
     err = head_init(head, machine, &card->ram, card->ram.size, config->id, &display_ops, card);
     if (err)
         goto fail_ram;
+    head_set_address(head, devfn);
     err = pci_init(&card->pci, &vga_card_ops, machine, devfn, &ids);
     if (err)
         goto fail_head;

@@ -14,7 +14,8 @@
 #define CONTROL_IN    2
 #define CONTROL_OUT   3
 #define QUEUES        (2 * SERIAL_MAX_PORTS + 2)
-#define SAVED_VERSION 1
+#define SAVED_VERSION 2 /* since 2: what the other ends know */
+#define SAVED_END     KIB(16) /* bytes of that, at most */
 
 static_assert(QUEUES <= VIRTIO_MAX_QUEUES, "each port has two, and control has two");
 
@@ -32,6 +33,7 @@ struct port {
     uint32_t written; /* bytes of the first output buffer that the other end has taken */
     bool writing;     /* the other end is being given output, and */
     bool go_on;       /* ... has said meanwhile that it takes more */
+    struct writer kept; /* from a saved machine, what the other end knows that is still to be connected */
 };
 
 struct virtio_serial {
@@ -372,6 +374,26 @@ bool virtio_serial_is_name(const char *name)
     return i && !name[i] && i < SERIAL_MAX_NAME;
 }
 
+/* What the one before knew, or where the machine was saved. */
+static int give_end(struct port *p, const uint8_t *data, size_t size)
+{
+    struct reader r;
+
+    if (!p->chardev->ops->load)
+        return size ? -EINVAL : 0;
+    reader_init(&r, data, size);
+    return p->chardev->ops->load(p->chardev, &r) || r.bad ? -EINVAL : 0;
+}
+
+static void attach(struct port *p, struct chardev *c)
+{
+    p->chardev = c;
+    if (!c)
+        return;
+    c->front = p;
+    c->front_ops = &front_ops;
+}
+
 int virtio_serial_add(struct virtio_serial *s, const struct serial_port *port)
 {
     struct port *p;
@@ -385,14 +407,11 @@ int virtio_serial_add(struct virtio_serial *s, const struct serial_port *port)
     if (port->name && !virtio_serial_is_name(port->name))
         return -EINVAL;
     removing = p->tell >> TELL_REMOVE & 1;
-    *p = (struct port){.serial = s, .exists = true, .console = port->console, .chardev = port->chardev};
+    *p = (struct port){.serial = s, .exists = true, .console = port->console};
     if (port->name)
         strcpy(p->name, port->name);
     p->tell = (uint8_t)(removing << TELL_REMOVE | 1u << TELL_ADD);
-    if (p->chardev) {
-        p->chardev->front = p;
-        p->chardev->front_ops = &front_ops;
-    }
+    attach(p, port->chardev);
     tell_driver(s);
     return 0;
 }
@@ -426,8 +445,31 @@ int virtio_serial_remove(struct virtio_serial *s, unsigned number)
     p->tell = p->tell >> TELL_ADD & 1 ? p->tell & 1u << TELL_REMOVE : 1u << TELL_REMOVE;
     p->exists = p->told_open = false;
     p->written = 0;
+    writer_fini(&p->kept);
     tell_driver(s);
     return 0;
+}
+
+int virtio_serial_connect(struct virtio_serial *s, unsigned number, struct chardev *c)
+{
+    struct port *p = number < SERIAL_MAX_PORTS ? &s->ports[number] : NULL;
+
+    bool open = p && p->guest_open, returns;
+    int err = 0;
+
+    if (!p || !p->exists)
+        return -ENOENT;
+    detach(p);
+    attach(p, c);
+    set_open(p, open);
+    returns = c && p->kept.size; /* as the guest knows it */
+    if (returns)
+        err = give_end(p, p->kept.data, p->kept.size);
+    writer_fini(&p->kept);
+    if (!returns)
+        want_connection(p);
+    tell_driver(s);
+    return err;
 }
 
 bool virtio_serial_is_open(const struct virtio_serial *s, unsigned number)
@@ -463,6 +505,20 @@ static void config_written(struct virtio_device *virtio, unsigned offset, uint32
         c->ops->write(c, &byte, 1);
 }
 
+/* What the other end knows, with its size before it. */
+static void save_end(const struct port *p, struct writer *w)
+{
+    struct writer end;
+
+    writer_init(&end, SAVED_END);
+    if (p->chardev && p->chardev->ops->save)
+        p->chardev->ops->save(p->chardev, &end);
+    writer_u32(w, (uint32_t)end.size);
+    writer_bytes(w, end.data, end.size);
+    w->bad |= end.bad;
+    writer_fini(&end);
+}
+
 static void save(struct device *device, struct writer *w)
 {
     struct virtio_serial *s = container_of(device, struct virtio_serial, virtio.pci.base);
@@ -478,11 +534,27 @@ static void save(struct device *device, struct writer *w)
         writer_u8(w, p->told_open);
         writer_u8(w, p->tell);
         writer_u32(w, p->written);
+        save_end(p, w);
     }
 }
 
+static int load_end(struct port *p, struct reader *r)
+{
+    uint32_t size = reader_u32(r);
+    const uint8_t *data = size <= SAVED_END ? reader_bytes(r, size) : NULL;
+
+    if (size && !data)
+        return -EINVAL;
+    if (p->chardev)
+        return size ? give_end(p, data, size) : 0;
+    writer_fini(&p->kept);
+    writer_init(&p->kept, SAVED_END);
+    writer_bytes(&p->kept, data, size);
+    return p->kept.bad ? -ENOMEM : 0;
+}
+
 /* The same ports must be there as when it was saved. */
-static int load_port(struct port *p, struct reader *r)
+static int load_port(struct port *p, struct reader *r, uint32_t version)
 {
     bool exists = reader_u8(r);
     char name[SERIAL_MAX_NAME];
@@ -497,7 +569,7 @@ static int load_port(struct port *p, struct reader *r)
     p->written = reader_u32(r);
     if (p->exists)
         set_open(p, open);
-    return 0;
+    return version < 2 ? 0 : load_end(p, r);
 }
 
 static int load(struct device *device, struct reader *r, uint32_t version)
@@ -507,7 +579,7 @@ static int load(struct device *device, struct reader *r, uint32_t version)
 
     s->driver_ready = !err && reader_u8(r);
     for (unsigned i = 0; i < SERIAL_MAX_PORTS && !err; i++)
-        err = load_port(&s->ports[i], r);
+        err = load_port(&s->ports[i], r, version);
     return err;
 }
 
@@ -518,7 +590,7 @@ static void resume(struct device *device)
 
     virtio_resume(device);
     for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++)
-        if (s->ports[i].exists && s->ports[i].told_open != (s->ports[i].chardev && s->ports[i].chardev->connected))
+        if (s->ports[i].exists && !s->ports[i].kept.size && s->ports[i].told_open != (s->ports[i].chardev && s->ports[i].chardev->connected))
             want_connection(&s->ports[i]);
     tell_driver(s);
 }
@@ -530,6 +602,8 @@ static void destroy(struct device *device)
     for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++)
         if (s->ports[i].exists)
             detach(&s->ports[i]);
+    for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++)
+        writer_fini(&s->ports[i].kept);
     virtio_fini(&s->virtio);
     free(s);
 }

@@ -39,6 +39,11 @@ int virtio_serial_add(struct virtio_serial *serial, const struct serial_port *po
 int virtio_serial_free_number(const struct virtio_serial *serial);
 /* Nothing comes or goes there any more; the guest hears of it. -ENOENT. */
 int virtio_serial_remove(struct virtio_serial *serial, unsigned number);
+/*
+ * Another end for a port, which the old one hears to be closed; NULL: none. -ENOENT; -EINVAL for a saved state
+ * that cannot be its.
+ */
+int virtio_serial_connect(struct virtio_serial *serial, unsigned number, struct chardev *chardev);
 /* Whether somebody in the guest has the port open. */
 bool virtio_serial_is_open(const struct virtio_serial *serial, unsigned number);
 

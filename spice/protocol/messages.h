@@ -579,4 +579,16 @@ struct spice_msg_cursor_trail {
     uint16_t length, frequency;
 };
 
+/* --- channels of bytes --- */
+
+struct spice_msg_port_init {
+    uint32_t size; /* NUL included */
+    const uint8_t *name;
+    uint8_t opened; /* somebody in the guest has it */
+};
+
+struct spice_msg_port_event {
+    uint8_t event; /* SPICE_PORT_EVENT_* */
+};
+
 #endif

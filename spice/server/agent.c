@@ -1,68 +1,145 @@
 #include "spice/server/agent.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 
-/* The size of the message that begins in s->data, header included. */
-static uint64_t message_size(const struct agent_stream *s)
+#define HEADER ((uint32_t)sizeof(VDAgentMessage))
+
+/* --- the stream --- */
+
+uint32_t agent_message_type(const uint8_t *message)
 {
-    return sizeof(VDAgentMessage) + (uint64_t)load_le32(s->data + offsetof(VDAgentMessage, size));
+    return load_le32(message + offsetof(VDAgentMessage, type));
 }
 
-/* Bytes that the message at hand still needs; of one whose header is not there yet, that header. */
-static uint32_t missing(const struct agent_stream *s)
+static uint32_t body_size(const uint8_t *message)
 {
-    if (s->have < sizeof(VDAgentMessage))
-        return (uint32_t)sizeof(VDAgentMessage) - s->have;
-    return (uint32_t)message_size(s) - s->have;
+    return load_le32(message + offsetof(VDAgentMessage, size));
 }
 
-bool agent_stream_is_sane(const uint8_t *data, uint32_t have)
+bool agent_stream_is_idle(const struct agent_stream *s)
 {
-    struct agent_stream s = {.have = have};
+    return !s->left && !s->have;
+}
 
-    if (have < sizeof(VDAgentMessage))
+bool agent_is_beginning(const uint8_t *data, uint32_t have)
+{
+    if (have < HEADER)
         return true;
-    if (have > sizeof(s.data))
-        return false;
-    memcpy(s.data, data, sizeof(VDAgentMessage));
-    return message_size(&s) <= sizeof(s.data) && message_size(&s) > have;
+    return have < AGENT_PIECE && body_size(data) <= AGENT_PIECE - HEADER && HEADER + body_size(data) > have;
 }
 
-static void finish(struct agent_stream *s, agent_message_fn *fn, void *opaque)
+static enum agent_verdict judge(const struct agent_stream *s, const struct agent_stream_ops *ops, void *opaque)
 {
-    const uint8_t *type = s->data + offsetof(VDAgentMessage, type);
+    uint32_t type = agent_message_type(s->piece), size = body_size(s->piece);
+    enum agent_verdict verdict;
 
-    if (load_le32(s->data) == VD_AGENT_PROTOCOL)
-        fn(opaque, load_le32(type), s->data + sizeof(VDAgentMessage), s->have - (uint32_t)sizeof(VDAgentMessage));
+    if (load_le32(s->piece) != VD_AGENT_PROTOCOL)
+        return AGENT_SKIP;
+    verdict = size <= AGENT_MAX_MESSAGE - HEADER ? ops->judge(opaque, type, size) : AGENT_SKIP;
+    if (size <= AGENT_MAX_MESSAGE - HEADER && (verdict != AGENT_KEEP || size <= AGENT_PIECE - HEADER))
+        return verdict;
+    log_once(LOG_WARN, "spice: a message of %u bytes (type %u) between a client and the guest's agent is too long; skipped",
+             size, type);
+    return AGENT_SKIP;
+}
+
+/* What is in the piece goes; at the end of the message that is all of it. */
+static void hand_on(struct agent_stream *s, const struct agent_stream_ops *ops, void *opaque)
+{
+    uint32_t size = s->have;
+    uint8_t verdict = s->verdict;
+
     s->have = 0;
+    if (!s->left)
+        s->verdict = AGENT_SKIP;
+    if (verdict == AGENT_PASS)
+        ops->pass(opaque, s->piece, size);
+    else if (verdict == AGENT_KEEP)
+        ops->kept(opaque, s->piece, size);
 }
 
-void agent_take(struct agent_stream *s, const struct spice_data *chunk, agent_message_fn *fn, void *opaque)
+static size_t take_header(struct agent_stream *s, const uint8_t *data, size_t size, const struct agent_stream_ops *ops,
+                          void *opaque)
 {
-    const uint8_t *p = chunk->data;
-    uint32_t left = chunk->size;
+    uint32_t n = (uint32_t)MIN(size, HEADER - s->have);
 
-    while (left) {
-        uint32_t n = (uint32_t)MIN(s->skip ? s->skip : missing(s), left);
-
-        if (s->skip) {
-            s->skip -= n;
-        } else {
-            memcpy(s->data + s->have, p, n);
-            s->have += n;
-        }
-        p += n;
-        left -= n;
-        if (s->have < sizeof(VDAgentMessage))
-            continue;
-        if (message_size(s) > sizeof(s->data)) {
-            s->skip = message_size(s) - s->have;
-            s->have = 0;
-        } else if (!missing(s)) {
-            finish(s, fn, opaque);
-        }
-    }
+    memcpy(s->piece + s->have, data, n);
+    s->have += n;
+    if (s->have < HEADER)
+        return n;
+    s->verdict = (uint8_t)judge(s, ops, opaque);
+    s->left = body_size(s->piece);
+    if (!s->left)
+        hand_on(s, ops, opaque);
+    else if (s->verdict == AGENT_SKIP)
+        s->have = 0;
+    return n;
 }
+
+static size_t take_body(struct agent_stream *s, const uint8_t *data, size_t size, const struct agent_stream_ops *ops,
+                        void *opaque)
+{
+    bool skip = s->verdict == AGENT_SKIP;
+    uint32_t n = (uint32_t)MIN(size, skip ? s->left : MIN(s->left, AGENT_PIECE - s->have));
+
+    if (!skip)
+        memcpy(s->piece + s->have, data, n);
+    s->have += skip ? 0 : n;
+    s->left -= n;
+    if (!s->left || s->have == AGENT_PIECE)
+        hand_on(s, ops, opaque);
+    return n;
+}
+
+size_t agent_take(struct agent_stream *s, const uint8_t *data, size_t size, const struct agent_stream_ops *ops, void *opaque)
+{
+    size_t taken = 0;
+
+    while (taken < size && !(ops->full && ops->full(opaque)))
+        taken += (s->left ? take_body : take_header)(s, data + taken, size - taken, ops, opaque);
+    return taken;
+}
+
+/* --- who may say what --- */
+
+enum kind { ANYTHING, CLIPBOARD, FILES };
+
+/* Those that are not here are newer than this, and pass. */
+static const struct rule {
+    uint8_t sides; /* enum agent_side: who may say it; 0: only the server */
+    uint8_t kind;
+} rules[VD_AGENT_END_MESSAGE] = {
+    [VD_AGENT_MOUSE_STATE] = {0, ANYTHING},
+    [VD_AGENT_MONITORS_CONFIG] = {AGENT_CLIENT, ANYTHING},
+    [VD_AGENT_REPLY] = {AGENT_GUEST, ANYTHING},
+    [VD_AGENT_CLIPBOARD] = {AGENT_CLIENT | AGENT_GUEST, CLIPBOARD},
+    [VD_AGENT_DISPLAY_CONFIG] = {AGENT_CLIENT, ANYTHING},
+    [VD_AGENT_ANNOUNCE_CAPABILITIES] = {AGENT_CLIENT | AGENT_GUEST, ANYTHING},
+    [VD_AGENT_CLIPBOARD_GRAB] = {AGENT_CLIENT | AGENT_GUEST, CLIPBOARD},
+    [VD_AGENT_CLIPBOARD_REQUEST] = {AGENT_CLIENT | AGENT_GUEST, CLIPBOARD},
+    [VD_AGENT_CLIPBOARD_RELEASE] = {AGENT_CLIENT | AGENT_GUEST, CLIPBOARD},
+    [VD_AGENT_FILE_XFER_START] = {AGENT_CLIENT, FILES},
+    [VD_AGENT_FILE_XFER_STATUS] = {AGENT_CLIENT | AGENT_GUEST, FILES},
+    [VD_AGENT_FILE_XFER_DATA] = {AGENT_CLIENT, FILES},
+    [VD_AGENT_CLIENT_DISCONNECTED] = {0, ANYTHING},
+    [VD_AGENT_MAX_CLIPBOARD] = {AGENT_CLIENT, CLIPBOARD},
+    [VD_AGENT_AUDIO_VOLUME_SYNC] = {AGENT_CLIENT, ANYTHING},
+    [VD_AGENT_GRAPHICS_DEVICE_INFO] = {0, ANYTHING},
+};
+
+bool agent_may_say(const struct agent_filter *filter, enum agent_side side, uint32_t type)
+{
+    const struct rule *rule = type < ARRAY_SIZE(rules) ? &rules[type] : NULL;
+
+    if (!rule)
+        return true;
+    return rule->sides & side && !(filter->no_clipboard && rule->kind == CLIPBOARD) &&
+           !(filter->no_files && rule->kind == FILES);
+}
+
+/* --- monitors --- */
 
 /* A place far away or a monitor larger than any is nothing that a client shows. */
 static bool is_sane(const VDAgentMonConfig *m)
@@ -107,9 +184,28 @@ int agent_read_monitors(const uint8_t *body, uint32_t size, struct display_head 
     return (int)count;
 }
 
-bool agent_asks_capabilities(const uint8_t *body, uint32_t size)
+uint32_t agent_trim_monitors(uint8_t *message, uint32_t size)
 {
-    return size >= sizeof(VDAgentAnnounceCapabilities) && load_le32(body);
+    uint8_t *count = message + HEADER, *flags = count + sizeof(uint32_t);
+    uint64_t body = size < HEADER + sizeof(VDAgentMonitorsConfig)
+                        ? UINT64_MAX
+                        : sizeof(VDAgentMonitorsConfig) + (uint64_t)load_le32(count) * sizeof(VDAgentMonConfig);
+
+    if (body >= size - HEADER || !(load_le32(flags) & VD_AGENT_CONFIG_MONITORS_FLAG_PHYSICAL_SIZE))
+        return size;
+    store_le32(flags, load_le32(flags) & ~VD_AGENT_CONFIG_MONITORS_FLAG_PHYSICAL_SIZE);
+    store_le32(message + offsetof(VDAgentMessage, size), (uint32_t)body);
+    return HEADER + (uint32_t)body;
+}
+
+/* --- capabilities --- */
+
+/* Of the message, header included. */
+#define CAPS_AT (HEADER + (uint32_t)sizeof(VDAgentAnnounceCapabilities))
+
+bool agent_asks_capabilities(const uint8_t *message, uint32_t size)
+{
+    return size >= CAPS_AT && load_le32(message + HEADER);
 }
 
 uint32_t agent_write_capabilities(uint8_t message[AGENT_CAPABILITIES_SIZE])
@@ -121,7 +217,29 @@ uint32_t agent_write_capabilities(uint8_t message[AGENT_CAPABILITIES_SIZE])
     static_assert(VD_AGENT_END_CAP <= 32, "one word holds all capabilities");
     memcpy(message, &head, sizeof(head));
     store_le32(message + sizeof(head), 0); /* nothing is asked */
-    store_le32(message + sizeof(head) + 4, 1u << VD_AGENT_CAP_MONITORS_CONFIG | 1u << VD_AGENT_CAP_SPARSE_MONITORS_CONFIG |
-                                               1u << VD_AGENT_CAP_MONITORS_CONFIG_POSITION);
+    agent_set_capabilities(message, AGENT_CAPABILITIES_SIZE, AGENT_MONITOR_CAPS);
     return AGENT_CAPABILITIES_SIZE;
+}
+
+uint32_t agent_capabilities(const uint8_t *message, uint32_t size)
+{
+    return size >= CAPS_AT + 4 ? load_le32(message + CAPS_AT) : 0;
+}
+
+void agent_set_capabilities(uint8_t *message, uint32_t size, uint32_t caps)
+{
+    if (size >= CAPS_AT + 4)
+        store_le32(message + CAPS_AT, caps);
+}
+
+uint32_t agent_filter_capabilities(const struct agent_filter *filter, enum agent_side side, uint32_t caps)
+{
+    const uint32_t clipboard = 1u << VD_AGENT_CAP_CLIPBOARD | 1u << VD_AGENT_CAP_CLIPBOARD_BY_DEMAND |
+                               1u << VD_AGENT_CAP_CLIPBOARD_SELECTION;
+
+    if (filter->no_clipboard)
+        caps &= ~clipboard;
+    if (filter->no_files && side == AGENT_GUEST)
+        caps |= 1u << VD_AGENT_CAP_FILE_XFER_DISABLED;
+    return caps;
 }

@@ -93,7 +93,17 @@ static void poll_event(uv_poll_t *poll, int status, int events);
 
 static void update_poll(struct channel *ch)
 {
-    uv_poll_start(&ch->poll, UV_READABLE | (TAILQ_EMPTY(&ch->queue) ? 0 : UV_WRITABLE), poll_event);
+    uv_poll_start(&ch->poll, (ch->paused ? 0 : UV_READABLE) | (TAILQ_EMPTY(&ch->queue) ? 0 : UV_WRITABLE), poll_event);
+}
+
+void channel_pause(struct channel *ch, bool paused)
+{
+    if (ch->closed || ch->paused == paused)
+        return;
+    ch->paused = paused;
+    ch->resumed = !paused;
+    alive_heard(&ch->alive);
+    update_poll(ch);
 }
 
 bool channel_ready(const struct channel *ch)
@@ -292,7 +302,7 @@ static void send_state(struct channel *ch)
 
     if (ch->phase != CHANNEL_LEAVING)
         return;
-    writer_init(&w, CHANNEL_MAX_MESSAGE);
+    writer_init(&w, CHANNEL_MAX_STATE);
     if (ch->ops->save(ch, &w)) {
         fail_channel(ch, "its state is not to be had, the connection ends");
     } else {
@@ -375,7 +385,7 @@ static ssize_t take_message(struct channel *ch, const uint8_t *in, size_t size, 
     if (msg_decode(type, in, header_size, &ch->arena, &decoded))
         return -ENOMEM;
     header = *(struct spice_header *)decoded;
-    if (header.size > CHANNEL_MAX_MESSAGE || header.sub_list)
+    if (header.size > (ch->phase == CHANNEL_ARRIVING ? CHANNEL_MAX_STATE : CHANNEL_MAX_MESSAGE) || header.sub_list)
         return -EMSGSIZE;
     *wanted = header_size + header.size;
     if (size < *wanted)
@@ -390,7 +400,7 @@ static int take_messages(struct channel *ch)
     ssize_t n = 1;
 
     ch->params.skip -= pos;
-    while (n > 0 && !ch->closed) {
+    while (n > 0 && !ch->closed && !ch->paused) {
         n = take_message(ch, ch->in + pos, ch->in_size - pos, &wanted);
         if (n > 0)
             pos += n;
@@ -429,9 +439,20 @@ static bool receive_some(struct channel *ch)
     return !ch->closed;
 }
 
+/* What came before it was paused goes first. */
+static bool take_rest(struct channel *ch)
+{
+    ch->resumed = false;
+    if (take_messages(ch) < 0)
+        fail_channel(ch, "message too large, the connection ends");
+    return !ch->closed && !ch->paused;
+}
+
 static void receive(struct channel *ch)
 {
-    while (receive_some(ch) && stream_pending(ch->params.stream))
+    if (ch->resumed && !take_rest(ch))
+        return;
+    while (!ch->paused && receive_some(ch) && stream_pending(ch->params.stream))
         ;
 }
 
@@ -448,7 +469,7 @@ static void poll_event(uv_poll_t *poll, int status, int events)
         channel_flush(ch);
         tell_ready(ch);
     }
-    if ((events & UV_READABLE) && !ch->closed)
+    if ((events & UV_READABLE) && !ch->closed && !ch->paused)
         receive(ch);
 }
 
@@ -456,7 +477,7 @@ static void before_sleep(uv_prepare_t *prepare)
 {
     struct channel *ch = prepare->data;
 
-    if (stream_pending(ch->params.stream)) /* what the link stage left there */
+    if (!ch->paused && (ch->resumed || stream_pending(ch->params.stream))) /* or what the link stage left there */
         receive(ch);
     if (!ch->closed)
         send_round(ch);
@@ -469,6 +490,8 @@ static bool ask(struct alive *alive)
     const struct spice_msg_ping ping = {.id = ALIVE_PING, .timestamp = uv_hrtime() / 1000};
     struct channel *ch = container_of(alive, struct channel, alive);
 
+    if (ch->paused)
+        return false;
     channel_send(ch, SPICE_MSG_PING, &ping);
     return ch->phase == CHANNEL_LIVE;
 }

@@ -28,7 +28,8 @@
 
 #include <sys/queue.h>
 
-#define CHANNEL_MAX_MESSAGE (64 * 1024) /* from a client */
+#define CHANNEL_MAX_MESSAGE KIB(64)  /* from a client */
+#define CHANNEL_MAX_STATE   KIB(192) /* what it brings of another server */
 #define CHANNEL_MAX_QUEUE   MIB(1)      /* unless the owner sets another */
 #define CHANNEL_MAX_CAPS    4           /* words kept of each kind */
 
@@ -71,6 +72,8 @@ struct channel {
     enum channel_phase phase;
     bool mini_header, closed;
     bool lost; /* closed: neither we nor the client wanted that */
+    bool paused; /* what the client says waits with it */
+    bool resumed; /* some of that is here already */
     uv_poll_t poll;
     uv_prepare_t prepare; /* sends what was queued in this round of the loop */
     struct alive alive;
@@ -110,6 +113,8 @@ void channel_arrive(struct channel *ch);
 /* Ask the client to acknowledge every `window` messages; at most twice as many are under way. */
 void channel_set_ack_window(struct channel *ch, uint32_t window);
 bool channel_ready(const struct channel *ch);
+/* Whether to leave what the client says to it, until there is room; meanwhile it need not answer. */
+void channel_pause(struct channel *ch, bool paused);
 /* Give the kernel what it takes now. */
 void channel_flush(struct channel *ch);
 /* Tell the client that we end, as far as the socket takes it, and close. */

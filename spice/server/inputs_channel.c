@@ -1,4 +1,5 @@
 /* The inputs channel: keys, buttons, motion, and the keyboard's LEDs back. */
+#include "spice/server/agent_port.h"
 #include "spice/server/migrate_data.h"
 #include "spice/server/private.h"
 
@@ -30,6 +31,11 @@ static_assert(SPICE_MOUSE_BUTTON_MASK_RIGHT == 1 << INPUT_RIGHT &&
 static struct input *input_of(const struct inputs_channel *in)
 {
     return in->session->server->input;
+}
+
+static struct agent_port *agent_of(const struct inputs_channel *in)
+{
+    return in->session->server->agent;
 }
 
 /* --- keys --- */
@@ -67,6 +73,17 @@ static void take_scancodes(struct inputs_channel *in, const struct spice_data *d
         take_scancode(in, data->data[i]);
 }
 
+/* In the place where the pointer is; wheel: -1 up, 1 down. */
+static void press_buttons(struct inputs_channel *in, int wheel)
+{
+    if (!in->session->server->client_mouse)
+        input_motion(input_of(in), 0, 0, wheel, in->buttons);
+    else if (agent_port_can_point(agent_of(in)))
+        agent_port_press(agent_of(in), in->buttons, wheel);
+    else
+        input_position(input_of(in), in->display, in->x, in->y, wheel, in->buttons);
+}
+
 /* A client that goes must leave no key stuck. */
 static void release_all(struct inputs_channel *in)
 {
@@ -78,10 +95,10 @@ static void release_all(struct inputs_channel *in)
                 press(in, 0xe0);
             press(in, code | 0x80);
         }
-    if (in->buttons && in->session->server->client_mouse)
-        input_position(input_of(in), in->display, in->x, in->y, 0, 0);
-    else if (in->buttons)
-        input_motion(input_of(in), 0, 0, 0, 0);
+    if (in->buttons) {
+        in->buttons = 0;
+        press_buttons(in, 0);
+    }
 }
 
 /* The client's locks differ from the guest's: press the keys that make them equal. */
@@ -166,6 +183,10 @@ static void take_position(struct inputs_channel *in,
         return;
     layout = display_port_layout(port);
     in->buttons = m->buttons_state & BUTTONS;
+    if (server->client_mouse && agent_port_can_point(server->agent)) {
+        agent_port_point(server->agent, m->display_id, m->x, m->y, in->buttons);
+        return;
+    }
     in->display = display;
     in->x = scale(x, layout->width);
     in->y = scale(y, layout->height);
@@ -182,10 +203,7 @@ static void take_button(struct inputs_channel *in, const struct spice_msgc_input
                                                        : 0;
 
     in->buttons = m->buttons_state & BUTTONS;
-    if (in->session->server->client_mouse)
-        input_position(input_of(in), in->display, in->x, in->y, wheel, in->buttons);
-    else
-        input_motion(input_of(in), 0, 0, wheel, in->buttons);
+    press_buttons(in, wheel);
 }
 
 static void tell_displays(struct spice_server *server)

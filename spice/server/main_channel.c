@@ -1,21 +1,25 @@
 /* The main channel: what there is to connect to, mouse modes, the machine's name. */
 #include "base/log.h"
-#include "spice/server/agent.h"
+#include "spice/server/agent_port.h"
 #include "spice/server/migrate_data.h"
+#include "spice/server/port_channel.h"
 #include "spice/server/private.h"
 
 #include <stdlib.h>
+
+#define AGENT_QUEUE KIB(128) /* bytes that may wait for the client before its agent does */
 
 struct main_channel {
     struct channel base;
     struct session *session;
     bool agent_told;    /* there is one */
     bool agent_started; /* the client knows of the agent: what it said to the one before has come */
-    struct agent_stream agent;
+    struct agent_stream agent; /* what the client says to it */
     uint8_t pending[MIGRATE_MAX_CHUNKS]; /* for the agent where the client goes */
     uint32_t pending_count;
     uint32_t agent_tokens; /* chunks that the client takes from an agent */
     uint32_t untold; /* chunks of its own that it may send again, and does not know */
+    bool wordy;      /* it has sent more than it may, and is about to be closed */
     uint64_t ping_sent; /* nanoseconds */
     uint32_t ping_id;
 };
@@ -45,7 +49,7 @@ static bool has_agent(const struct main_channel *m)
 {
     const struct session *session = m->session;
 
-    return session->server->takes_heads && session_owner(session->server) == session;
+    return server_has_agent(session->server) && session_owner(session->server) == session;
 }
 
 static void send_init(struct main_channel *m)
@@ -105,7 +109,7 @@ static void take_pong(struct main_channel *m, const struct spice_msgc_pong *pong
  */
 static void send_channels(struct main_channel *m)
 {
-    struct spice_channel_id ids[1 + 2 * SERVER_MAX_DISPLAYS] = {{SPICE_CHANNEL_INPUTS, 0}};
+    struct spice_channel_id ids[1 + 2 * SERVER_MAX_DISPLAYS + SERVER_MAX_PORTS] = {{SPICE_CHANNEL_INPUTS, 0}};
     struct spice_msg_main_channels_list msg = {.count = 1, .channels = ids};
     const struct spice_server *server;
 
@@ -118,6 +122,8 @@ static void send_channels(struct main_channel *m)
         ids[msg.count++] = (struct spice_channel_id){SPICE_CHANNEL_DISPLAY, i};
         ids[msg.count++] = (struct spice_channel_id){SPICE_CHANNEL_CURSOR, i};
     }
+    for (unsigned i = 0; i < SERVER_MAX_PORTS && server->guest_ports[i] && session_owner(server) == m->session; i++)
+        ids[msg.count++] = guest_port_channel(server->guest_ports[i]);
     channel_send(&m->base, SPICE_MSG_MAIN_CHANNELS_LIST, &msg);
 }
 
@@ -126,28 +132,72 @@ static void send_channels(struct main_channel *m)
 void main_channel_send_agent(struct channel *ch)
 {
     struct main_channel *m = container_of(ch, struct main_channel, base);
+    bool was_told = m->agent_told;
 
     if (ch->phase != CHANNEL_LIVE)
         return; /* it will be told where it goes, or when it has come */
     m->agent_started = false;
     m->agent_told = has_agent(m);
-    if (!m->agent_told)
+    if (was_told || !m->agent_told)
         channel_send(ch, SPICE_MSG_MAIN_AGENT_DISCONNECTED, &(struct spice_msg_main_agent_disconnected){0});
-    else if (channel_has_cap(ch, SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS))
+    if (!m->agent_told)
+        return;
+    if (channel_has_cap(ch, SPICE_MAIN_CAP_AGENT_CONNECTED_TOKENS))
         channel_send(ch, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS, &(struct spice_msg_main_agent_tokens){AGENT_TOKENS});
     else
         channel_send(ch, SPICE_MSG_MAIN_AGENT_CONNECTED, NULL);
 }
 
-static void send_capabilities(struct main_channel *m)
+/* --- from the agent to the client --- */
+
+struct channel *main_channel_of_agent(const struct spice_server *server)
 {
-    uint8_t message[AGENT_CAPABILITIES_SIZE];
-    struct spice_data data = {agent_write_capabilities(message), message};
+    const struct session *owner = session_owner(server);
+    struct main_channel *m = owner && owner->main ? container_of(owner->main, struct main_channel, base) : NULL;
+
+    return m && m->agent_started ? &m->base : NULL;
+}
+
+bool main_channel_takes_piece(const struct channel *ch)
+{
+    const struct main_channel *m = container_of(ch, struct main_channel, base);
+
+    return ch->phase == CHANNEL_LIVE && m->agent_tokens && ch->queued < AGENT_QUEUE;
+}
+
+void main_channel_send_piece(struct channel *ch, const uint8_t *piece, uint32_t size)
+{
+    struct main_channel *m = container_of(ch, struct main_channel, base);
+    const struct spice_data data = {size, piece};
 
     if (!m->agent_tokens)
         return;
-    m->agent_tokens--;
-    channel_send(&m->base, SPICE_MSG_MAIN_AGENT_DATA, &data);
+    if (m->agent_tokens != UINT32_MAX) /* which spice-gtk says for no limit */
+        m->agent_tokens--;
+    channel_send(ch, SPICE_MSG_MAIN_AGENT_DATA, &data);
+}
+
+static void take_agent_tokens(struct main_channel *m, const struct spice_msg_main_agent_tokens *tokens)
+{
+    m->agent_tokens += MIN(tokens->num_tokens, UINT32_MAX - m->agent_tokens);
+    agent_port_go_on(m->session->server->agent);
+}
+
+static void ready(struct channel *ch)
+{
+    const struct main_channel *m = container_of(ch, struct main_channel, base);
+
+    if (m->agent_started)
+        agent_port_go_on(m->session->server->agent);
+}
+
+/* --- from the client to the agent --- */
+
+static void send_capabilities(struct main_channel *m)
+{
+    uint8_t message[AGENT_CAPABILITIES_SIZE];
+
+    main_channel_send_piece(&m->base, message, agent_write_capabilities(message));
 }
 
 static void set_heads(struct main_channel *m, const uint8_t *body, uint32_t size)
@@ -157,21 +207,66 @@ static void set_heads(struct main_channel *m, const uint8_t *body, uint32_t size
 
     if (count < 0)
         log_warn("spice: %s asks for impossible monitors", m->base.params.stream->peer);
-    else
+    else if (m->session->server->takes_heads)
         server_set_heads(m->session->server, heads, (size_t)count);
 }
 
-static void take_agent_message(void *opaque, uint32_t type, const uint8_t *body, uint32_t size)
+/* What the server looks at itself, it keeps; without an agent in the guest there is nothing else. */
+static enum agent_verdict judge(void *opaque, uint32_t type, uint32_t size UNUSED)
+{
+    struct main_channel *m = opaque;
+    const struct spice_server *server = m->base.closed ? NULL : m->session->server;
+
+    if (!server)
+        return AGENT_SKIP;
+    if (type == VD_AGENT_ANNOUNCE_CAPABILITIES || type == VD_AGENT_MONITORS_CONFIG)
+        return AGENT_KEEP;
+    if (!agent_port_is_open(server->agent))
+        return AGENT_SKIP;
+    if (agent_may_say(&server->agent_filter, AGENT_CLIENT, type))
+        return AGENT_PASS;
+    log_once(LOG_INFO, "spice: %s says to the guest's agent what it may not (message %u); skipped",
+             m->base.params.stream->peer, type);
+    return AGENT_SKIP;
+}
+
+static void pass(void *opaque, const uint8_t *piece, uint32_t size)
+{
+    struct main_channel *m = opaque;
+
+    if (!m->base.closed && m->session->server->agent)
+        m->wordy |= !agent_port_say(m->session->server->agent, piece, size);
+}
+
+static void announce(struct main_channel *m, uint8_t *message, uint32_t size)
+{
+    const struct spice_server *server = m->session->server;
+
+    if (agent_port_is_open(server->agent)) {
+        agent_set_capabilities(message, size, agent_filter_capabilities(&server->agent_filter, AGENT_CLIENT,
+                                                                        agent_capabilities(message, size)));
+        pass(m, message, size);
+    } else if (agent_asks_capabilities(message, size)) {
+        send_capabilities(m);
+    }
+}
+
+static void kept(void *opaque, uint8_t *message, uint32_t size)
 {
     struct main_channel *m = opaque;
 
     if (m->base.closed)
         return;
-    if (type == VD_AGENT_MONITORS_CONFIG)
-        set_heads(m, body, size);
-    else if (type == VD_AGENT_ANNOUNCE_CAPABILITIES && agent_asks_capabilities(body, size))
-        send_capabilities(m);
+    if (agent_message_type(message) == VD_AGENT_ANNOUNCE_CAPABILITIES) {
+        announce(m, message, size);
+        return;
+    }
+    /* Both: desktops without settings of their own do not notice what the display's driver says, but have an agent. */
+    set_heads(m, message + sizeof(VDAgentMessage), size - (uint32_t)sizeof(VDAgentMessage));
+    pass(m, message, agent_trim_monitors(message, size));
 }
+
+static const struct agent_stream_ops to_agent = {.judge = judge, .kept = kept, .pass = pass};
 
 static void send_tokens(struct main_channel *m)
 {
@@ -179,8 +274,18 @@ static void send_tokens(struct main_channel *m)
 
     if (m->base.closed || m->base.phase != CHANNEL_LIVE || !m->untold)
         return;
+    if (m->session->server->agent && !agent_port_has_room(m->session->server->agent))
+        return;
     m->untold = 0;
     channel_send(&m->base, SPICE_MSG_MAIN_AGENT_TOKEN, &msg);
+}
+
+void main_channel_agent_has_room(const struct spice_server *server)
+{
+    struct channel *ch = main_channel_of_agent(server);
+
+    if (ch)
+        send_tokens(container_of(ch, struct main_channel, base));
 }
 
 /* The machine has stopped here: who obeyed now would do so in vain. A client that says more than it may is not told so. */
@@ -193,29 +298,39 @@ static bool keep_for_later(struct main_channel *m, const struct spice_data *chun
     return true;
 }
 
+static void say_to_agent(struct main_channel *m, const uint8_t *data, uint32_t size)
+{
+    agent_take(&m->agent, data, size, &to_agent, m);
+    if (!m->wordy || m->base.closed)
+        return;
+    log_info("spice: %s says more to the guest's agent than it may, the connection ends", m->base.params.stream->peer);
+    channel_close(&m->base);
+}
+
+/* What comes before the client knows of this agent was for another. */
 static void take_agent_data(struct main_channel *m, const struct spice_data *chunk)
 {
-    if (!m->agent_started)
-        return;
-    if (m->base.phase == CHANNEL_LIVE)
-        agent_take(&m->agent, chunk, take_agent_message, m);
-    else if (!keep_for_later(m, chunk))
+    bool live = m->base.phase == CHANNEL_LIVE;
+
+    if (!m->agent_started || (!live && !keep_for_later(m, chunk)))
         return;
     m->untold = MIN(m->untold + 1, MIGRATE_MAX_UNTOLD);
+    if (live)
+        say_to_agent(m, chunk->data, chunk->size);
     send_tokens(m);
 }
 
 static void start_agent(struct main_channel *m, const struct spice_msg_main_agent_tokens *tokens)
 {
-    m->agent_started = has_agent(m);
+    if (!has_agent(m))
+        return;
+    agent_port_forget_client(m->session->server->agent);
+    if (m->base.closed)
+        return;
+    m->agent_started = true;
     m->agent = (struct agent_stream){0};
-    m->pending_count = 0;
+    m->pending_count = m->untold = 0;
     m->agent_tokens = tokens->num_tokens;
-}
-
-static void take_agent_tokens(struct main_channel *m, const struct spice_msg_main_agent_tokens *tokens)
-{
-    m->agent_tokens += MIN(tokens->num_tokens, UINT32_MAX - m->agent_tokens);
 }
 
 /* --- somewhere else --- */
@@ -264,20 +379,36 @@ static void answer_version(struct main_channel *m, uint32_t version)
 static int save(struct channel *ch, struct writer *w)
 {
     const struct main_channel *m = container_of(ch, struct main_channel, base);
+    const struct agent_stream *s = &m->agent;
+    bool whole = !s->left || s->verdict == AGENT_KEEP; /* as much of the message as has come */
     const struct migrate_main state = {
         .agent_told = m->agent_told,
         .agent_started = m->agent_started && m->agent_told,
+        .agent_in_guest = agent_port_is_open(m->session->server->agent),
         .mouse_mode = current_mode(m->session->server),
         .agent_tokens = m->agent_tokens,
         .untold = m->untold,
-        .skip = m->agent.skip,
-        .have = m->agent.have,
-        .data = m->agent.data,
+        .skip = whole ? 0 : s->left,
+        .have = whole ? s->have : 0,
+        .data = s->piece,
         .pending_count = m->pending_count,
         .pending = m->pending,
     };
 
     return migrate_data_encode(SPICE_CHANNEL_MAIN, &state, w);
+}
+
+/*
+ * Whether what was begun there can be gone on with here. With an agent in the guest only where nothing was half said: what
+ * passes to it is looked at where it begins, and that was elsewhere.
+ */
+static bool is_same_agent(const struct main_channel *m, const struct migrate_main *state)
+{
+    const struct agent_port *agent = m->session->server->agent;
+
+    if (state->agent_told != has_agent(m) || state->agent_in_guest != agent_port_is_open(agent))
+        return false;
+    return !state->agent_in_guest || (!state->skip && agent_port_is_idle(agent));
 }
 
 /* The agent is the same, if it is there: what was begun is gone on with, and what came too late there is obeyed here. */
@@ -287,13 +418,14 @@ static void restore_agent(struct main_channel *m, const struct migrate_main *sta
     m->agent_started = state->agent_started;
     m->agent_tokens = state->agent_tokens;
     m->untold = state->untold;
-    m->agent = (struct agent_stream){.have = state->have, .skip = state->skip};
-    memcpy(m->agent.data, state->data, state->have);
+    m->agent = (struct agent_stream){.left = state->skip};
     send_tokens(m);
-    if (!m->base.closed && m->agent_told != has_agent(m))
+    if (!m->base.closed && !is_same_agent(m, state))
         main_channel_send_agent(&m->base);
     if (!m->base.closed && m->agent_started)
-        agent_take(&m->agent, &(struct spice_data){state->pending_count, state->pending}, take_agent_message, m);
+        say_to_agent(m, state->data, state->have);
+    if (!m->base.closed && m->agent_started)
+        say_to_agent(m, state->pending, state->pending_count);
 }
 
 static void restore_mode(struct main_channel *m, unsigned mode)
@@ -312,7 +444,7 @@ static bool restore(struct channel *ch, const void *data)
     struct main_channel *m = container_of(ch, struct main_channel, base);
     const struct migrate_main *state = data;
 
-    if (!agent_stream_is_sane(state->data, state->have))
+    if (!agent_is_beginning(state->data, state->have))
         return false;
     session_arrived(m->session, false);
     channel_send(ch, SPICE_MSG_MAIN_MULTI_MEDIA_TIME, &(struct spice_msg_main_multi_media_time){server_mm_time()});
@@ -406,7 +538,7 @@ static void free_channel(struct channel *ch)
     free(container_of(ch, struct main_channel, base));
 }
 
-static const struct channel_ops main_ops = {take_message, NULL, save, restore, closed, free_channel};
+static const struct channel_ops main_ops = {take_message, ready, save, restore, closed, free_channel};
 
 bool main_channel_create(struct session *session, const struct channel_params *params)
 {

@@ -6,12 +6,12 @@
 #include <errno.h>
 
 #define VERSION      1 /* of each but those that have changed */
-#define MAIN_VERSION 2
+#define MAIN_VERSION 3
 
 #define T struct migrate_main
 static const struct msg_field main_state_fields[] = {
-    {U8(agent_told)}, {U8(agent_started)}, {U32(mouse_mode)}, {U32(agent_tokens)},
-    {U32(untold)},    {U64(skip)},         {U32(have)},       {ARRAY_INT(data, have, AGENT_MAX_MESSAGE)},
+    {U8(agent_told)}, {U8(agent_started)}, {U8(agent_in_guest)}, {U32(mouse_mode)},
+    {U32(agent_tokens)}, {U32(untold)}, {U32(skip)}, {U32(have)}, {ARRAY_INT(data, have, AGENT_PIECE)},
     {U32(pending_count)}, {ARRAY_INT(pending, pending_count, MIGRATE_MAX_CHUNKS)},
 };
 static TYPE(main_state, "main_state");
@@ -52,7 +52,7 @@ static bool main_is_sane(const void *state)
 {
     const struct migrate_main *m = state;
 
-    return is_flag(m->agent_told) && is_flag(m->agent_started) && m->agent_started <= m->agent_told &&
+    return is_flag(m->agent_told) && is_flag(m->agent_started) && is_flag(m->agent_in_guest) && m->agent_started <= m->agent_told &&
            (m->mouse_mode == SPICE_MOUSE_MODE_SERVER || m->mouse_mode == SPICE_MOUSE_MODE_CLIENT) &&
            m->untold <= MIGRATE_MAX_UNTOLD && (m->skip == 0 || m->have == 0);
 }

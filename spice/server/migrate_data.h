@@ -16,7 +16,7 @@
 
 /* Of all channels' data together: said in MIGRATE_BEGIN_SEAMLESS; another one is answered with DST_SEAMLESS_NACK. Starts with
  * a number that no other server has, whose data would be of another form. */
-#define MIGRATE_VERSION 0x6d766d02u
+#define MIGRATE_VERSION 0x6d766d03u
 
 #define MIGRATE_MAX_TILES    4096
 #define MIGRATE_MAX_CODECS   8
@@ -28,11 +28,12 @@
 struct migrate_main {
     uint8_t agent_told;    /* the client was told that there is an agent, */
     uint8_t agent_started; /* and said so */
+    uint8_t agent_in_guest; /* it is not only this server */
     uint32_t mouse_mode;   /* SPICE_MOUSE_MODE_* in force */
     uint32_t agent_tokens; /* chunks that the client takes */
     uint32_t untold;       /* chunks of the client's that were taken: it can send as many again, and is to be told */
     /* The message to the agent that is not complete yet. */
-    uint64_t skip;
+    uint32_t skip;
     uint32_t have;
     const uint8_t *data;
     /* What came for the agent when this was no longer its machine: chunks one after the other. */

@@ -13,6 +13,7 @@
 #ifndef SPICE_SERVER_PRIVATE_H
 #define SPICE_SERVER_PRIVATE_H
 
+#include "spice/server/agent.h"
 #include "spice/server/channel.h"
 #include "spice/server/grace.h"
 #include "spice/server/guesses.h"
@@ -22,8 +23,11 @@
 #define SERVER_MAX_LINKS    64 /* connections that are not authenticated yet; the oldest gives way */
 #define SERVER_MAX_SESSIONS 32
 #define SERVER_MAX_DISPLAYS 16
+#define SERVER_MAX_PORTS    16 /* of the guest's, that lead to viewers */
 
+struct agent_port;
 struct display_port;
+struct guest_port;
 struct link;
 struct migration;
 
@@ -88,6 +92,10 @@ struct spice_server {
     struct display_port *ports[SERVER_MAX_DISPLAYS]; /* by display id */
     bool client_mouse;                               /* the mode in force */
     bool takes_heads; /* clients were told of an agent, which takes their monitors */
+    struct agent_port *agent; /* NULL: the guest has no port for one */
+    struct guest_port *guest_ports[SERVER_MAX_PORTS]; /* the first are those that there are */
+    struct agent_filter agent_filter;
+    bool agent_mouse; /* an agent may place the pointer */
 };
 
 /* What the main loop knows of a display. */
@@ -106,6 +114,12 @@ unsigned server_check_channel(struct spice_server *server, const struct channel_
 void server_adopt(struct spice_server *server, const struct channel_params *params, const char *password);
 /* Whether clients may say where the pointer is. */
 bool server_can_point(const struct spice_server *server);
+/* Whether clients may say so is another matter than before. */
+void server_pointing_changed(struct spice_server *server);
+/* Whether there is somebody to say agent's messages to: in the guest, or, for monitors, this server. */
+bool server_has_agent(const struct spice_server *server);
+/* It has come, gone, or is another one. */
+void server_agent_changed(struct spice_server *server);
 /* Choose the mouse mode and tell all clients. */
 void server_set_mouse_mode(struct spice_server *server, bool client);
 /* A display's layout is another one. */
@@ -160,6 +174,13 @@ void main_channel_send_switch(struct channel *ch, const struct spice_destination
 bool main_channel_send_begin(struct channel *ch, const struct spice_destination *to);
 /* Whether there is an agent for it is another matter than before. */
 void main_channel_send_agent(struct channel *ch);
+/* Of the client that speaks with the guest's agent; NULL: none does. */
+struct channel *main_channel_of_agent(const struct spice_server *server);
+/* Whether it takes what the agent says, now; and a piece of a message. */
+bool main_channel_takes_piece(const struct channel *ch);
+void main_channel_send_piece(struct channel *ch, const uint8_t *piece, uint32_t size);
+/* The agent takes more of what clients say. */
+void main_channel_agent_has_room(const struct spice_server *server);
 
 /* inputs_channel.c */
 /* Becomes session->inputs, unless there is no memory. */

@@ -2,7 +2,9 @@
 #include "base/error.h"
 #include "base/listener.h"
 #include "base/log.h"
+#include "spice/server/agent_port.h"
 #include "spice/server/auth_sasl.h"
+#include "spice/server/port_channel.h"
 #include "spice/server/private.h"
 #include "spice/server/tls.h"
 #include "spice/server/web.h"
@@ -47,6 +49,18 @@ static bool may_arrive(const struct spice_server *server, const struct session *
     return server->expects && (!session || session->arriving);
 }
 
+/* The port that is a channel's, NULL: there is none. */
+static struct guest_port *find_port(const struct spice_server *server, const struct channel_params *p)
+{
+    for (size_t i = 0; i < SERVER_MAX_PORTS && server->guest_ports[i]; i++) {
+        struct spice_channel_id c = guest_port_channel(server->guest_ports[i]);
+
+        if (c.type == p->type && c.id == p->id)
+            return server->guest_ports[i];
+    }
+    return NULL;
+}
+
 unsigned server_check_channel(struct spice_server *server, const struct channel_params *p)
 {
     const struct session *session = session_find(server, p->session);
@@ -62,6 +76,8 @@ unsigned server_check_channel(struct spice_server *server, const struct channel_
         return SPICE_LINK_ERR_BAD_CONNECTION_ID;
     if (p->type == SPICE_CHANNEL_DISPLAY || p->type == SPICE_CHANNEL_CURSOR)
         here = p->id < SERVER_MAX_DISPLAYS && server->ports[p->id];
+    else if (p->type == SPICE_CHANNEL_PORT || p->type == SPICE_CHANNEL_WEBDAV)
+        here = find_port(server, p) && session == session_owner(server);
     else
         here = p->type == SPICE_CHANNEL_INPUTS && p->id == 0;
     return here ? SPICE_LINK_ERR_OK : SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE;
@@ -95,6 +111,8 @@ void server_adopt(struct spice_server *server, const struct channel_params *para
         session_start(server, &p, password);
     else if (params->type == SPICE_CHANNEL_INPUTS)
         adopt_inputs(session, &p);
+    else if (find_port(server, params))
+        guest_port_adopt(find_port(server, params), &p);
     else {
         p.first = params->type == SPICE_CHANNEL_DISPLAY && !session->has_display;
         session->has_display |= p.first;
@@ -124,10 +142,16 @@ static void for_each_main(struct spice_server *server, void (*fn)(struct channel
     }
 }
 
-/* An absolute pointer is one display's: it cannot reach others. */
+/* An absolute pointer is one display's: it cannot reach others. The guest's agent knows where each is. */
 bool server_can_point(const struct spice_server *server)
 {
-    return input_has_absolute(server->input) && server_display_count(server) <= 1;
+    return agent_port_can_point(server->agent) ||
+           (input_has_absolute(server->input) && server_display_count(server) <= 1);
+}
+
+void server_pointing_changed(struct spice_server *server)
+{
+    server_set_mouse_mode(server, server_can_point(server));
 }
 
 void server_set_mouse_mode(struct spice_server *server, bool client)
@@ -138,9 +162,22 @@ void server_set_mouse_mode(struct spice_server *server, bool client)
 
 static void absolute_changed(struct input_listener *listener, bool present UNUSED)
 {
-    struct spice_server *server = container_of(listener, struct spice_server, input_listener);
+    server_pointing_changed(container_of(listener, struct spice_server, input_listener));
+}
 
-    server_set_mouse_mode(server, server_can_point(server));
+/* --- the agent --- */
+
+bool server_has_agent(const struct spice_server *server)
+{
+    return server->takes_heads || agent_port_is_open(server->agent);
+}
+
+void server_agent_changed(struct spice_server *server)
+{
+    struct session *owner = session_owner(server);
+
+    if (owner && owner->main)
+        main_channel_send_agent(owner->main);
 }
 
 void server_layout_changed(struct spice_server *server)
@@ -150,8 +187,8 @@ void server_layout_changed(struct spice_server *server)
     if (server->takes_heads == takes)
         return;
     server->takes_heads = takes;
-    if (session_owner(server))
-        main_channel_send_agent(session_owner(server)->main);
+    if (!agent_port_is_open(server->agent)) /* that one stays, whatever it is told of monitors */
+        server_agent_changed(server);
 }
 
 static void leds_changed(struct input_listener *listener, unsigned leds)
@@ -262,6 +299,8 @@ static int configure(struct spice_server *server, const struct spice_config *con
         return err;
     memcpy(server->uuid, config->uuid, sizeof(server->uuid));
     server->plain_channels = config->plain_channels;
+    server->agent_filter = config->agent_filter;
+    server->agent_mouse = !config->no_agent_mouse;
     server->expires = INT64_MAX;
     err = config->password ? set_password(server, config->password) : 0;
     if (!err && config->view_password && !config->password)
@@ -358,6 +397,35 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
     return 0;
 }
 
+static int add_agent(struct spice_server *server, struct chardev **port)
+{
+    if (server->agent)
+        return fail(-EEXIST, "SPICE has a port '%s' already", SPICE_AGENT_PORT);
+    server->agent = agent_port_create(server);
+    if (!server->agent)
+        return -ENOMEM;
+    *port = agent_port_chardev(server->agent);
+    return 0;
+}
+
+int spice_server_add_port(struct spice_server *server, const char *name, struct chardev **port)
+{
+    unsigned i = 0;
+
+    if (strcmp(name, SPICE_AGENT_PORT) == 0)
+        return add_agent(server, port);
+    for (; i < SERVER_MAX_PORTS && server->guest_ports[i]; i++)
+        if (strcmp(name, guest_port_name(server->guest_ports[i])) == 0)
+            return fail(-EEXIST, "SPICE has a port '%s' already", name);
+    if (i == SERVER_MAX_PORTS)
+        return fail(-ENOSPC, "SPICE serves at most %d ports", SERVER_MAX_PORTS);
+    server->guest_ports[i] = guest_port_create(server->loop, name, (uint8_t)i);
+    if (!server->guest_ports[i])
+        return -ENOMEM;
+    *port = guest_port_chardev(server->guest_ports[i]);
+    return 0;
+}
+
 int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected)
 {
     int err;
@@ -410,6 +478,9 @@ void spice_server_destroy(struct spice_server *server)
     session_close_all(server);
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         display_port_destroy(server->ports[i]);
+    agent_port_destroy(server->agent);
+    for (size_t i = 0; i < ARRAY_SIZE(server->guest_ports); i++)
+        guest_port_destroy(server->guest_ports[i]);
     ticket_keys_destroy(server->keys);
     tls_destroy(server->tls);
     web_site_destroy(server->site);

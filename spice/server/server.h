@@ -7,6 +7,7 @@
 #ifndef SPICE_SERVER_SERVER_H
 #define SPICE_SERVER_SERVER_H
 
+#include "backend/chardev.h"
 #include "backend/display.h"
 #include "backend/input.h"
 
@@ -18,6 +19,11 @@ enum wan { WAN_AUTO, WAN_ALWAYS, WAN_NEVER };
 
 /* What becomes a video stream: AUTO: what FILTER takes, for clients that are not on this host; ALL: any size and content. */
 enum streaming { STREAMING_AUTO, STREAMING_OFF, STREAMING_FILTER, STREAMING_ALL };
+
+/* What the guest's agent is not wanted for. */
+struct agent_filter {
+    bool no_clipboard, no_files;
+};
 
 #define SERVER_MAX_CODECS 8
 
@@ -45,6 +51,8 @@ struct spice_config {
     enum streaming streaming;
     const char *video_codecs; /* "vp8,h264,mjpeg", the best first, those that are to be used; NULL: that */
     int patience; /* milliseconds that a viewer may take to answer before its connection ends; 0: 30000, -1: any time */
+    struct agent_filter agent_filter; /* what clients and the guest's agent may not say to each other */
+    bool no_agent_mouse; /* the guest's agent is not to place the pointer */
     unsigned move_time; /* milliseconds for clients to connect to another server, and to go there; 0: 10000 */
 };
 
@@ -55,6 +63,13 @@ int spice_server_create(struct spice_server **server, struct loop *loop,
                         const struct spice_config *config, struct input *input);
 /* Before clients are served; at most one display per id. */
 int spice_server_add_display(struct spice_server *server, struct display *display);
+#define SPICE_AGENT_PORT "com.redhat.spice.0"
+/*
+ * The other end of a port of the guest's, the server's own: of SPICE_AGENT_PORT, which its agent speaks on, or
+ * another, that becomes a channel of its own: WEBDAV for "org.spice-space.webdav.0", else PORT. Before clients come. The device must
+ * have let go of it when the server is destroyed. -EEXIST, -EINVAL with fail_text().
+ */
+int spice_server_add_port(struct spice_server *server, const char *name, struct chardev **port);
 /* What a new password means for those who are connected: nothing; that it is refused; their end. */
 enum ticket_connected { TICKET_KEEP, TICKET_FAIL, TICKET_DISCONNECT };
 

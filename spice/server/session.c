@@ -1,5 +1,7 @@
 /* Clients: a main channel, and the channels that joined it by its connection id. */
 #include "base/log.h"
+#include "spice/server/agent_port.h"
+#include "spice/server/port_channel.h"
 #include "spice/server/private.h"
 
 #include <stdio.h>
@@ -74,6 +76,8 @@ void session_end(struct session *session)
         grace_add(&server->grace, session->peer, session->password, session->view_only, uv_hrtime());
     if (session->inputs)
         channel_close(session->inputs);
+    for (size_t i = 0; i < ARRAY_SIZE(server->guest_ports) && server->guest_ports[i]; i++)
+        guest_port_close_session(server->guest_ports[i], session->id);
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         if (server->ports[i])
             display_port_close_session(server->ports[i], session->id);
@@ -81,8 +85,11 @@ void session_end(struct session *session)
     explicit_bzero(session->password, sizeof(session->password));
     free(session);
     owner = session_owner(server);
-    if (owner && owner != before && server->takes_heads)
-        main_channel_send_agent(owner->main);
+    if (owner == before)
+        return;
+    agent_port_forget_client(server->agent);
+    if (owner && server_has_agent(server))
+        server_agent_changed(server);
 }
 
 void session_arrived(struct session *session, bool anew)

@@ -25,68 +25,6 @@ static int stop(void **state UNUSED)
     return 0;
 }
 
-/* --- the stream of chunks --- */
-
-struct heard {
-    unsigned count;
-    uint32_t types[64], sizes[64];
-    uint8_t last[64]; /* of each message, 0: empty */
-};
-
-static void hear(void *opaque, uint32_t type, const uint8_t *body, uint32_t size)
-{
-    struct heard *h = opaque;
-
-    assert_true(h->count < ARRAY_SIZE(h->types));
-    h->types[h->count] = type;
-    h->sizes[h->count] = size;
-    h->last[h->count++] = size ? body[size - 1] : 0;
-}
-
-static size_t put_message(uint8_t *to, uint32_t protocol, uint32_t type, uint32_t size)
-{
-    const VDAgentMessage m = {.protocol = protocol, .type = type, .size = size};
-
-    memcpy(to, &m, sizeof(m));
-    memset(to + sizeof(m), (int)type, size);
-    return sizeof(m) + size;
-}
-
-/* However it is cut, the same messages come out; those of another protocol and those that are too long do not. */
-static void test_chunks(void **state UNUSED)
-{
-    static uint8_t bytes[70000];
-    const uint32_t longest = AGENT_MAX_MESSAGE - sizeof(VDAgentMessage);
-    size_t size = 0;
-
-    size += put_message(bytes + size, VD_AGENT_PROTOCOL, 2, 8);
-    size += put_message(bytes + size, VD_AGENT_PROTOCOL, 3, 0);
-    size += put_message(bytes + size, 7, 4, 100);
-    size += put_message(bytes + size, VD_AGENT_PROTOCOL, 5, longest);
-    size += put_message(bytes + size, VD_AGENT_PROTOCOL, 6, longest + 1);
-    size += put_message(bytes + size, VD_AGENT_PROTOCOL, 7, 50000);
-    size += put_message(bytes + size, VD_AGENT_PROTOCOL, 8, 3);
-    for (uint32_t seed = 1; seed < 300; seed++) {
-        static struct agent_stream stream;
-        struct heard h = {0};
-        uint32_t random = seed;
-
-        stream = (struct agent_stream){0};
-        for (size_t at = 0; at < size;) {
-            struct spice_data chunk = {(uint32_t)MIN(1 + picture_random(&random) % (seed * 8), size - at), bytes + at};
-
-            agent_take(&stream, &chunk, hear, &h);
-            at += chunk.size;
-        }
-        assert_int_equal(h.count, 4);
-        for (unsigned i = 0; i < 4; i++) {
-            assert_int_equal(h.types[i], ((const uint32_t[]){2, 3, 5, 8})[i]);
-            assert_int_equal(h.sizes[i], ((const uint32_t[]){8, 0, longest, 3})[i]);
-            assert_int_equal(h.last[i], h.sizes[i] ? h.types[i] : 0);
-        }
-    }
-}
-
 struct wanted {
     VDAgentMonitorsConfig config;
     VDAgentMonConfig monitors[20];
@@ -296,7 +234,6 @@ static void test_two_displays(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks),
         cmocka_unit_test(test_monitors),
         cmocka_unit_test_setup_teardown(test_asking, start, stop),
         cmocka_unit_test_setup_teardown(test_told_at_once, start, stop),

@@ -294,7 +294,7 @@ static void expect_refused(int i, const void *lie)
 
 static void test_impossible(void **state UNUSED)
 {
-    const uint8_t message[AGENT_MAX_MESSAGE] = {1};
+    const uint8_t message[AGENT_PIECE] = {1};
     const struct migrate_inputs far = {.x = 40000}, nowhere = {.display = 99}, buttons = {.buttons = 1u << 31};
     const struct migrate_main agent = {.mouse_mode = SPICE_MOUSE_MODE_SERVER, .have = 100, .data = message};
     const struct migrate_display few = {.compression = SPICE_IMAGE_COMPRESSION_AUTO_GLZ, .width = 640, .height = 480};
