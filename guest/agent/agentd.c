@@ -139,7 +139,7 @@ static int run(struct agentd *a)
     if (err)
         return err;
     if (pointer_open(&pointer, a->uinput))
-        log_warn("%s; the client's pointer stays relative", fail_text());
+        log_warn("%s; sessions move the pointer by themselves", fail_text());
     daemon_init(&a->daemon, &a->loop, a->port, &seat, &pointer);
     err = listen_for_agents(a);
     if (!err) {

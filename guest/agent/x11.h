@@ -1,10 +1,11 @@
 /*
- * x11.h - an X11 session, as its agent sees it: selections both ways, and the screen. By XCB, XFixes and RandR.
+ * x11.h - an X11 session, as its agent sees it: selections both ways, the screen, the pointer. By XCB, XFixes, RandR, XTEST.
  *
  *   x11.c           the connection and its events
  *   x11_fetch.c     what others have copied, for the client
  *   x11_offer.c     what the client has copied, for others
  *   x11_monitors.c  the monitors that the client wishes
+ *   x11_pointer.c   the client's pointer, where there is no device for it
  *
  * Thread: the loop's. Replies of the X server are waited for; those of its clients are not, and have TIMEOUT seconds.
  */
@@ -95,6 +96,7 @@ struct x11 {
     struct clipboard *clipboard;
     struct x11_fetch fetch[CLIPBOARD_SHARED];
     struct x11_offer offer;
+    uint32_t buttons; /* VD_AGENT_*BUTTON_MASK that are down */
     x11_screen_fn *screen_changed;
     void (*lost)(void *opaque); /* the X server has gone: its session is over */
     void *opaque;
@@ -145,5 +147,8 @@ void x11_offer_tick(struct x11 *x);
 void x11_read_screen(struct x11 *x, struct link_screen *screen);
 /* As the client wishes; what the X server cannot do is left as it is, and said. */
 void x11_set_monitors(struct x11 *x, const uint8_t *body, uint32_t size);
+
+void x11_move_pointer(struct x11 *x, const VDAgentMouseState *state, const struct link_screen *screen);
+void x11_release_buttons(struct x11 *x);
 
 #endif

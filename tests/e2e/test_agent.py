@@ -221,6 +221,26 @@ def test_several_monitors(folder):
                 raise Failed('%s; but %s' % (e, screen_of(rig)))
 
 
+def test_pointer(folder):
+    """without a device for it, the session moves the pointer itself, and presses its buttons"""
+    with Rig(folder, agentd=('--uinput', '/nonexistent')) as rig:
+        window = rig.run('xev', '-root', '-event', 'button', log='xev.log')
+
+        def place():
+            return rig.call('xdotool', 'getmouselocation').split()[:2]
+
+        for x, y in (0, 0), (123, 456), (1599, 1199):
+            def there():
+                rig.user.tell('point', str(x), str(y), '0')
+                return place() == [b'x:%d' % x, b'y:%d' % y]
+            wait_for('the pointer at %d, %d' % (x, y), there)
+        require(window.poll() is None, 'nobody looks at buttons')
+        for buttons in 1, 0, 4, 0:
+            rig.user.tell('point', '50', '60', str(buttons))
+        wait_for('buttons', lambda: re.findall(r'(Press|Release) event.*?button (\d)', rig.log('xev.log'), re.S) ==
+                 [('Press', '1'), ('Release', '1'), ('Press', '3'), ('Release', '3')], 20)
+
+
 def test_remote_viewer(folder):
     """remote-viewer: text both ways, and the guest's desktop takes the size of its window"""
     with Rig(folder, user=False) as rig, Viewer(folder, 'spice://127.0.0.1:' + rig.spice, screen='1280x1024') as viewer:
@@ -295,6 +315,6 @@ def test_stopped_session(folder):
 
 
 TESTS = [test_guest_to_user, test_user_to_guest, test_files, test_file_ends, test_restarts, test_monitors,
-         test_several_monitors, test_remote_viewer, test_strangers, test_stopped_session]
+         test_several_monitors, test_pointer, test_remote_viewer, test_strangers, test_stopped_session]
 run_tests([test for test in TESTS if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]],
-          ['Xvfb', 'xclip', 'xdotool', 'xdpyinfo', 'xrandr', 'remote-viewer', '/usr/lib/xorg/Xorg'])
+          ['Xvfb', 'xclip', 'xdotool', 'xdpyinfo', 'xrandr', 'remote-viewer', 'xev', '/usr/lib/xorg/Xorg'])
