@@ -241,6 +241,29 @@ def test_pointer(folder):
                  [('Press', '1'), ('Release', '1'), ('Press', '3'), ('Release', '3')], 20)
 
 
+SEAT = '''mount -t tmpfs tmpfs /run && cd /run && mkdir -p systemd/seats systemd/sessions &&
+printf 'IS_SEAT0=1\\nACTIVE=1\\nACTIVE_UID=%d\\n' >systemd/seats/seat0 && cd "$0" && exec "$@"'''
+
+
+def test_seat(folder):
+    """with logind's files, in a name space of their own: only the agent of who sits at the seat is heard"""
+    with Rig(folder, before=('unshare', '-m', 'sh', '-c', SEAT % os.getuid(), os.getcwd())) as rig:
+        def sits(session, uid):
+            seat = '/proc/%d/root/run/systemd/seats/' % rig.agentd.pid
+            with open(seat + 'new', 'w') as f:
+                f.write('IS_SEAT0=1\nACTIVE=%s\nACTIVE_UID=%d\n' % (session, uid))
+            os.rename(seat + 'new', seat + 'seat0')
+
+        rig.copy(CLIPBOARD, b'mine')
+        rig.user.wait('GRAB 0')
+        sits('2', 4711)
+        rig.user.wait('AGENT 0')
+        sits('1', os.getuid())
+        rig.user.wait('AGENT 1')
+        rig.user.wait('GRAB 0')
+        require(rig.agentd.poll() is None, 'the daemon has ended')
+
+
 def test_remote_viewer(folder):
     """remote-viewer: text both ways, and the guest's desktop takes the size of its window"""
     with Rig(folder, user=False) as rig, Viewer(folder, 'spice://127.0.0.1:' + rig.spice, screen='1280x1024') as viewer:
@@ -315,6 +338,6 @@ def test_stopped_session(folder):
 
 
 TESTS = [test_guest_to_user, test_user_to_guest, test_files, test_file_ends, test_restarts, test_monitors,
-         test_several_monitors, test_pointer, test_remote_viewer, test_strangers, test_stopped_session]
+         test_several_monitors, test_pointer, test_seat, test_remote_viewer, test_strangers, test_stopped_session]
 run_tests([test for test in TESTS if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]],
-          ['Xvfb', 'xclip', 'xdotool', 'xdpyinfo', 'xrandr', 'remote-viewer', 'xev', '/usr/lib/xorg/Xorg'])
+          ['Xvfb', 'xclip', 'xdotool', 'xdpyinfo', 'xrandr', 'remote-viewer', 'xev', 'unshare', '/usr/lib/xorg/Xorg'])
