@@ -7,7 +7,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the load/store helpers
 void reader_init(struct reader *r, const void *data, size_t size)
 {
     r->p = data;
-    r->end = r->p + size;
+    r->end = size ? r->p + size : r->p; /* nothing may be nowhere */
     r->bad = false;
 }
 

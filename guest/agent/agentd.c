@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -94,17 +95,19 @@ static const struct option_table table = {.usage = "minivm-agentd [OPTION...]", 
 
 static const int calls[] = {
     /* the port, which may be a socket */
-    SCMP_SYS(openat), SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(ioctl),
+    SCMP_SYS(openat), SCMP_SYS(socket), SCMP_SYS(connect),
     /* agents, and who they are */
     SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(getpeername), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
     SCMP_SYS(sendto),
     /* logind's files */
     SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
-    SCMP_SYS(statx), SCMP_SYS(fstatfs), SCMP_SYS(geteuid), SCMP_SYS(getuid), SCMP_SYS(inotify_add_watch),
+    SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(geteuid), SCMP_SYS(getuid), SCMP_SYS(inotify_add_watch),
     SCMP_SYS(inotify_rm_watch), SCMP_SYS(writev), SCMP_SYS(kill), SCMP_SYS(pidfd_open), SCMP_SYS(name_to_handle_at),
     /* the end */
     SCMP_SYS(rt_sigaction), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(close_range), SANDBOX_END};
-static const struct sandbox_calls sandbox = {.name = "agentd", .calls = calls, .also = {&loop_sandbox}, .opens_files = true};
+static const struct sandbox_ioctl ioctls[] = {SANDBOX_IOCTL(TCGETS), {0}}; /* libsystemd's, of files that it reads */
+static const struct sandbox_calls sandbox = {
+    .name = "agentd", .calls = calls, .ioctls = ioctls, .also = {&loop_sandbox}, .opens_files = true};
 
 /* --- life --- */
 
@@ -136,7 +139,7 @@ static int run(struct agentd *a)
     if (err)
         return err;
     if (pointer_open(&pointer, a->uinput))
-        log_warn("%s; the client's pointer stays relative", fail_text());
+        log_warn("%s; sessions move the pointer by themselves", fail_text());
     daemon_init(&a->daemon, &a->loop, a->port, &seat, &pointer);
     err = listen_for_agents(a);
     if (!err) {

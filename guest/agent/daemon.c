@@ -13,11 +13,9 @@ static void announce(struct daemon *d, bool ask)
                     1u << VD_AGENT_CAP_CLIPBOARD_SELECTION | 1u << VD_AGENT_CAP_SPARSE_MONITORS_CONFIG |
                     1u << VD_AGENT_CAP_GUEST_LINEEND_LF | 1u << VD_AGENT_CAP_MAX_CLIPBOARD |
                     1u << VD_AGENT_CAP_MONITORS_CONFIG_POSITION | 1u << VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS |
-                    1u << VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB | 1u << VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL;
+                    1u << VD_AGENT_CAP_MOUSE_STATE | 1u << VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB | 1u << VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL;
 
     static_assert(VD_AGENT_END_CAP <= 32, "one word holds all capabilities");
-    if (d->pointer.fd >= 0)
-        caps |= 1u << VD_AGENT_CAP_MOUSE_STATE;
     store_le32(body, ask);
     store_le32(body + 4, caps);
     port_send(&d->port, VD_AGENT_ANNOUNCE_CAPABILITIES, body, sizeof(body));
@@ -57,13 +55,16 @@ static void hand_clipboard(struct daemon *d, uint32_t type, const uint8_t *body,
     writer_trim(&d->scratch, KEEP_SCRATCH);
 }
 
-static void move_pointer(struct daemon *d, const uint8_t *body)
+/* Servers take it that an agent can do this: without a device, the session does it as well as it can. */
+static void move_pointer(struct daemon *d, const uint8_t *body, uint32_t size)
 {
     const struct link_screen *screen = peers_screen(&d->peers);
     VDAgentMouseState state;
 
     memcpy(&state, body, sizeof(state));
-    if (screen)
+    if (d->pointer.fd < 0)
+        peers_send(&d->peers, VD_AGENT_MOUSE_STATE, body, size);
+    else if (screen)
         pointer_move(&d->pointer, &state, screen);
 }
 
@@ -83,7 +84,7 @@ static void on_port_message(void *opaque, const struct message_rule *rule, const
     struct daemon *d = opaque;
 
     if (rule->type == VD_AGENT_MOUSE_STATE)
-        move_pointer(d, body);
+        move_pointer(d, body, size);
     else if (rule->type == VD_AGENT_ANNOUNCE_CAPABILITIES)
         client_came(d, body, size);
     else if (rule->type == VD_AGENT_CLIENT_DISCONNECTED)

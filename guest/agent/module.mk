@@ -6,7 +6,7 @@ AGENT_MAINS := guest/agent/agentd.c guest/agent/agent.c
 AGENT_SRC := $(filter-out $(AGENT_MAINS),$(wildcard guest/agent/*.c clipboard/*.c))
 AGENT_BASE_LIBS := $(shell pkg-config --libs libuv libseccomp 2>/dev/null)
 AGENTD_LIBS := $(shell pkg-config --libs libsystemd 2>/dev/null)
-AGENT_X_LIBS := $(shell pkg-config --libs xcb xcb-xfixes xcb-randr 2>/dev/null)
+AGENT_X_LIBS := $(shell pkg-config --libs xcb xcb-xfixes xcb-randr xcb-xtest 2>/dev/null)
 AGENT_LIBS := $(AGENTD_LIBS) $(AGENT_X_LIBS)
 
 .PHONY: agent

@@ -18,7 +18,7 @@ int seat_open(struct seat *s, bool logind, uid_t uid)
     *s = (struct seat){.logind = logind, .uid = uid};
     if (!logind)
         return 0;
-    err = sd_login_monitor_new("session", &s->monitor);
+    err = sd_login_monitor_new("seat", &s->monitor);
     if (err < 0)
         return fail(err, "logind: %s; --no-logind does without", strerror(-err));
     seat_refresh(s);

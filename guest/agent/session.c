@@ -29,10 +29,22 @@ static void send_screen(struct session *s)
 
 static void set_client(struct session *s, bool present, uint32_t caps)
 {
-    if (!present)
+    if (!present) {
         transfers_drop(&s->transfers);
+        desktop_release_buttons(&s->desktop);
+    }
     s->transfers.detailed = caps >> VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS & 1;
     clipboard_set_peer(&s->clipboard, present);
+}
+
+static void move_pointer(struct session *s, const uint8_t *body, uint32_t size)
+{
+    VDAgentMouseState state;
+
+    if (size < sizeof(state))
+        return;
+    memcpy(&state, body, sizeof(state));
+    desktop_move_pointer(&s->desktop, &state, &s->screen);
 }
 
 static int on_frame(void *opaque, uint32_t type, const uint8_t *body, uint32_t size)
@@ -46,6 +58,9 @@ static int on_frame(void *opaque, uint32_t type, const uint8_t *body, uint32_t s
         if (size < 8)
             return fail(-EPROTO, "half a frame");
         set_client(s, load_le32(body), load_le32(body + 4));
+        break;
+    case VD_AGENT_MOUSE_STATE:
+        move_pointer(s, body, size);
         break;
     case VD_AGENT_MONITORS_CONFIG:
         desktop_set_monitors(&s->desktop, body, size);

@@ -3,7 +3,7 @@
  *
  *   host --socket PATH [SETTINGS]
  *
- * Prints "PORT N". Whoever connects to the socket has opened the port. The program ends with its standard input.
+ * Prints "PORT N". Whoever connects to the socket has opened the port: that is "agent 1", its end "agent 0". The program ends with its standard input.
  */
 #include "base/listener.h"
 #include "base/log.h"
@@ -81,6 +81,7 @@ static void close_port(void)
     close(host.fd);
     host.poll = NULL;
     host.fd = -1;
+    printf("agent 0\n");
 }
 
 static void on_poll(uv_poll_t *poll UNUSED, int status, int events)
@@ -127,6 +128,7 @@ static void opened(void *opaque UNUSED, int fd, const char *peer UNUSED)
     host.port = (SpiceCharDeviceInstance){.base = {&interface.base}, .subtype = "vdagent"};
     if (spice_server_add_interface(device_server(), &host.port.base))
         die("the server does not take the port");
+    printf("agent 1\n");
     watch();
 }
 
@@ -146,6 +148,7 @@ int main(int argc, char **argv)
 
     log_set_program("host");
     signal(SIGPIPE, SIG_IGN);
+    setvbuf(stdout, NULL, _IOLBF, 0);
     device_settings_init(&host.settings);
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (c == 'k')
@@ -159,7 +162,6 @@ int main(int argc, char **argv)
     if (listener_create_unix(&host.listener, &host.loop, "port", socket, opened, NULL))
         die("no socket");
     printf("PORT %d\n", host.settings.port);
-    fflush(stdout);
     if (pthread_create(&input, NULL, end_with_input, NULL))
         die("no thread");
     loop_run(&host.loop);

@@ -8,6 +8,7 @@
  *   release SELECTION
  *   send FILE                    drops a file on the guest
  *   cancel                       the last one of these
+ *   point X Y BUTTONS            SPICE_MOUSE_BUTTON_MASK_*; in the client mouse mode
  *   monitors WxH+X+Y ...         0x0+0+0: off
  *
  * Commands come on the standard input, one a line. Lines on the standard output say what happened: AGENT 1, GRAB 0 1 2,
@@ -28,6 +29,7 @@
 
 static struct user {
     SpiceMainChannel *main;
+    SpiceInputsChannel *inputs;
     GMainLoop *loop;
     char *offered[SELECTIONS][TYPES], *asked[SELECTIONS][TYPES]; /* files */
     GCancellable *cancel;
@@ -152,6 +154,15 @@ static void ask(const char *arguments)
     spice_main_channel_clipboard_selection_request(user.main, selection, type);
 }
 
+static void point(const char *arguments)
+{
+    int x, y, buttons;
+
+    if (sscanf(arguments, "%d %d %d", &x, &y, &buttons) != 3 || !user.inputs)
+        die("point where?");
+    spice_inputs_channel_position(user.inputs, x, y, 0, buttons);
+}
+
 static void set_monitors(const char *arguments)
 {
     int width, height, x, y, used;
@@ -180,6 +191,8 @@ static gboolean on_command(GIOChannel *input, GIOCondition condition UNUSED, gpo
         send_file(line + 5);
     else if (strcmp(line, "cancel") == 0)
         g_cancellable_cancel(user.cancel);
+    else if (strncmp(line, "point ", 6) == 0)
+        point(line + 6);
     else if (strncmp(line, "monitors ", 9) == 0)
         set_monitors(line + 9);
     else
@@ -212,6 +225,10 @@ static void on_channel(SpiceSession *session UNUSED, SpiceChannel *channel, gpoi
                    {"main-agent-update", G_CALLBACK(on_agent)},
                    {"main-mouse-update", G_CALLBACK(on_mouse)}};
 
+    if (SPICE_IS_INPUTS_CHANNEL(channel)) {
+        user.inputs = SPICE_INPUTS_CHANNEL(channel);
+        spice_channel_connect(channel);
+    }
     if (!SPICE_IS_MAIN_CHANNEL(channel))
         return;
     user.main = SPICE_MAIN_CHANNEL(channel);

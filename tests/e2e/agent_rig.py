@@ -53,8 +53,9 @@ class Lines:
 
 
 class Rig:
-    def __init__(self, folder, user=True, x=None, agentd=(), agent=()):
-        self.folder, self.processes = folder, []
+    def __init__(self, folder, user=True, x=None, agentd=(), agent=(), before=()):
+        """before: a command that the daemon is started by, with logind."""
+        self.folder, self.processes, self.before = folder, [], before
         self.port, self.link = os.path.join(folder, 'port'), os.path.join(folder, 'link')
         self.saved = os.path.join(folder, 'saved')
         os.makedirs(self.saved, exist_ok=True)
@@ -90,7 +91,7 @@ class Rig:
         return r.stdout if r.returncode == 0 else None
 
     def start_agentd(self):
-        self.agentd = self.run(BUILD + 'minivm-agentd', '--no-logind', '--verbose', '--port', self.port, '--socket', self.link,
+        self.agentd = self.run(*self.before, BUILD + 'minivm-agentd', *([] if self.before else ['--no-logind']), '--verbose', '--port', self.port, '--socket', self.link,
                                *self.agentd_options, log='agentd.log')
         wait_for('agentd', lambda: os.path.exists(self.link))
 

@@ -3,7 +3,7 @@ import os, socket, subprocess, tempfile, threading, time
 
 from viewer import require, wait_for
 
-HOST = 'build/tests/foreign/agent_host'
+HOST = 'build/tests/agent/host'
 PROGRAMS = ['spice-vdagentd', 'spice-vdagent', 'Xvfb', 'xdotool']
 
 
@@ -15,7 +15,7 @@ class StockAgent:
         os.mkdir(self.files)
         self.started = []
         self.port_path, self.socket = os.path.join(folder, 'agent-port'), os.path.join(folder, 'agent-socket')
-        self.host = self.start(HOST, self.port_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.host = self.start(HOST, '--socket', self.port_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.host.stdout.readline().split()[1])
         self.said = []
         threading.Thread(target=lambda: self.said.extend(iter(self.host.stdout.readline, '')), daemon=True).start()

@@ -3,10 +3,10 @@
 
 usage: tests/e2e/test_agent.py [NAME...]
 """
-import os, random, re, sys
+import os, random, re, select, signal, socket, struct, subprocess, sys
 
 from agent_rig import BMP, CLIPBOARD, PNG, PRIMARY, TEXT, Rig
-from viewer import Failed, require, run_tests, wait_for
+from viewer import PATIENCE, Failed, Viewer, require, run_tests, wait_for
 
 SIZES = [1, 100, 2047, 2048, 65536, 300000, 1 << 20]
 
@@ -221,7 +221,123 @@ def test_several_monitors(folder):
                 raise Failed('%s; but %s' % (e, screen_of(rig)))
 
 
+def test_pointer(folder):
+    """without a device for it, the session moves the pointer itself, and presses its buttons"""
+    with Rig(folder, agentd=('--uinput', '/nonexistent')) as rig:
+        window = rig.run('xev', '-root', '-event', 'button', log='xev.log')
+
+        def place():
+            return rig.call('xdotool', 'getmouselocation').split()[:2]
+
+        for x, y in (0, 0), (123, 456), (1599, 1199):
+            def there():
+                rig.user.tell('point', str(x), str(y), '0')
+                return place() == [b'x:%d' % x, b'y:%d' % y]
+            wait_for('the pointer at %d, %d' % (x, y), there)
+        require(window.poll() is None, 'nobody looks at buttons')
+        for buttons in 1, 0, 4, 0:
+            rig.user.tell('point', '50', '60', str(buttons))
+        wait_for('buttons', lambda: re.findall(r'(Press|Release) event.*?button (\d)', rig.log('xev.log'), re.S) ==
+                 [('Press', '1'), ('Release', '1'), ('Press', '3'), ('Release', '3')], 20)
+
+
+SEAT = '''mount -t tmpfs tmpfs /run && cd /run && mkdir -p systemd/seats systemd/sessions &&
+printf 'IS_SEAT0=1\\nACTIVE=1\\nACTIVE_UID=%d\\n' >systemd/seats/seat0 && cd "$0" && exec "$@"'''
+
+
+def test_seat(folder):
+    """with logind's files, in a name space of their own: only the agent of who sits at the seat is heard"""
+    with Rig(folder, before=('unshare', '-m', 'sh', '-c', SEAT % os.getuid(), os.getcwd())) as rig:
+        def sits(session, uid):
+            seat = '/proc/%d/root/run/systemd/seats/' % rig.agentd.pid
+            with open(seat + 'new', 'w') as f:
+                f.write('IS_SEAT0=1\nACTIVE=%s\nACTIVE_UID=%d\n' % (session, uid))
+            os.rename(seat + 'new', seat + 'seat0')
+
+        rig.copy(CLIPBOARD, b'mine')
+        rig.user.wait('GRAB 0')
+        sits('2', 4711)
+        rig.user.wait('AGENT 0')
+        sits('1', os.getuid())
+        rig.user.wait('AGENT 1')
+        rig.user.wait('GRAB 0')
+        require(rig.agentd.poll() is None, 'the daemon has ended')
+
+
+def test_remote_viewer(folder):
+    """remote-viewer: text both ways, and the guest's desktop takes the size of its window"""
+    with Rig(folder, user=False) as rig, Viewer(folder, 'spice://127.0.0.1:' + rig.spice, screen='1280x1024') as viewer:
+        there = dict(viewer.env)
+
+        def paste_there():
+            return subprocess.run(['xclip', '-o', '-selection', 'clipboard', '-t', 'UTF8_STRING'], env=there, timeout=PATIENCE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+        def copy_there(text):
+            subprocess.run(['xclip', '-i', '-selection', 'clipboard'], env=there, input=text, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, timeout=PATIENCE, check=True)
+
+        def follows(width, height):
+            viewer.resize_window(width, height)  # again: it looks at that only once it shows something
+            shown = [int(n) for n in screen_of(rig)[0].split('x')]
+            return width - 40 < shown[0] <= width and height - 100 < shown[1] < height  # there are borders, and a menu
+
+        for width, height in (900, 700), (1111, 888):
+            wait_for('a window of %dx%d' % (width, height), lambda: follows(width, height), 40, step=1)
+        for size in 1, 5000, 1 << 20:
+            text = text_of(size)
+            rig.copy(CLIPBOARD, text)
+            wait_for('%d bytes from the guest' % size, lambda: paste_there() == text)
+            text = b'<' + text_of(size)
+            copy_there(text)
+            wait_for('%d bytes to the guest' % size, lambda: rig.paste(CLIPBOARD, '-t', 'UTF8_STRING') == text)
+
+
+def test_strangers(folder):
+    """whoever else connects to the daemon's socket: refused, or not heard, and the session's agent goes on"""
+    hello = struct.pack('<4I', 0x100, 8, 0x4741564d, 1)
+    with Rig(folder) as rig:
+        def stranger(data):
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(PATIENCE)
+            s.connect(rig.link)
+            s.sendall(data)
+            return s
+
+        def ends(s):
+            try:
+                while s.recv(65536):
+                    pass
+            except ConnectionError:
+                pass
+
+        for data in (b'GET / HTTP/1.0', struct.pack('<4I', 0x100, 8, 0x4741564d, 2), struct.pack('<2I', 7, 0), hello,
+                     struct.pack('<2I', 4, 1 << 31)):
+            ends(stranger(data))  # the fourth: a second agent of the session
+        crowd = [stranger(b'') for _ in range(40)]
+        require(sum(select.select([s], [], [], 0.2)[0] != [] and s.recv(16, socket.MSG_PEEK) == b'' for s in crowd) >= 32,
+                'nobody of a crowd is refused')
+        rig.copy(CLIPBOARD, b'all the same')
+        rig.user.wait('GRAB 0')
+        require(rig.agentd.poll() is None and rig.agent.poll() is None, 'one of them has ended')
+
+
+def test_stopped_session(folder):
+    """a session's agent that is stopped in the middle of a file is dropped, and the next one works"""
+    with Rig(folder) as rig:
+        large = rig.path('large', b'')
+        os.truncate(large, 1 << 30)
+        rig.user.tell('send', large)
+        rig.user.wait('PROGRESS')
+        rig.agent.send_signal(signal.SIGSTOP)
+        rig.user.wait('AGENT 0')
+        rig.agent.kill()
+        rig.start_agent()
+        rig.user.wait('AGENT 1')
+        require(send(rig, rig.path('small', b'abc')) == 'ok', 'a file is not taken afterwards')
+
+
 TESTS = [test_guest_to_user, test_user_to_guest, test_files, test_file_ends, test_restarts, test_monitors,
-         test_several_monitors]
+         test_several_monitors, test_pointer, test_seat, test_remote_viewer, test_strangers, test_stopped_session]
 run_tests([test for test in TESTS if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]],
-          ['Xvfb', 'xclip', 'xdpyinfo', 'xrandr', '/usr/lib/xorg/Xorg'])
+          ['Xvfb', 'xclip', 'xdotool', 'xdpyinfo', 'xrandr', 'remote-viewer', 'xev', 'unshare', '/usr/lib/xorg/Xorg'])
