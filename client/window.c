@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void wake(void *opaque)
 {
@@ -273,6 +274,7 @@ void window_run(struct window *w)
 {
     SDL_Event event;
 
+    atomic_store(&w->wake_pending, false); /* that event may have been lost while SDL found its display */
     wake(w);
     while (!w->ended) {
         uint64_t now = SDL_GetTicks64(), due = next_due(w, now);
@@ -285,6 +287,21 @@ void window_run(struct window *w)
         if (!w->ended)
             tick(w);
     }
+}
+
+/*
+ * Without a graphics device OpenGL is done by the CPU, with a compiler that has to be loaded first: SDL's own renderer
+ * takes less, and half the time until the first picture. The user's environment decides otherwise.
+ */
+static void avoid_slow_opengl(void)
+{
+    static const char *const devices[] = {"/dev/dri", "/dev/nvidiactl", "/dev/dxg"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+        if (access(devices[i], F_OK) == 0)
+            return;
+    SDL_SetHintWithPriority(SDL_HINT_RENDER_DRIVER, "software", SDL_HINT_DEFAULT);
+    SDL_SetHintWithPriority(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0", SDL_HINT_DEFAULT);
 }
 
 static void set_hints(void)
@@ -306,29 +323,10 @@ static void set_hints(void)
         SDL_SetHint(hints[i].name, hints[i].value);
 }
 
-static int open_first(struct window *w)
-{
-    set_hints();
-    if (SDL_Init(SDL_INIT_VIDEO) < 0)
-        return fail(-ENODEV, "cannot open a window: %s\nset DISPLAY or WAYLAND_DISPLAY, or use --headless",
-                    SDL_GetError());
-    SDL_StopTextInput();
-    w->wake_event = SDL_RegisterEvents(1);
-    w->text = text_create();
-    w->monitors[0] = monitor_create(w, 0, 0, false);
-    if (!w->monitors[0])
-        return -ENODEV;
-    w->count = 1;
-    if (w->options->full_screen)
-        monitors_toggle_full_screen(w);
-    return 0;
-}
-
 int window_create(struct window **window, struct screen *screen, struct viewer *viewer,
                   const struct window_options *options)
 {
     struct window *w = calloc(1, sizeof(*w));
-    int err;
 
     if (!w)
         return -ENOMEM;
@@ -337,15 +335,50 @@ int window_create(struct window **window, struct screen *screen, struct viewer *
     w->options = options;
     w->percent = options->percent;
     w->layout_due = NEVER;
-    err = open_first(w);
-    if (err) {
-        window_destroy(w);
-        return err;
+    set_hints();
+    avoid_slow_opengl();
+    if (SDL_Init(SDL_INIT_EVENTS) < 0) {
+        free(w);
+        return fail(-ENODEV, "cannot wait for what the user does: %s", SDL_GetError());
     }
+    w->wake_event = SDL_RegisterEvents(1);
     screen->opaque = w;
     screen->wake = wake;
     *window = w;
     return 0;
+}
+
+static int open_first(struct window *w)
+{
+    if (SDL_InitSubSystem(SDL_INIT_VIDEO) < 0)
+        return fail(-ENODEV, "cannot open a window: %s\nset DISPLAY or WAYLAND_DISPLAY, or use --headless",
+                    SDL_GetError());
+    SDL_StopTextInput();
+    w->monitors[0] = monitor_create(w, 0, 0, false);
+    if (!w->monitors[0])
+        return -ENODEV;
+    w->count = 1;
+    return 0;
+}
+
+/* Fontconfig reads dozens of files: meanwhile the window opens. */
+static int load_text(void *arg)
+{
+    struct window *w = arg;
+
+    w->text = text_create();
+    return 0;
+}
+
+int window_open(struct window *w)
+{
+    SDL_Thread *text = SDL_CreateThread(load_text, "text", w);
+    int err = open_first(w);
+
+    SDL_WaitThread(text, NULL);
+    if (!err && w->options->full_screen)
+        monitors_toggle_full_screen(w);
+    return err;
 }
 
 void window_destroy(struct window *w)

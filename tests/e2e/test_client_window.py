@@ -299,6 +299,7 @@ def check_words(folder):
         d.server.p.wait()
         wait_for('words over the picture', lambda: not d.viewer.place_of(picture), 10)
         require(d.viewer.p.poll() is None, 'the client has ended')
+        time.sleep(0.6)  # a server that still answers 0.3 s later is one that has let another viewer in
         with Server('--size', '640x480', '--password', 'secret', '--port', str(port)) as again:
             again.command('draw mixed')
             d.server.picture = again.picture
