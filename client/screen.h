@@ -8,6 +8,7 @@
 #define CLIENT_SCREEN_H
 
 #include "canvas/canvas.h"
+#include "client/tempo.h"
 #include "client/status.h"
 
 #include <pthread.h>
@@ -59,6 +60,7 @@ struct screen {
     struct screen_layout wanted;                         /* the window's; USER_MONITORS tells of a new one */
     char name[128];                                      /* of the machine */
     struct client_status status;
+    struct tempo tempo;
     bool over; /* nothing follows: the window is to go */
     void (*wake)(void *opaque); /* may be NULL; any thread; several calls may become one event */
     void *opaque;

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TEMPO_MS 1000 /* how often the title says anew how fast it is */
+
 static void wake(void *opaque)
 {
     struct window *w = opaque;
@@ -64,7 +66,8 @@ void window_set_titles(struct window *w)
     for (unsigned i = 0; i < w->count; i++) {
         if (w->count > 1)
             snprintf(number, sizeof(number), " %u", i + 1);
-        snprintf(title, sizeof(title), "%.128s%s%sminivm-client%s", name, number, name[0] ? " - " : "", words);
+        snprintf(title, sizeof(title), "%.128s%s%sminivm-client%s%s", name, number, name[0] ? " - " : "", words,
+                 w->tempo_text);
         if (w->monitors[i]->sdl)
             SDL_SetWindowTitle(w->monitors[i]->sdl, title);
     }
@@ -104,6 +107,8 @@ static void look(struct window *w)
     locks = w->locks_serial != w->screen->locks_serial;
     w->locks = w->screen->locks;
     w->locks_serial = w->screen->locks_serial;
+    if (w->options->stats && w->tempo_due == NEVER && w->tempo_frames != w->screen->tempo.frames)
+        w->tempo_due = SDL_GetTicks64() + TEMPO_MS;
     screen_unlock(w->screen);
     notice_set(w, &status);
     if (locks)
@@ -253,9 +258,31 @@ static void on_event(struct window *w, const SDL_Event *e)
     }
 }
 
+/* --- how fast it is, with --stats --- */
+
+static void note_tempo(struct window *w, uint64_t now)
+{
+    double latency;
+    uint64_t frames;
+
+    if (now < w->tempo_due)
+        return;
+    screen_lock(w->screen);
+    frames = w->screen->tempo.frames;
+    latency = tempo_latency_ms(&w->screen->tempo, 0.5);
+    screen_unlock(w->screen);
+    snprintf(w->tempo_text, sizeof(w->tempo_text), " (%.0f frames/s",
+             1000.0 * (double)(frames - w->tempo_frames) / (double)(now - w->tempo_due + TEMPO_MS));
+    snprintf(w->tempo_text + strlen(w->tempo_text), sizeof(w->tempo_text) - strlen(w->tempo_text),
+             latency < 0 ? ")" : ", %.1f ms)", latency);
+    w->tempo_due = frames == w->tempo_frames ? NEVER : now + TEMPO_MS;
+    w->tempo_frames = frames;
+    window_set_titles(w);
+}
+
 static uint64_t next_due(const struct window *w, uint64_t now)
 {
-    uint64_t due = MIN(monitors_due(w), keyboard_due(w));
+    uint64_t due = MIN(monitors_due(w), MIN(keyboard_due(w), w->tempo_due));
 
     return MIN(due, notice_due(&w->notice, now));
 }
@@ -264,6 +291,7 @@ static void tick(struct window *w)
 {
     uint64_t now = SDL_GetTicks64();
 
+    note_tempo(w, now);
     keyboard_tick(w, now);
     monitors_tick(w, now);
     if (notice_due(&w->notice, now) != NEVER && w->monitors[0]->shown_at + 900 < now)
@@ -334,7 +362,7 @@ int window_create(struct window **window, struct screen *screen, struct viewer *
     w->viewer = viewer;
     w->options = options;
     w->percent = options->percent;
-    w->layout_due = NEVER;
+    w->layout_due = w->tempo_due = NEVER;
     set_hints();
     avoid_slow_opengl();
     if (SDL_Init(SDL_INIT_EVENTS) < 0) {

@@ -100,6 +100,9 @@ struct window {
     bool client_mouse, agent;
     unsigned display_count, locks, locks_serial;
     char name[128];
+    /* With --stats: */
+    uint64_t tempo_due, tempo_frames; /* look at it again then, NEVER: when something was drawn; as of the last look */
+    char tempo_text[64];
 };
 
 /* window.c */
