@@ -178,6 +178,7 @@ bench: all bench-bin reference display payload $(TINY) $(IN_GUEST)
 	$(Q)tests/bench/hosted
 	$(Q)tests/bench/guest_io $(IN_GUEST)
 	$(Q)tests/bench/display --build $(BUILD)
+	$(Q)tests/bench/client --build $(BUILD)
 	$(Q)$(BUILD)/tests/bench/bench_disk
 	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode --decode $(BUILD)/tests/reference/decode
 

@@ -47,6 +47,7 @@ void display_end(struct display_channel *d, const struct canvas *c, const struct
     } else {
         screen_add_damage_rect(shown, &box);
     }
+    tempo_drawn(&screen->tempo, uv_now(&d->base.session->loop->uv));
     screen_unlock(screen);
     screen_wake(screen);
 }

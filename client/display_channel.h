@@ -15,7 +15,7 @@
 #define DISPLAY_MAX_SURFACE_BYTES GIB(1) /* of all surfaces together */
 
 #define DISPLAY_MAX_STREAM_PIXELS (128ull << 20) /* of all streams together; decoders take six bytes for one */
-#define DISPLAY_MAX_HELD_PIXELS   (32ull << 20)  /* of frames that wait to be shown; more are not held */
+#define DISPLAY_MAX_HELD_BYTES    MIB(64)        /* of frames that wait to be shown; more are not held */
 
 struct video_stream;
 
@@ -26,7 +26,8 @@ struct display_channel {
     struct canvas *primary; /* one of them, or NULL */
     struct pictures *pictures;
     struct video_stream *streams[SPICE_MAX_NUM_STREAMS];
-    uint64_t stream_pixels, held_pixels; /* of all streams' frames; of those that wait to be shown */
+    uint64_t stream_pixels; /* of all streams' frames */
+    uint64_t held_bytes;    /* of frames that wait to be shown */
     struct video_stats {
         uint64_t shown, late; /* frames; late: and not shown */
     } video;

@@ -1,16 +1,14 @@
 /*
- * display_stream.c - video: frames are decoded as they come, since each builds on the one before, and shown when they are due
- * by the server's clock.
+ * display_stream.c - video: frames wait as they came, and are decoded when they are due by the server's clock
+ * (display_frame.c).
  *
  * One that is early is held, but not for long, and not many of them. One that is late is shown if there was none for a while;
- * else the next ones are nearer to what is. A stream that ends takes along what it holds. How it goes is reported where the
- * server asked for that.
+ * else the next ones are nearer to what is, and it is only decoded if they build on it. A stream that ends takes along what
+ * it holds. How it goes is reported where the server asked for that.
  */
-#include "client/display_channel.h"
+#include "client/display_stream.h"
 
 #include "base/error.h"
-#include "base/log.h"
-#include "canvas/picture.h"
 #include "client/session.h"
 #include "spice/codec/video.h"
 
@@ -18,39 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_HELD    16 /* frames of a stream */
 #define MAX_HOLD_MS 1000
 #define MAX_GROWTH  4  /* a sized frame may have so many times the pixels of the stream's */
 #define LATE_MS     40 /* after the one before; then a late one is shown all the same */
-
-/* A frame that waits. */
-struct held {
-    pixman_image_t *picture;
-    struct rect dest;
-    uint64_t due; /* milliseconds of the loop's clock */
-};
-
-/* Since the last report, for the next one. */
-struct report {
-    bool wanted;
-    uint32_t unique_id, window, timeout_ms;
-    uint32_t first, frames, drops;
-    uint64_t began; /* milliseconds of the loop's clock */
-};
-
-struct video_stream {
-    struct canvas *surface;
-    struct video_decoder *decoder;
-    uint32_t width, height; /* of its frames, unless they say otherwise */
-    bool top_down;
-    struct rect dest;
-    pixman_region32_t clip;
-    bool clipped;
-    struct held held[MAX_HELD]; /* the next one first */
-    size_t held_count;
-    uint64_t shown_at;
-    struct report report;
-};
 
 static struct video_stream **stream_place(struct display_channel *d, uint32_t id)
 {
@@ -60,18 +28,13 @@ static struct video_stream **stream_place(struct display_channel *d, uint32_t id
     return NULL;
 }
 
-static uint64_t pixels_of(pixman_image_t *picture)
-{
-    return (uint64_t)pixman_image_get_width(picture) * (uint64_t)pixman_image_get_height(picture);
-}
-
 /* The one that is due first; now it is the caller's. */
 static struct held take_first(struct display_channel *d, struct video_stream *s)
 {
     struct held h = s->held[0];
 
     memmove(s->held, s->held + 1, --s->held_count * sizeof(h));
-    d->held_pixels -= pixels_of(h.picture);
+    d->held_bytes -= h.size;
     return h;
 }
 
@@ -82,7 +45,9 @@ static void stream_destroy(struct display_channel *d, struct video_stream **plac
     if (!s)
         return;
     while (s->held_count)
-        pixman_image_unref(take_first(d, s).picture);
+        free(take_first(d, s).data);
+    if (s->picture)
+        pixman_image_unref(s->picture);
     d->stream_pixels -= (uint64_t)s->width * s->height;
     video_decoder_destroy(s->decoder);
     pixman_region32_fini(&s->clip);
@@ -118,6 +83,7 @@ static int stream_create(struct channel *c, const void *msg)
         return -ENOMEM;
     *s = (struct video_stream){.surface = surface,
                                .decoder = video_decoder_create(m->codec_type),
+                               .frames_stand_alone = video_any_size(m->codec_type),
                                .width = m->stream_width,
                                .height = m->stream_height,
                                .top_down = m->flags & SPICE_STREAM_FLAGS_TOP_DOWN,
@@ -132,37 +98,6 @@ static int stream_create(struct channel *c, const void *msg)
     return 0;
 }
 
-static void flip(pixman_image_t *picture)
-{
-    size_t stride = (size_t)pixman_image_get_stride(picture);
-    uint8_t *a = (uint8_t *)pixman_image_get_data(picture);
-    uint8_t *b = a + stride * ((size_t)pixman_image_get_height(picture) - 1);
-
-    for (; a < b; a += stride, b -= stride)
-        for (size_t i = 0; i < stride; i++) {
-            uint8_t t = a[i];
-
-            a[i] = b[i];
-            b[i] = t;
-        }
-}
-
-static int show_frame(struct display_channel *d, const struct video_stream *s,
-                      const struct rect *dest, pixman_image_t *frame)
-{
-    struct canvas_target t = {.box = *dest, .clip = s->clipped ? &s->clip : NULL};
-    struct canvas_source src = {
-        frame,
-        {0, 0, pixman_image_get_width(frame), pixman_image_get_height(frame)},
-        SPICE_IMAGE_SCALE_MODE_INTERPOLATE};
-    int err;
-
-    display_begin(d, s->surface);
-    err = canvas_copy(s->surface, &t, &src, SPICE_ROPD_OP_PUT);
-    display_end(d, s->surface, &t);
-    return err;
-}
-
 /* --- when --- */
 
 static uint64_t loop_ms(const struct display_channel *d)
@@ -175,9 +110,8 @@ static void show_first(struct display_channel *d, struct video_stream *s)
     struct held h = take_first(d, s);
 
     s->shown_at = loop_ms(d);
-    d->video.shown++;
-    show_frame(d, s, &h.dest, h.picture);
-    pixman_image_unref(h.picture);
+    frame_show(d, s, &h);
+    free(h.data);
 }
 
 static void set_timer(struct display_channel *d);
@@ -207,29 +141,46 @@ static void set_timer(struct display_channel *d)
         uv_timer_start(&d->frames, timer_fired, due > now ? due - now : 0, 0);
 }
 
-/* Takes over the picture. Returns whether it will be seen. */
-static bool hold(struct display_channel *d, struct video_stream *s, const struct rect *dest,
-                 int32_t early_ms, pixman_image_t *picture)
+/* Keep a copy of a frame until it is due. */
+static int hold(struct display_channel *d, struct video_stream *s, const struct held *h, int32_t early_ms)
 {
-    uint64_t now = loop_ms(d);
+    struct held mine = *h;
 
-    if (early_ms < 0 && now - s->shown_at < LATE_MS) {
-        pixman_image_unref(picture);
-        d->video.late++;
-        return false;
+    if (s->held_count == STREAM_MAX_HELD)
+        show_first(d, s);
+    mine.data = malloc(MAX(h->size, 1));
+    if (!mine.data)
+        return -ENOMEM;
+    memcpy(mine.data, h->data, h->size);
+    mine.due = loop_ms(d) + (uint64_t)MIN(early_ms, MAX_HOLD_MS);
+    s->held[s->held_count++] = mine;
+    d->held_bytes += mine.size;
+    set_timer(d);
+    return 0;
+}
+
+static void leave_out(struct display_channel *d, struct video_stream *s, const struct held *h)
+{
+    d->video.late++;
+    if (!s->frames_stand_alone)
+        frame_skip(s, h);
+}
+
+/* h->data is the message's. *seen: it will be. */
+static int take_frame(struct display_channel *d, struct video_stream *s, const struct held *h, int32_t early_ms, bool *seen)
+{
+    *seen = early_ms >= 0 || loop_ms(d) - s->shown_at >= LATE_MS;
+    if (*seen && early_ms > 0 && d->held_bytes + h->size <= DISPLAY_MAX_HELD_BYTES)
+        return hold(d, s, h, early_ms);
+    while (s->held_count && (*seen || !s->frames_stand_alone)) /* they build on each other */
+        show_first(d, s);
+    if (*seen) {
+        s->shown_at = loop_ms(d);
+        frame_show(d, s, h);
+    } else {
+        leave_out(d, s, h);
     }
-    if (d->held_pixels + pixels_of(picture) > DISPLAY_MAX_HELD_PIXELS)
-        early_ms = 0;
-    while (s->held_count == MAX_HELD || (early_ms <= 0 && s->held_count))
-        show_first(d, s);
-    s->held[s->held_count++] =
-        (struct held){picture, *dest, now + (uint64_t)CLAMP(early_ms, 0, MAX_HOLD_MS)};
-    d->held_pixels += pixels_of(picture);
-    if (early_ms <= 0)
-        show_first(d, s);
-    else
-        set_timer(d);
-    return true;
+    return 0;
 }
 
 /* --- reports --- */
@@ -275,23 +226,12 @@ static int activate_report(struct channel *c, const void *msg)
 
 /* --- frames --- */
 
-/* *picture is NULL if it is no frame, or none that is to be seen. */
-static int decode_frame(const struct spice_msg_display_stream_data *m, struct video_stream *s,
-                        uint32_t width, uint32_t height, pixman_image_t **picture)
+static int check_frame(const struct video_stream *s, uint32_t id, const struct held *h)
 {
-    struct image view;
-    int err;
+    struct image shape = {NULL, h->width, h->height, UINT32_MAX, SPICE_BITMAP_FMT_32BIT};
 
-    if ((uint64_t)width * height > MAX_GROWTH * (uint64_t)s->width * s->height ||
-        picture_create(SPICE_BITMAP_FMT_32BIT, width, height, picture, &view))
-        return fail(-EBADMSG, "stream %u cannot have a frame of %ux%u pixels", m->id, width,
-                    height);
-    err = video_decode(s->decoder, m->data, m->data_size, &view);
-    if (!err)
-        return 0;
-    log_once(LOG_WARN, "a frame of a video stream cannot be shown");
-    pixman_image_unref(*picture);
-    *picture = NULL;
+    if ((uint64_t)h->width * h->height > MAX_GROWTH * (uint64_t)s->width * s->height || image_check(&shape))
+        return fail(-EBADMSG, "stream %u cannot have a frame of %ux%u pixels", id, h->width, h->height);
     return 0;
 }
 
@@ -300,23 +240,25 @@ static int draw_frame(struct display_channel *d, const struct spice_msg_display_
 {
     struct video_stream **place = stream_place(d, m->id);
     int32_t early_ms = (int32_t)(m->multi_media_time - session_mm_time(d->base.session));
-    pixman_image_t *frame;
     struct video_stream *s;
-    bool seen = false;
+    struct held h;
+    bool seen;
     int err;
 
     if (!place)
         return -EBADMSG;
     s = *place;
-    err = decode_frame(m, s, sized ? m->width : s->width, sized ? m->height : s->height, &frame);
-    if (err)
-        return err;
-    if (frame) {
-        if (!s->top_down)
-            flip(frame);
-        seen = hold(d, s, sized ? &m->dest : &s->dest, early_ms, frame);
+    h = (struct held){.data = (uint8_t *)(uintptr_t)m->data, .size = m->data_size, .width = s->width, .height = s->height,
+                      .dest = s->dest};
+    if (sized) {
+        h.width = m->width;
+        h.height = m->height;
+        h.dest = m->dest;
     }
-    return count_frame(d, m->id, &s->report, m->multi_media_time, early_ms, seen);
+    err = check_frame(s, m->id, &h);
+    if (!err)
+        err = take_frame(d, s, &h, early_ms, &seen);
+    return err ? err : count_frame(d, m->id, &s->report, m->multi_media_time, early_ms, seen);
 }
 
 static int frame_plain(struct channel *c, const void *msg)

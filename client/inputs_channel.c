@@ -104,8 +104,21 @@ static void send_locks(struct inputs_channel *in, uint16_t locks)
     channel_send(&in->base, SPICE_MSGC_INPUTS_KEY_MODIFIERS, &m);
 }
 
+/* What the guest may answer with a change of its picture. */
+static void note_input(struct screen *screen, const struct user_event *e)
+{
+    bool press = (e->kind == USER_KEY || e->kind == USER_BUTTON) && e->down;
+
+    if (!press && e->kind != USER_MOTION && e->kind != USER_POSITION)
+        return;
+    screen_lock(screen);
+    tempo_input(&screen->tempo, now_ns());
+    screen_unlock(screen);
+}
+
 void inputs_event(struct inputs_channel *in, const struct user_event *e)
 {
+    note_input(in->base.session->screen, e);
     switch (e->kind) {
     case USER_KEY:
         send_key(in, e->key, e->down);

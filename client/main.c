@@ -63,6 +63,7 @@ static int start(struct client *client)
     return err ? err : errands_start(&client->errands, &client->viewer);
 }
 
+/* The server is asked while the window opens: each takes as long as the other. */
 static int run_window(struct client *client)
 {
     struct window *window;
@@ -74,7 +75,9 @@ static int run_window(struct client *client)
     if (!err)
         err = loop_start(&client->loop, "session");
     if (!err) {
-        window_run(window);
+        err = window_open(window);
+        if (!err)
+            window_run(window);
         loop_call(&client->loop, user_closed, client);
         loop_join(&client->loop);
     }

@@ -283,6 +283,19 @@ void monitors_zoom(struct window *w, int direction)
     monitors_set_scale(w, direction ? view_zoom(&m->view, direction) : 100);
 }
 
+/* Without a connection windows keep their last picture, under the words; when there is one again, their time begins. */
+static uint64_t drop_at(const struct monitor *m)
+{
+    return m->present || notice_has_keys(&m->owner->notice) ? NEVER : m->gone_at + GRACE_MS;
+}
+
+void monitors_connected(struct window *w)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        if (!w->monitors[i]->present)
+            w->monitors[i]->gone_at = SDL_GetTicks64();
+}
+
 uint64_t monitors_due(const struct window *w)
 {
     uint64_t due = w->layout_due;
@@ -291,8 +304,8 @@ uint64_t monitors_due(const struct window *w)
         const struct monitor *m = w->monitors[i];
 
         due = MIN(due, monitor_due(m));
-        if (i > 0 && !m->present)
-            due = MIN(due, m->gone_at + GRACE_MS);
+        if (i > 0)
+            due = MIN(due, drop_at(m));
     }
     return due;
 }
@@ -300,7 +313,7 @@ uint64_t monitors_due(const struct window *w)
 void monitors_tick(struct window *w, uint64_t now)
 {
     for (unsigned i = w->count; i-- > 1;)
-        if (!w->monitors[i]->present && now - w->monitors[i]->gone_at >= GRACE_MS)
+        if (drop_at(w->monitors[i]) <= now)
             drop(w, i);
     if (now >= w->layout_due) {
         w->layout_due = NEVER;

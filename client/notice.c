@@ -46,6 +46,8 @@ void notice_set(struct window *w, const struct client_status *status)
     struct notice *n = &w->notice;
     bool same = n->status.state == status->state && strcmp(n->status.text, status->text) == 0;
 
+    if (status->state == CLIENT_CONNECTED && notice_has_keys(n))
+        monitors_connected(w);
     n->status = *status;
     n->was_connected |= status->state == CLIENT_CONNECTED;
     if (same)

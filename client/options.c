@@ -135,7 +135,9 @@ static int set_no_reconnect(void *config, const char *value UNUSED)
 
 static int set_stats(void *config, const char *value UNUSED)
 {
-    ((struct client_options *)config)->stats = true;
+    struct client_options *o = config;
+
+    o->stats = o->window.stats = true;
     return 0;
 }
 
@@ -228,7 +230,7 @@ static const struct option_def defs[] = {
     {"exit-after", "SECONDS", "end then; with --screenshot, take it at that moment", set_seconds},
     {"headless", NULL, "no window: needs no display", set_headless},
     {"no-reconnect", NULL, "do not try again by itself when the connection is lost", set_no_reconnect},
-    {"stats", NULL, "print each channel's messages, bytes and times as JSON at the end", set_stats},
+    {"stats", NULL, "frames a second and latency in the title; these, messages, bytes and times as JSON at the end", set_stats},
     {"verbose", NULL, "say more on standard error", set_verbose},
 };
 

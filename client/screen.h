@@ -8,8 +8,9 @@
 #define CLIENT_SCREEN_H
 
 #include "canvas/canvas.h"
-#include "client/status.h"
 #include "client/outbox.h"
+#include "client/status.h"
+#include "client/tempo.h"
 
 #include <pthread.h>
 
@@ -61,6 +62,7 @@ struct screen {
     char name[128];                                      /* of the machine */
     struct client_status status;
     struct outbox_progress outbox;
+    struct tempo tempo;
     bool over; /* nothing follows: the window is to go */
     void (*wake)(void *opaque); /* may be NULL; any thread; several calls may become one event */
     void *opaque;

@@ -57,9 +57,18 @@ static json_t *channel(const struct channel *c)
     return o;
 }
 
+static json_t *latencies(const struct tempo *p)
+{
+    if (!p->answered)
+        return json_null();
+    return json_pack("{s:I, s:f, s:f}", "count", (json_int_t)p->answered, "median", tempo_latency_ms(p, 0.5), "p99",
+                     tempo_latency_ms(p, 0.99));
+}
+
 int stats_print(struct session *s)
 {
     json_t *root = json_object(), *list = json_array();
+    const struct tempo *tempo = &s->screen->tempo;
     struct channel *c;
     char *text;
 
@@ -68,6 +77,9 @@ int stats_print(struct session *s)
     json_object_set_new(root, "session_ms", json_real(ms(now_ns() - s->started_ns)));
     json_object_set_new(root, "first_picture_ms",
                         s->marked_ns ? json_real(ms(s->marked_ns - s->started_ns)) : json_null());
+    json_object_set_new(root, "frames", json_integer((json_int_t)tempo->frames));
+    json_object_set_new(root, "frames_per_s", json_real(tempo_rate(tempo)));
+    json_object_set_new(root, "input_to_picture_ms", latencies(tempo));
     json_object_set_new(root, "channels", list);
     text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
     json_decref(root);

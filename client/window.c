@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define TEMPO_MS 1000 /* how often the title says anew how fast it is */
 
 static void wake(void *opaque)
 {
@@ -63,7 +66,8 @@ void window_set_titles(struct window *w)
     for (unsigned i = 0; i < w->count; i++) {
         if (w->count > 1)
             snprintf(number, sizeof(number), " %u", i + 1);
-        snprintf(title, sizeof(title), "%.128s%s%sminivm-client%s", name, number, name[0] ? " - " : "", words);
+        snprintf(title, sizeof(title), "%.128s%s%sminivm-client%s%s", name, number, name[0] ? " - " : "", words,
+                 w->tempo_text);
         if (w->monitors[i]->sdl)
             SDL_SetWindowTitle(w->monitors[i]->sdl, title);
     }
@@ -104,6 +108,8 @@ static void look(struct window *w)
     locks = w->locks_serial != w->screen->locks_serial;
     w->locks = w->screen->locks;
     w->locks_serial = w->screen->locks_serial;
+    if (w->options->stats && w->tempo_due == NEVER && w->tempo_frames != w->screen->tempo.frames)
+        w->tempo_due = SDL_GetTicks64() + TEMPO_MS;
     screen_unlock(w->screen);
     notice_set(w, &status);
     if (locks)
@@ -257,9 +263,31 @@ static void on_event(struct window *w, const SDL_Event *e)
     }
 }
 
+/* --- how fast it is, with --stats --- */
+
+static void note_tempo(struct window *w, uint64_t now)
+{
+    double latency;
+    uint64_t frames;
+
+    if (now < w->tempo_due)
+        return;
+    screen_lock(w->screen);
+    frames = w->screen->tempo.frames;
+    latency = tempo_latency_ms(&w->screen->tempo, 0.5);
+    screen_unlock(w->screen);
+    snprintf(w->tempo_text, sizeof(w->tempo_text), " (%.0f frames/s",
+             1000.0 * (double)(frames - w->tempo_frames) / (double)(now - w->tempo_due + TEMPO_MS));
+    snprintf(w->tempo_text + strlen(w->tempo_text), sizeof(w->tempo_text) - strlen(w->tempo_text),
+             latency < 0 ? ")" : ", %.1f ms)", latency);
+    w->tempo_due = frames == w->tempo_frames ? NEVER : now + TEMPO_MS;
+    w->tempo_frames = frames;
+    window_set_titles(w);
+}
+
 static uint64_t next_due(const struct window *w, uint64_t now)
 {
-    uint64_t due = MIN(monitors_due(w), keyboard_due(w));
+    uint64_t due = MIN(monitors_due(w), MIN(keyboard_due(w), w->tempo_due));
 
     due = MIN(due, sending_due(&w->sending));
     return MIN(due, notice_due(&w->notice, now));
@@ -269,6 +297,7 @@ static void tick(struct window *w)
 {
     uint64_t now = SDL_GetTicks64();
 
+    note_tempo(w, now);
     keyboard_tick(w, now);
     sending_tick(w, now);
     monitors_tick(w, now);
@@ -280,6 +309,7 @@ void window_run(struct window *w)
 {
     SDL_Event event;
 
+    atomic_store(&w->wake_pending, false); /* that event may have been lost while SDL found its display */
     wake(w);
     while (!w->ended) {
         uint64_t now = SDL_GetTicks64(), due = next_due(w, now);
@@ -292,6 +322,21 @@ void window_run(struct window *w)
         if (!w->ended)
             tick(w);
     }
+}
+
+/*
+ * Without a graphics device OpenGL is done by the CPU, with a compiler that has to be loaded first: SDL's own renderer
+ * takes less, and half the time until the first picture. The user's environment decides otherwise.
+ */
+static void avoid_slow_opengl(void)
+{
+    static const char *const devices[] = {"/dev/dri", "/dev/nvidiactl", "/dev/dxg"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+        if (access(devices[i], F_OK) == 0)
+            return;
+    SDL_SetHintWithPriority(SDL_HINT_RENDER_DRIVER, "software", SDL_HINT_DEFAULT);
+    SDL_SetHintWithPriority(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0", SDL_HINT_DEFAULT);
 }
 
 static void set_hints(void)
@@ -313,29 +358,10 @@ static void set_hints(void)
         SDL_SetHint(hints[i].name, hints[i].value);
 }
 
-static int open_first(struct window *w)
-{
-    set_hints();
-    if (SDL_Init(SDL_INIT_VIDEO) < 0)
-        return fail(-ENODEV, "cannot open a window: %s\nset DISPLAY or WAYLAND_DISPLAY, or use --headless",
-                    SDL_GetError());
-    SDL_StopTextInput();
-    w->wake_event = SDL_RegisterEvents(1);
-    w->text = text_create();
-    w->monitors[0] = monitor_create(w, 0, 0, false);
-    if (!w->monitors[0])
-        return -ENODEV;
-    w->count = 1;
-    if (w->options->full_screen)
-        monitors_toggle_full_screen(w);
-    return 0;
-}
-
 int window_create(struct window **window, struct screen *screen, struct viewer *viewer,
                   const struct window_options *options)
 {
     struct window *w = calloc(1, sizeof(*w));
-    int err;
 
     if (!w)
         return -ENOMEM;
@@ -343,16 +369,51 @@ int window_create(struct window **window, struct screen *screen, struct viewer *
     w->viewer = viewer;
     w->options = options;
     w->percent = options->percent;
-    w->layout_due = NEVER;
-    err = open_first(w);
-    if (err) {
-        window_destroy(w);
-        return err;
+    w->layout_due = w->tempo_due = NEVER;
+    set_hints();
+    avoid_slow_opengl();
+    if (SDL_Init(SDL_INIT_EVENTS) < 0) {
+        free(w);
+        return fail(-ENODEV, "cannot wait for what the user does: %s", SDL_GetError());
     }
+    w->wake_event = SDL_RegisterEvents(1);
     screen->opaque = w;
     screen->wake = wake;
     *window = w;
     return 0;
+}
+
+static int open_first(struct window *w)
+{
+    if (SDL_InitSubSystem(SDL_INIT_VIDEO) < 0)
+        return fail(-ENODEV, "cannot open a window: %s\nset DISPLAY or WAYLAND_DISPLAY, or use --headless",
+                    SDL_GetError());
+    SDL_StopTextInput();
+    w->monitors[0] = monitor_create(w, 0, 0, false);
+    if (!w->monitors[0])
+        return -ENODEV;
+    w->count = 1;
+    return 0;
+}
+
+/* Fontconfig reads dozens of files: meanwhile the window opens. */
+static int load_text(void *arg)
+{
+    struct window *w = arg;
+
+    w->text = text_create();
+    return 0;
+}
+
+int window_open(struct window *w)
+{
+    SDL_Thread *text = SDL_CreateThread(load_text, "text", w);
+    int err = open_first(w);
+
+    SDL_WaitThread(text, NULL);
+    if (!err && w->options->full_screen)
+        monitors_toggle_full_screen(w);
+    return err;
 }
 
 void window_destroy(struct window *w)

@@ -14,9 +14,12 @@
 
 struct window;
 
-/* -ENODEV with fail_text(): SDL has no display to show it on. The options outlive it. */
+/* Not to be seen yet, but the session may begin: it wakes the window from now on. -errno with fail_text(). The options
+ * outlive it. */
 int window_create(struct window **window, struct screen *screen, struct viewer *viewer,
                   const struct window_options *options);
+/* -ENODEV with fail_text(): SDL has no display to show it on. */
+int window_open(struct window *window);
 /* Until the user closes it, or errands say that it is over (screen->over). */
 void window_run(struct window *window);
 /* The session's thread must have ended: it would wake the window. */

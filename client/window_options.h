@@ -16,6 +16,7 @@ struct window_options {
     bool full_screen;
     bool grab_keyboard; /* while the window has the focus */
     bool view_only;     /* nothing goes to the guest */
+    bool stats;         /* the title says how fast the picture is */
     bool chooses_hotkeys; /* the command line named them */
     struct hotkeys hotkeys;
     char title[128]; /* "": the machine's name */

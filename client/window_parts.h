@@ -103,6 +103,9 @@ struct window {
     bool client_mouse, agent;
     unsigned display_count, locks, locks_serial;
     char name[128];
+    /* With --stats: */
+    uint64_t tempo_due, tempo_frames; /* look at it again then, NEVER: when something was drawn; as of the last look */
+    char tempo_text[64];
 };
 
 /* window.c */
@@ -133,6 +136,8 @@ bool monitor_is_off(const struct monitor *m);
 /* monitors.c */
 /* Under the screen's lock: open and close windows as monitors come and go, take over what has changed in them. */
 void monitors_look(struct window *w);
+/* There is a connection again. */
+void monitors_connected(struct window *w);
 uint64_t monitors_due(const struct window *w);
 void monitors_tick(struct window *w, uint64_t now);
 void monitors_resized(struct monitor *m, int width, int height);

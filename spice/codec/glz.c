@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define ALPHA 0xff000000u
+
 struct glz_header {
     uint8_t type;
     bool top_down;
@@ -62,7 +64,7 @@ struct match {
 };
 
 /* A match after its first byte. False if the stream ends or the length exceeds `max`. */
-static inline bool read_match(struct reader *r, uint32_t ctrl, size_t max, struct match *m)
+static inline __attribute__((always_inline)) bool read_match(struct reader *r, uint32_t ctrl, size_t max, struct match *m)
 {
     bool wide = ctrl & 0x10, wider;
     const uint8_t *p = r->p;
@@ -138,14 +140,19 @@ static inline int find_source(struct work *work, const struct match *m, uint32_t
     return 0;
 }
 
-/* Colours; what lies up to GLZ_SLACK pixels after the match's end may be spoilt. `back`: to where they come from. */
+/*
+ * Copying works on so many pixels at once: up to as many after a match's end may be spoilt, which come later. `back`: to
+ * where they come from, in pixels of the same picture.
+ */
 static inline void copy_pixels(uint8_t *to, const uint8_t *from, size_t n, uint32_t back)
 {
     const uint8_t *end = to + 4 * n;
 
     if (back == 1) {
-        for (uint32_t px = load_le32(from); to < end; to += 4)
-            store_le32(to, px);
+        uint32_t px = load_le32(from), several[GLZ_SLACK] = {px, px, px, px};
+
+        for (; to < end; to += sizeof(several))
+            memcpy(to, several, sizeof(several));
     } else if (back >= GLZ_SLACK) {
         for (; to < end; to += 4 * GLZ_SLACK, from += 4 * GLZ_SLACK)
             memcpy(to, from, 4 * GLZ_SLACK);
@@ -155,13 +162,39 @@ static inline void copy_pixels(uint8_t *to, const uint8_t *from, size_t n, uint3
     }
 }
 
-static inline void copy_alpha(uint8_t *to, const uint8_t *from, size_t n)
+/* The fourth bytes. Of whole words, since a byte that is read just after it was written makes the CPU wait. */
+static inline void set_alpha(uint8_t *to, const uint32_t from[GLZ_SLACK])
 {
-    for (; n; n--, to += 4, from += 4)
-        to[3] = from[3];
+    uint32_t words[GLZ_SLACK];
+
+    memcpy(words, to, sizeof(words));
+    for (size_t i = 0; i < GLZ_SLACK; i++)
+        words[i] = (words[i] & ~ALPHA) | (from[i] & ALPHA);
+    memcpy(to, words, sizeof(words));
 }
 
-static inline bool copy_literals(struct reader *r, uint8_t *to, size_t n, unsigned type)
+static inline void copy_alpha(uint8_t *to, const uint8_t *from, size_t n, uint32_t back)
+{
+    const uint8_t *end = to + 4 * n;
+    uint32_t px = load_le32(from), several[GLZ_SLACK] = {px, px, px, px};
+
+    if (back == 1) {
+        for (; to < end; to += sizeof(several))
+            set_alpha(to, several);
+    } else if (back >= GLZ_SLACK) {
+        for (; to < end; to += sizeof(several), from += sizeof(several)) {
+            memcpy(several, from, sizeof(several));
+            set_alpha(to, several);
+        }
+    } else {
+        for (; to < end; to += 4, from += 4)
+            to[3] = from[3];
+    }
+}
+
+static_assert(GLZ_SLACK == 4, "several pixels are written as four");
+
+static inline __attribute__((always_inline)) bool copy_literals(struct reader *r, uint8_t *to, size_t n, unsigned type)
 {
     size_t each = type == LZ_TYPE_XXXA ? 1 : type == LZ_TYPE_RGB16 ? 2 : 3;
     const uint8_t *from = r->p;
@@ -191,23 +224,24 @@ static inline __attribute__((always_inline)) int expand(struct work *work, unsig
 {
     unsigned bias = type == LZ_TYPE_XXXA ? 2 : type == LZ_TYPE_RGB16 ? 1 : 0;
     uint32_t at = 0, count = work->to->pixels;
+    struct reader r = work->r; /* a copy, which can stay in registers */
 
     while (at < count) {
         uint8_t *to = work->to->data + 4 * (size_t)at;
         const uint8_t *from;
         struct match m;
-        uint32_t ctrl;
+        uint32_t ctrl, back;
         int err;
 
-        if (work->r.p == work->r.end)
+        if (r.p == r.end)
             return -EBADMSG;
-        ctrl = *work->r.p++;
+        ctrl = *r.p++;
         if (ctrl < LZ_MAX_LITERALS) {
             m.length = ctrl + 1;
-            if (m.length > count - at || !copy_literals(&work->r, to, m.length, type))
+            if (m.length > count - at || !copy_literals(&r, to, m.length, type))
                 return -EBADMSG;
         } else {
-            if (!read_match(&work->r, ctrl, count - at, &m))
+            if (!read_match(&r, ctrl, count - at, &m))
                 return -EBADMSG;
             m.length += bias;
             if (m.length > count - at)
@@ -215,13 +249,15 @@ static inline __attribute__((always_inline)) int expand(struct work *work, unsig
             err = find_source(work, &m, at, &from);
             if (err)
                 return err;
+            back = m.distance ? UINT32_MAX : m.offset + 1;
             if (type == LZ_TYPE_XXXA)
-                copy_alpha(to, from, m.length);
+                copy_alpha(to, from, m.length, back);
             else
-                copy_pixels(to, from, m.length, m.distance ? UINT32_MAX : m.offset + 1);
+                copy_pixels(to, from, m.length, back);
         }
         at += (uint32_t)m.length;
     }
+    work->r = r;
     return 0;
 }
 

@@ -212,13 +212,14 @@ static void read_header(struct jpeg *jpeg, const void *data, size_t size)
         on_error((j_common_ptr)&jpeg->in);
 }
 
-static void take_rows(struct jpeg *jpeg, const struct image *image)
+static void take_rows(struct jpeg *jpeg, const struct image *image, bool smooth)
 {
     struct jpeg_decompress_struct *in = &jpeg->in;
 
     if (in->image_width != image->width || in->image_height != image->height)
         on_error((j_common_ptr)in);
     in->out_color_space = JCS_EXT_BGRX;
+    in->do_fancy_upsampling = smooth;
     jpeg_start_decompress(in);
     while (in->output_scanline < in->output_height) {
         JSAMPROW row = image_row(image, in->output_scanline);
@@ -237,20 +238,35 @@ static void clear_fourth(const struct image *image)
                            NULL);
 }
 
-int jpeg_decode(struct jpeg *jpeg, const void *data, size_t size, const struct image *image)
+static int decode(struct jpeg *jpeg, const void *data, size_t size, const struct image *image, bool smooth)
 {
-    if (image_check(image) ||
-        (image->format != SPICE_BITMAP_FMT_32BIT && image->format != SPICE_BITMAP_FMT_RGBA))
-        return -EINVAL;
     if (setjmp(jpeg->failed)) {
         jpeg_abort_decompress(&jpeg->in);
         return -EBADMSG;
     }
     read_header(jpeg, data, size);
-    take_rows(jpeg, image);
-    if (image->format == SPICE_BITMAP_FMT_32BIT)
-        clear_fourth(image);
+    take_rows(jpeg, image, smooth);
     return 0;
+}
+
+int jpeg_decode(struct jpeg *jpeg, const void *data, size_t size, const struct image *image)
+{
+    int err;
+
+    if (image_check(image) ||
+        (image->format != SPICE_BITMAP_FMT_32BIT && image->format != SPICE_BITMAP_FMT_RGBA))
+        return -EINVAL;
+    err = decode(jpeg, data, size, image, true);
+    if (!err && image->format == SPICE_BITMAP_FMT_32BIT)
+        clear_fourth(image);
+    return err;
+}
+
+int jpeg_decode_frame(struct jpeg *jpeg, const void *data, size_t size, const struct image *image)
+{
+    if (image_check(image) || image->format != SPICE_BITMAP_FMT_32BIT)
+        return -EINVAL;
+    return decode(jpeg, data, size, image, false);
 }
 
 int jpeg_peek(struct jpeg *jpeg, const void *data, size_t size, struct image *shape)

@@ -20,6 +20,8 @@ void jpeg_codec_destroy(struct jpeg *jpeg);
 int jpeg_encode(struct jpeg *jpeg, struct writer *w, const struct image *image, int quality);
 /* Into 32BIT (fourth byte 0), or the colours of RGBA (alpha 255). */
 int jpeg_decode(struct jpeg *jpeg, const void *data, size_t size, const struct image *image);
+/* A frame of a film, into 32BIT, whose fourth byte may become anything: faster, chroma is not smoothed between pixels. */
+int jpeg_decode_frame(struct jpeg *jpeg, const void *data, size_t size, const struct image *image);
 /* Width and height that a JPEG claims; format becomes 32BIT. */
 int jpeg_peek(struct jpeg *jpeg, const void *data, size_t size, struct image *shape);
 

@@ -61,12 +61,17 @@ static inline void copy_literals(uint8_t *to, const uint8_t *from, size_t n, str
     }
 }
 
-/* A run: one pixel repeated. */
-static inline void repeat_pixel(uint8_t *to, size_t n, unsigned element)
+/* A run: one pixel repeated; `slack` as below. */
+static inline void repeat_pixel(uint8_t *to, size_t n, unsigned element, size_t slack)
 {
     const uint8_t *px = to - element;
 
-    if (element == 1) {
+    if (element == 4 && slack >= 16) {
+        uint32_t v = load_le32(px), several[4] = {v, v, v, v};
+
+        for (uint8_t *end = to + 4 * n; to < end; to += 16)
+            memcpy(to, several, 16);
+    } else if (element == 1) {
         memset(to, *px, n);
     } else if (element == 2) {
         uint16_t v = load_le16(px);
@@ -97,7 +102,7 @@ static inline void copy_match(uint8_t *to, size_t distance, size_t bytes, size_t
 }
 
 /* The rest of a match after its first byte. False if the stream ends or the length exceeds `max`. */
-static inline bool read_match(struct reader *r, uint32_t ctrl, size_t max, size_t *length,
+static inline __attribute__((always_inline)) bool read_match(struct reader *r, uint32_t ctrl, size_t max, size_t *length,
                               size_t *distance)
 {
     const uint8_t *p = r->p;
@@ -126,39 +131,41 @@ static inline bool read_match(struct reader *r, uint32_t ctrl, size_t max, size_
     return true;
 }
 
-static inline __attribute__((always_inline)) int expand(struct reader *r, uint8_t *out,
+static inline __attribute__((always_inline)) int expand(struct reader *from, uint8_t *out,
                                                         size_t count, struct lz_kind kind)
 {
     unsigned element = kind.element;
+    struct reader r = *from; /* a copy, which can stay in registers */
     size_t at = 0;
 
     while (at < count) {
         size_t length, distance, left = count - at;
         uint32_t ctrl;
 
-        if (r->p == r->end)
+        if (r.p == r.end)
             return -EBADMSG;
-        ctrl = *r->p++;
+        ctrl = *r.p++;
         if (ctrl < LZ_MAX_LITERALS) {
             length = ctrl + 1;
-            if (length > left || length * kind.literal > reader_left(r))
+            if (length > left || length * kind.literal > (size_t)(r.end - r.p))
                 return -EBADMSG;
-            copy_literals(out + at * element, r->p, length, kind);
-            r->p += length * kind.literal;
+            copy_literals(out + at * element, r.p, length, kind);
+            r.p += length * kind.literal;
         } else {
-            if (!read_match(r, ctrl, left, &length, &distance))
+            if (!read_match(&r, ctrl, left, &length, &distance))
                 return -EBADMSG;
             length += kind.bias;
             if (length > left || distance > at)
                 return -EBADMSG;
             if (distance == 1)
-                repeat_pixel(out + at * element, length, element);
+                repeat_pixel(out + at * element, length, element, (left - length) * element);
             else
                 copy_match(out + at * element, distance * element, length * element,
                            (left - length) * element);
         }
         at += length;
     }
+    *from = r;
     return 0;
 }
 

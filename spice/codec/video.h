@@ -19,7 +19,7 @@ struct video_decoder;
 bool video_can_encode(uint8_t codec);
 bool video_can_decode(uint8_t codec);
 
-/* Whether its frames may be smaller than the encoder's size. */
+/* Whether each of its frames stands alone, and may be smaller than the encoder's size. */
 bool video_any_size(uint8_t codec);
 
 struct video_wish {
@@ -38,7 +38,7 @@ int video_encode(struct video_encoder *e, struct writer *w, const struct image *
 
 struct video_decoder *video_decoder_create(uint8_t codec);
 void video_decoder_destroy(struct video_decoder *d);
-/* A frame into 32BIT; after -EBADMSG the next ones may look odd until one comes that needs none before. -ENOMEM */
+/* A frame into 32BIT, whose fourth byte may become anything; after -EBADMSG the next ones may look odd until one comes that needs none before. -ENOMEM */
 int video_decode(struct video_decoder *d, const void *data, size_t size, const struct image *to);
 
 #endif

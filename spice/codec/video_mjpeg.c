@@ -72,7 +72,7 @@ static struct video_encoder *create_encoder(uint32_t width UNUSED, uint32_t heig
 
 static int decode(struct video_decoder *d, const void *data, size_t size, const struct image *to)
 {
-    return jpeg_decode(container_of(d, struct mjpeg_decoder, base)->jpeg, data, size, to);
+    return jpeg_decode_frame(container_of(d, struct mjpeg_decoder, base)->jpeg, data, size, to);
 }
 
 static void destroy_decoder(struct video_decoder *d)

@@ -121,7 +121,7 @@ static void draw_setup(void)
     for (; client.at < s->setup; client.at++)
         if (replay_step(&client.replay, &s->steps[client.at]))
             die("%s", fail_text());
-    client.measured.latencies = calloc(client.pings + 1, sizeof(double));
+    latency_init(&client.latency, &s->screen, client.pings);
 }
 
 static void run(void)

@@ -2,6 +2,7 @@
 #ifndef TESTS_DISPLAY_CLIENT_H
 #define TESTS_DISPLAY_CLIENT_H
 
+#include "tests/display/latency.h"
 #include "tests/display/scene.h"
 #include "tests/lib/replay.h"
 
@@ -17,8 +18,6 @@ struct measures {
     uint64_t connect_bytes;         /* of all, before the run */
     uint64_t display_before;
     uint64_t invalidations, differing;
-    double *latencies; /* of pings, in seconds */
-    unsigned pings;    /* answered */
     unsigned frame, frames;  /* of a video: the number that is shown; so many were */
     double squares;          /* sum of mean squared errors, over samples */
     unsigned samples;
@@ -41,7 +40,7 @@ struct client {
     struct replay replay;
     size_t at;      /* the script's next step for it */
     uint32_t slice; /* that is awaited */
-    double ping_sent;
+    struct latency latency;
     struct measures measured;
 };
 

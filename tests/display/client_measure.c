@@ -124,23 +124,6 @@ static void report_video(const struct measures *m)
     report_psnr(m->samples ? m->squares / m->samples : 0);
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Half of the pings only warmed up. */
-static void report_pings(const struct measures *m)
-{
-    unsigned n = m->pings / 2;
-    double *l = m->latencies + m->pings - n;
-
-    qsort(l, n, sizeof(*l), compare_doubles);
-    printf(", \"median_us\": %.1f, \"p99_us\": %.1f", l[n / 2] * 1e6, l[n * 99 / 100] * 1e6);
-}
-
 void measure_report(void)
 {
     const struct measures *m = &client.measured;
@@ -154,7 +137,6 @@ void measure_report(void)
         report_video(m);
     if (!rect_empty(&client.scene.film))
         report_psnr(film_error());
-    if (m->pings)
-        report_pings(m);
+    latency_print(&client.latency);
     printf("}\n");
 }

@@ -97,21 +97,15 @@ static void check_slice(void)
 
 static void ping(void)
 {
-    client.ping_sent = wall_seconds();
+    latency_begin(&client.latency);
     client_key(PLAYER_PING);
 }
 
 static void check_ping(void)
 {
-    struct measures *m = &client.measured;
-    QXLRect box = scene_ping_box(&client.scene.script->screen, m->pings);
-    uint32_t color = script_marker(m->pings);
-
-    if (pixel_at(box.left, box.top) != color || pixel_at(box.right - 1, box.bottom - 1) != color ||
-        pixel_at(box.right - 1, box.top) != color || pixel_at(box.left, box.bottom - 1) != color)
+    if (!latency_look(&client.latency, client.screen.data, client.screen.stride))
         return;
-    m->latencies[m->pings++] = wall_seconds() - client.ping_sent;
-    if (m->pings == client.pings)
+    if (latency_is_complete(&client.latency))
         finish();
     else
         ping();

@@ -17,8 +17,8 @@ CFLAGS_tests_display_client_measure = $(CFLAGS_tests_display_client)
 display: $(DISPLAY_BIN)
 $(BUILD)/tests/display/ours: $(PLAYER_OBJ) $(patsubst %,$(BUILD)/tests/lib/%.o,qxl_guest qxl_guest_memory fake_machine)
 $(BUILD)/tests/display/reference: $(PLAYER_OBJ) $(patsubst %,$(BUILD)/tests/reference/%.o,device core)
-$(BUILD)/tests/display/client: $(patsubst %,$(BUILD)/tests/%.o,display/client_play display/client_film display/client_measure lib/replay)
-$(BUILD)/tests/display/viewer: $(BUILD)/tests/lib/replay.o $(CLIENT_LIB)
+$(BUILD)/tests/display/client: $(patsubst %,$(BUILD)/tests/%.o,display/client_play display/client_film display/client_measure display/latency lib/replay)
+$(BUILD)/tests/display/viewer: $(BUILD)/tests/lib/replay.o $(BUILD)/tests/display/latency.o $(CLIENT_LIB)
 $(DISPLAY_BIN): $(BUILD)/%: $(BUILD)/%.o $(SCENE_OBJ) $(LIB)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter $(CLIENT_LIB),$^) $(LIB) $(if $(filter $(CLIENT_LIB),$^),$(CLIENT_LIBS)) \

@@ -242,8 +242,15 @@ def check_resize(folder):
             raise type(e)('%s; it has %s, the window %s' % (e, d.size_of_guest(), d.geometry()))
 
 
+def lose_server(d):
+    """As if its computer had gone."""
+    d.server.p.kill()
+    d.server.p.wait()
+    d.server.p = subprocess.Popen(['true'], stdin=subprocess.PIPE)
+
+
 def check_displays(folder):
-    """two displays have a window each, which come and go with them"""
+    """two displays have a window each, which come and go with them, but not with the connection"""
     with desk(folder, server=('--size', '500x400', '--displays', '2')) as d:
         d.server.command('display 1')
         d.server.command('draw text')
@@ -258,6 +265,9 @@ def check_displays(folder):
         d.count(1)
         d.server.command('resize 300 200')
         d.server.command('draw gradient')
+        d.count(2)
+        lose_server(d)
+        time.sleep(2)  # more than a display may be away for
         d.count(2)
         d.do('windowclose', d.viewer.windows()[1])
 
@@ -295,15 +305,14 @@ def check_words(folder):
         d.shown()
         require(not d.server.events('key'), 'the password went to the guest: %s' % d.server.events('key'))
         port = d.server.port
-        d.server.p.kill()
-        d.server.p.wait()
+        lose_server(d)
         wait_for('words over the picture', lambda: not d.viewer.place_of(picture), 10)
         require(d.viewer.p.poll() is None, 'the client has ended')
+        time.sleep(0.6)  # a server that still answers 0.3 s later is one that has let another viewer in
         with Server('--size', '640x480', '--password', 'secret', '--port', str(port)) as again:
             again.command('draw mixed')
             d.server.picture = again.picture
             wait_for('the picture of the server that came back', lambda: d.viewer.place_of(again.picture(folder)), 15)
-        d.server.p = subprocess.Popen(['true'], stdin=subprocess.PIPE)
 
 
 def wake_ups(pid):
