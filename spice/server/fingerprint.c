@@ -247,7 +247,7 @@ static uint32_t compare(const struct view *v, const struct strip_map *now, const
             end = MIN(ALIGN_DOWN(x, 64) + 64, r->right);
             differ = ~strip_equal(a + x, b + x, end - x) & UINT64_MAX >> (64 - (end - x));
             grid_row(changed, y)[x / 64] |= differ << x % 64;
-            count += __builtin_popcountll(differ);
+            count += count_bits(differ);
         }
     }
     return count;
