@@ -72,7 +72,9 @@ struct channel {
     bool mini_header, closed;
     bool lost; /* closed: neither we nor the client wanted that */
     uv_poll_t poll;
+    int polled;           /* the events that it is for */
     uv_prepare_t prepare; /* sends what was queued in this round of the loop */
+    uv_idle_t idle;       /* active while something was queued and not tried yet: the loop does not sleep */
     struct alive alive;
     unsigned handles;     /* that libuv still has */
 
