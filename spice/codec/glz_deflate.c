@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define TINY_BYTES 100 /* of a stream that is not worth the time */
-/* Higher levels save one part in a hundred on screens, and take a fifth more time. */
+/* Higher levels save less than one part in a hundred on screens. */
 #define LEVEL 1
 
 /* Of a large stream some parts are tried before all of it: noise would cost a second for each 30 MB. */
