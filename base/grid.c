@@ -60,7 +60,7 @@ uint32_t grid_count(const struct grid *g, const struct rect *cells)
 
     for (int32_t y = r.top; y < r.bottom && r.left < r.right; y++)
         for (uint32_t w = r.left / 64; w * 64 < (uint32_t)r.right; w++)
-            count += __builtin_popcountll(grid_row(g, y)[w] & mask_of(w, r.left, r.right));
+            count += count_bits(grid_row(g, y)[w] & mask_of(w, r.left, r.right));
     return count;
 }
 
@@ -123,6 +123,6 @@ uint32_t grid_row_common(const struct grid *a, const struct grid *b, uint32_t ro
     uint32_t count = 0;
 
     for (uint32_t w = 0; w < a->words; w++)
-        count += __builtin_popcountll(grid_row(a, row)[w] & grid_row(b, row)[w]);
+        count += count_bits(grid_row(a, row)[w] & grid_row(b, row)[w]);
     return count;
 }

@@ -26,6 +26,15 @@ uint32_t grid_row_common(const struct grid *a, const struct grid *b, uint32_t ro
 /* The cells at `from` and right of it that are in, as far as they touch: false if there are none. */
 bool grid_run(const struct grid *g, uint32_t row, uint32_t from, struct rect *run);
 
+/* How many bits are 1. Without a processor that is known to count them, the compiler would call a function that looks up bytes. */
+static inline uint32_t count_bits(uint64_t v)
+{
+    v -= v >> 1 & 0x5555555555555555;
+    v = (v & 0x3333333333333333) + (v >> 2 & 0x3333333333333333);
+    v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0f;
+    return v * 0x0101010101010101 >> 56;
+}
+
 static inline uint64_t *grid_row(const struct grid *g, uint32_t row)
 {
     return g->bits + (size_t)row * g->words;

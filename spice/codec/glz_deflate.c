@@ -1,12 +1,13 @@
 #include "spice/codec/glz_deflate.h"
 
 #include <errno.h>
+#include <libdeflate.h>
 #include <stdlib.h>
-#include <zlib.h>
+#include <string.h>
 
 #define TINY_BYTES 100 /* of a stream that is not worth the time */
-/* Higher levels save one part in a hundred on screens, and take a fifth more time. */
-#define LEVEL Z_BEST_SPEED
+/* Higher levels save less than one part in a hundred on screens. */
+#define LEVEL 1
 
 /* Of a large stream some parts are tried before all of it: noise would cost a second for each 30 MB. */
 #define PROBES      4
@@ -14,74 +15,54 @@
 #define WORTH_IT    15 / 16 /* of the bytes, at most, must be left of them */
 
 struct glz_deflate {
-    z_stream zlib;
+    struct libdeflate_compressor *zlib;
 };
 
 struct glz_deflate *glz_deflate_create(void)
 {
-    struct glz_deflate *d = calloc(1, sizeof(*d));
+    struct glz_deflate *d = malloc(sizeof(*d));
 
-    if (d && deflateInit(&d->zlib, LEVEL) != Z_OK) {
-        free(d);
+    if (!d)
         return NULL;
-    }
-    return d;
+    d->zlib = libdeflate_alloc_compressor(LEVEL);
+    if (d->zlib)
+        return d;
+    free(d);
+    return NULL;
 }
 
 void glz_deflate_destroy(struct glz_deflate *d)
 {
     if (!d)
         return;
-    deflateEnd(&d->zlib);
+    libdeflate_free_compressor(d->zlib);
     free(d);
 }
 
-static void begin(z_stream *z, uint8_t *to, size_t room)
+static bool is_worth_it(struct glz_deflate *d, const uint8_t *glz, size_t size)
 {
-    deflateReset(z);
-    z->next_out = to;
-    z->avail_out = (uInt)room;
-}
+    uint8_t probes[PROBES * PROBE_BYTES], scrap[sizeof(probes) * WORTH_IT];
 
-static int feed(z_stream *z, const uint8_t *from, size_t size, int flush)
-{
-    z->next_in = (Bytef *)(uintptr_t)from;
-    z->avail_in = (uInt)size;
-    return deflate(z, flush);
-}
-
-static bool is_worth_it(z_stream *z, const uint8_t *glz, size_t size)
-{
-    uint8_t scrap[PROBES * PROBE_BYTES * WORTH_IT];
-    int result = Z_OK;
-
-    if (size < 4 * PROBES * PROBE_BYTES)
+    if (size < 4 * sizeof(probes))
         return true;
-    begin(z, scrap, sizeof(scrap));
-    for (size_t i = 0; i < PROBES && result == Z_OK; i++)
-        result = feed(z, glz + size / PROBES * i + size / (2 * PROBES), PROBE_BYTES,
-                      i + 1 < PROBES ? Z_NO_FLUSH : Z_FINISH);
-    return result == Z_STREAM_END;
+    for (size_t i = 0; i < PROBES; i++)
+        memcpy(probes + i * PROBE_BYTES, glz + size / PROBES * i + size / (2 * PROBES), PROBE_BYTES);
+    return libdeflate_zlib_compress(d->zlib, probes, sizeof(probes), scrap, sizeof(scrap)) != 0;
 }
 
 int glz_deflate(struct glz_deflate *d, struct writer *w, const void *glz, size_t size)
 {
-    z_stream *z = &d->zlib;
-    size_t start = w->size, room = MIN(size - (size != 0), w->max - start);
+    size_t start = w->size, room = MIN(size - (size != 0), w->max - start), used;
     uint8_t *to;
 
-    if (size < TINY_BYTES || size > INT32_MAX || !is_worth_it(z, glz, size))
+    if (size < TINY_BYTES || size > INT32_MAX || !is_worth_it(d, glz, size))
         return -ENOSPC;
     to = writer_extend(w, room);
     if (!to) {
         w->bad = false;
         return -ENOMEM;
     }
-    begin(z, to, room);
-    if (feed(z, glz, size, Z_FINISH) != Z_STREAM_END) {
-        w->size = start;
-        return -ENOSPC;
-    }
-    w->size = start + room - z->avail_out;
-    return 0;
+    used = libdeflate_zlib_compress(d->zlib, glz, size, to, room);
+    w->size = start + used;
+    return used ? 0 : -ENOSPC;
 }

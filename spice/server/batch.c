@@ -29,9 +29,10 @@ void batch_destroy(struct batch *b)
     free(b);
 }
 
+/* What was kept may have grown by doubling, and must not be given back each time for that. */
 static void trim(void **data, size_t *room, size_t keep)
 {
-    if (*room <= keep)
+    if (*room <= 2 * keep)
         return;
     free(*data);
     *data = NULL;

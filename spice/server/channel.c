@@ -63,6 +63,7 @@ void channel_close(struct channel *ch)
         buffer_free(ch, TAILQ_FIRST(&ch->queue));
     uv_close((uv_handle_t *)&ch->poll, handle_closed);
     uv_close((uv_handle_t *)&ch->prepare, handle_closed);
+    uv_close((uv_handle_t *)&ch->idle, handle_closed);
     uv_close((uv_handle_t *)&ch->alive.timer, handle_closed);
     stream_close(ch->params.stream);
     ch->params.stream = NULL;
@@ -91,9 +92,14 @@ bool channel_has_cap(const struct channel *ch, unsigned cap)
 
 static void poll_event(uv_poll_t *poll, int status, int events);
 
+/* Each uv_poll_start() costs three system calls, so it is for what changes: whether the socket took all. */
 static void update_poll(struct channel *ch)
 {
-    uv_poll_start(&ch->poll, (ch->paused ? 0 : UV_READABLE) | (TAILQ_EMPTY(&ch->queue) ? 0 : UV_WRITABLE), poll_event);
+    int events = (ch->paused ? 0 : UV_READABLE) | (TAILQ_EMPTY(&ch->queue) ? 0 : UV_WRITABLE);
+
+    if (events != ch->polled)
+        uv_poll_start(&ch->poll, events, poll_event);
+    ch->polled = events;
 }
 
 void channel_pause(struct channel *ch, bool paused)
@@ -104,6 +110,10 @@ void channel_pause(struct channel *ch, bool paused)
     ch->resumed = !paused;
     alive_heard(&ch->alive);
     update_poll(ch);
+}
+
+static void awake(uv_idle_t *idle UNUSED)
+{
 }
 
 bool channel_ready(const struct channel *ch)
@@ -185,7 +195,7 @@ void channel_send_silent(struct channel *ch, unsigned id, const void *msg)
     if (ch->queued > ch->max_queue)
         fail_channel(ch, "the client does not read, the connection ends");
     else if (was_empty)
-        update_poll(ch); /* the loop may be about to sleep: then the socket wakes it */
+        uv_idle_start(&ch->idle, awake); /* the loop may be past before_sleep(): then it makes another round */
 }
 
 void channel_send(struct channel *ch, unsigned id, const void *msg)
@@ -477,6 +487,7 @@ static void before_sleep(uv_prepare_t *prepare)
 {
     struct channel *ch = prepare->data;
 
+    uv_idle_stop(&ch->idle);
     if (!ch->paused && (ch->resumed || stream_pending(ch->params.stream))) /* or what the link stage left there */
         receive(ch);
     if (!ch->closed)
@@ -526,11 +537,13 @@ int channel_init(struct channel *ch, const struct channel_ops *ops, struct loop 
         return err;
     }
     uv_prepare_init(&loop->uv, &ch->prepare);
+    uv_idle_init(&loop->uv, &ch->idle);
     alive_init(&ch->alive, loop, &alive_ops, params->patience);
     ch->poll.data = ch;
     ch->prepare.data = ch;
+    ch->idle.data = ch;
     ch->alive.timer.data = ch;
-    ch->handles = 3;
+    ch->handles = 4;
     uv_prepare_start(&ch->prepare, before_sleep);
     update_poll(ch);
     return 0;

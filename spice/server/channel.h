@@ -75,7 +75,9 @@ struct channel {
     bool paused; /* what the client says waits with it */
     bool resumed; /* some of that is here already */
     uv_poll_t poll;
+    int polled;           /* the events that it is for */
     uv_prepare_t prepare; /* sends what was queued in this round of the loop */
+    uv_idle_t idle;       /* active while something was queued and not tried yet: the loop does not sleep */
     struct alive alive;
     unsigned handles;     /* that libuv still has */
 

@@ -75,13 +75,26 @@ static bool fits(const struct edge *e, const struct change *c, int32_t y, int32_
            strip_without(here->whole, here->inside) == strip_without(now_at(e, c, y), here->now);
 }
 
+/* Whole strips are hashed faster; where the last one of a row is short, there is none. */
+static void hash_insides(const struct edge *e, const struct change *c, int32_t top, int32_t bottom)
+{
+    const struct strip_key inside = strip_key_of_part(c->key, e->from, e->to);
+    const uint32_t *pixels = surface_row(c->surface, top) + e->column * STRIP;
+    const size_t stride = c->surface->stride / sizeof(*pixels), place = sizeof(*e->rows) / sizeof(e->rows->now);
+
+    static_assert(sizeof(*e->rows) % sizeof(e->rows->now) == 0);
+    if ((e->column + 1) * STRIP <= (int32_t)c->now->width)
+        strip_hash_column(&inside, pixels, stride, bottom - top, &e->rows[top].now, place);
+    else
+        for (int32_t y = top; y < bottom; y++, pixels += stride)
+            e->rows[y].now = strip_hash_part(c->key, pixels, e->from, e->to);
+}
+
 /* The rows [top, bottom) are those of the rectangle and of where it came from. */
 static void learn(const struct edge *e, const struct change *c, int32_t top, int32_t bottom,
                   int32_t dy)
 {
-    for (int32_t y = top; y < bottom; y++)
-        e->rows[y].now =
-            strip_hash_part(c->key, surface_row(c->surface, y) + e->column * STRIP, e->from, e->to);
+    hash_insides(e, c, top, bottom);
     for (int32_t y = top; y < bottom; y++) {
         if (!is_known(e, c, y))
             guess(e, c, y, y);

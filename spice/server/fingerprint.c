@@ -102,19 +102,20 @@ static void move_hashes(struct fingerprint *f, const struct rect *run, int32_t d
 /* Of a row of tiles those whose pixels came from tiles with known hashes. */
 static void move_row(struct fingerprint *f, const struct rect *row, int32_t dy)
 {
-    struct rect from = tile_strips(row, &f->now), run = *row;
+    uint64_t bits[DISPLAY_MAX_WIDTH / STRIP / 64 + 1] = {0};
+    const struct grid stale = {f->before.columns, 1, f->before.words, bits};
+    struct rect strips = tile_strips(row, &f->now), run = *row, gap;
+    int32_t last = (strips.bottom - 1 - dy) / TILE_ROWS;
 
-    from.top = (from.top - dy) / TILE_ROWS;
-    from.bottom = DIV_ROUND_UP(from.bottom - dy, TILE_ROWS);
-    for (run.right = run.left; run.right < row->right; run.right++) {
-        const struct rect source = {run.right, from.top, run.right + 1, from.bottom};
-
-        if (!grid_count(&f->before, &source))
-            continue;
+    for (int32_t y = (strips.top - dy) / TILE_ROWS; y <= last; y++)
+        for (uint32_t w = 0; w < stale.words; w++)
+            bits[w] |= grid_row(&f->before, y)[w];
+    for (; run.left < row->right; run.left = gap.right) {
+        if (!grid_run(&stale, 0, run.left, &gap))
+            gap.left = gap.right = row->right;
+        run.right = MIN(gap.left, row->right);
         move_hashes(f, &run, dy);
-        run.left = run.right + 1;
     }
-    move_hashes(f, &run, dy);
 }
 
 /* The rows in the order in which nothing is overwritten that is still to be read. */
@@ -135,23 +136,24 @@ void fingerprint_moved(struct fingerprint *f, const struct rect *to, int32_t dx,
     }
 }
 
-static void hash_strips(struct fingerprint *f, const struct display_surface *s,
-                        const struct rect *strips)
+/* Four strips are hashed together: side by side, or what is left of a row below each other. */
+static void hash_strips(struct fingerprint *f, const struct display_surface *s, const struct rect *strips)
 {
-    /* Fours are hashed faster than what is left of them. */
-    int32_t whole = f->now.width / STRIP, left = ALIGN_DOWN(strips->left, 4);
-    int32_t right = MIN(ALIGN_UP(strips->right, 4), whole);
+    const int32_t whole = f->now.width / STRIP, left = strips->left, right = MIN(strips->right, whole);
+    const int32_t fours = left + ALIGN_DOWN(MAX(right - left, 0), 4);
 
     for (int32_t y = strips->top; y < strips->bottom; y++) {
         const uint32_t *pixels = surface_row(s, y);
         uint64_t *hash = strip_row(&f->now, y);
 
-        if (left < right)
-            strip_hash_many(&f->key, pixels + left * STRIP, right - left, hash + left);
+        strip_hash_many(&f->key, pixels + left * STRIP, fours - left, hash + left);
         if (whole < strips->right)
             hash[whole] =
                 strip_hash_part(&f->key, pixels + whole * STRIP, 0, f->now.width % STRIP);
     }
+    for (int32_t x = fours; x < right; x++)
+        strip_hash_column(&f->key, surface_row(s, strips->top) + x * STRIP, s->stride / 4, strips->bottom - strips->top,
+                          strip_row(&f->now, strips->top) + x, f->now.columns);
 }
 
 void fingerprint_refresh(struct fingerprint *f, const struct display_surface *surface)
@@ -247,7 +249,7 @@ static uint32_t compare(const struct view *v, const struct strip_map *now, const
             end = MIN(ALIGN_DOWN(x, 64) + 64, r->right);
             differ = ~strip_equal(a + x, b + x, end - x) & UINT64_MAX >> (64 - (end - x));
             grid_row(changed, y)[x / 64] |= differ << x % 64;
-            count += __builtin_popcountll(differ);
+            count += count_bits(differ);
         }
     }
     return count;

@@ -114,10 +114,9 @@ __attribute__((target("avx2"))) static inline __m256i join_four(__m256i low, __m
     return _mm256_sub_epi64(v, _mm256_and_si256(over, prime));
 }
 
-/* Four strips at a time; returns how many were done. */
-__attribute__((target("avx2"))) static size_t hash_avx2(const struct strip_key *key,
-                                                        const uint32_t *pixels, size_t count,
-                                                        uint64_t *hashes)
+/* Four strips at a time, `step` pixels and `place` hashes from each to the next; returns how many were done. */
+__attribute__((target("avx2"))) static size_t hash_avx2(const struct strip_key *key, const uint32_t *pixels, size_t step,
+                                                        size_t count, uint64_t *hashes, size_t place)
 {
     const __m256i visible = _mm256_set1_epi32(VISIBLE);
     const struct powers low[2] = {powers_of(key->low), powers_of(key->low + 8)};
@@ -126,8 +125,9 @@ __attribute__((target("avx2"))) static size_t hash_avx2(const struct strip_key *
 
     for (; done + 4 <= count; done += 4) {
         struct four l, h;
+        uint64_t four[4];
 
-        for (int i = 0; i < 4; i++, pixels += STRIP) {
+        for (int i = 0; i < 4; i++, pixels += step) {
             __m256i a = _mm256_loadu_si256((const __m256i *)pixels), a_odd;
             __m256i b = _mm256_loadu_si256((const __m256i *)(pixels + 8)), b_odd;
 
@@ -138,18 +138,41 @@ __attribute__((target("avx2"))) static size_t hash_avx2(const struct strip_key *
             l.of[i] = _mm256_add_epi64(times(a, a_odd, &low[0]), times(b, b_odd, &low[1]));
             h.of[i] = _mm256_add_epi64(times(a, a_odd, &high[0]), times(b, b_odd, &high[1]));
         }
-        _mm256_storeu_si256((__m256i *)(hashes + done), join_four(add_up(&l), add_up(&h)));
+        _mm256_storeu_si256((__m256i *)four, join_four(add_up(&l), add_up(&h)));
+        for (int i = 0; i < 4; i++)
+            hashes[(done + i) * place] = four[i];
     }
     return done;
 }
 
-void strip_hash_many(const struct strip_key *key, const uint32_t *pixels, size_t count,
-                     uint64_t *hashes)
+static void hash_some(const struct strip_key *key, const uint32_t *pixels, size_t step, size_t count, uint64_t *hashes,
+                      size_t place)
 {
-    size_t i = __builtin_cpu_supports("avx2") ? hash_avx2(key, pixels, count, hashes) : 0;
+    size_t i = __builtin_cpu_supports("avx2") ? hash_avx2(key, pixels, step, count, hashes, place) : 0;
 
     for (; i < count; i++)
-        hashes[i] = strip_hash(key, pixels + i * STRIP);
+        hashes[i * place] = strip_hash(key, pixels + i * step);
+}
+
+void strip_hash_many(const struct strip_key *key, const uint32_t *pixels, size_t count, uint64_t *hashes)
+{
+    hash_some(key, pixels, STRIP, count, hashes, 1);
+}
+
+void strip_hash_column(const struct strip_key *key, const uint32_t *pixels, size_t stride, size_t count, uint64_t *hashes,
+                       size_t place)
+{
+    hash_some(key, pixels, stride, count, hashes, place);
+}
+
+struct strip_key strip_key_of_part(const struct strip_key *key, uint32_t from, uint32_t to)
+{
+    struct strip_key part = *key;
+
+    for (uint32_t i = 0; i < STRIP; i++)
+        if (i < from || i >= to)
+            part.low[i] = part.high[i] = 0;
+    return part;
 }
 
 uint64_t strip_roll(const struct strip_key *key, uint64_t hash, uint32_t out, uint32_t in)

@@ -27,6 +27,11 @@ uint64_t strip_hash(const struct strip_key *key, const uint32_t *pixels);
 /* Of strips side by side. */
 void strip_hash_many(const struct strip_key *key, const uint32_t *pixels, size_t count,
                      uint64_t *hashes);
+/* Of strips below each other: pixels are `stride` words apart, hashes `place`. */
+void strip_hash_column(const struct strip_key *key, const uint32_t *pixels, size_t stride, size_t count, uint64_t *hashes,
+                       size_t place);
+/* A key for hashing only: other pixels of a strip than [from, to) count as black. */
+struct strip_key strip_key_of_part(const struct strip_key *key, uint32_t from, uint32_t to);
 /* Of the pixels [from, to) of a strip: the others count as black. */
 uint64_t strip_hash_part(const struct strip_key *key, const uint32_t *pixels, uint32_t from,
                          uint32_t to);

@@ -84,7 +84,7 @@ static void take_stream(struct change *c, struct video *v, struct video_stream *
         take_edge(c, s, 1, y, mine);
         for (uint32_t w = 0; w < c->changed->words; w++) {
             changed[w] &= ~mine[w];
-            c->count -= __builtin_popcountll(mine[w]);
+            c->count -= count_bits(mine[w]);
             grid_row(&v->find.sample, y / TILE_ROWS)[w] |= mine[w];
         }
     }

@@ -85,6 +85,40 @@ static void test_rolling(void **state UNUSED)
     }
 }
 
+/* Below each other, whole or in part, into hashes that lie apart. */
+static void test_columns(void **state UNUSED)
+{
+    enum { STRIDE = 37, ROWS = 11, PLACE = 3 };
+    uint32_t pixels[ROWS * STRIDE], seed = 6;
+    struct strip_key key;
+
+    strip_key_init(&key, 98);
+    for (size_t i = 0; i < ARRAY_SIZE(pixels); i++)
+        pixels[i] = picture_random(&seed);
+    for (uint32_t from = 0; from < STRIP; from++)
+        for (uint32_t to = from; to <= STRIP; to++) {
+            const struct strip_key part = strip_key_of_part(&key, from, to);
+            size_t count = (from + to) % (ROWS + 1);
+            uint64_t hashes[(ROWS + 1) * PLACE] = {0};
+
+            strip_hash_column(&part, pixels + 5, STRIDE, count, hashes, PLACE);
+            for (size_t i = 0; i < ROWS + 1; i++)
+                assert_true(hashes[i * PLACE] ==
+                            (i < count ? strip_hash_part(&key, pixels + 5 + i * STRIDE, from, to) : 0));
+            assert_true(hashes[1] == 0 && hashes[2] == 0);
+        }
+}
+
+static void test_bits(void **state UNUSED)
+{
+    for (unsigned n = 0; n <= 64; n++) {
+        uint64_t low = n ? UINT64_MAX >> (64 - n) : 0, mixed = low * 0x9e3779b97f4a7c15;
+
+        assert_int_equal(count_bits(low), n);
+        assert_int_equal(count_bits(mixed), __builtin_popcountll(mixed));
+    }
+}
+
 /* Windows of any place scrolled or dragged by any distance: nearly all of it is found. */
 static void test_moves(void **state UNUSED)
 {
@@ -213,6 +247,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rolling),
+        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_bits),
         cmocka_unit_test(test_moves),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_moved_hashes),
