@@ -10,6 +10,7 @@
 #include <jpeglib.h>
 
 #define MAX_SCANS      64        /* a small file can ask for very many passes over the picture */
+#define ROWS           2         /* read at once; of one the library would keep the other that it makes */
 #define MAX_JPEG_BYTES MIB(1024) /* of memory that the library may take */
 
 struct jpeg {
@@ -222,9 +223,10 @@ static void take_rows(struct jpeg *jpeg, const struct image *image, bool smooth)
     in->do_fancy_upsampling = smooth;
     jpeg_start_decompress(in);
     while (in->output_scanline < in->output_height) {
-        JSAMPROW row = image_row(image, in->output_scanline);
+        uint32_t y = in->output_scanline;
+        JSAMPROW rows[ROWS] = {image_row(image, y), image_row(image, MIN(y + 1, image->height - 1))};
 
-        if (jpeg_read_scanlines(in, &row, 1) != 1)
+        if (jpeg_read_scanlines(in, rows, MIN(ROWS, in->output_height - y)) < 1)
             on_error((j_common_ptr)in);
     }
     jpeg_finish_decompress(in);
