@@ -1,8 +1,9 @@
 /*
- * clipboard.h - whose each selection is, the client's or the guest's, and what they ask of each other. No input or output.
+ * clipboard.h - whose each selection is, the client's or the guest's, and what they ask of each other. No input or
+ * output.
  *
- * The session's display (X11) and the client are two ends of the same: each may take a selection, which offers content in some
- * types, and each may ask the other for it. Thread: the loop's.
+ * The session's display (X11) and the client are two ends of the same: each may take a selection, which offers content
+ * in some types, and each may ask the other for it. Thread: the loop's.
  */
 #ifndef GUEST_AGENT_CLIPBOARD_H
 #define GUEST_AGENT_CLIPBOARD_H

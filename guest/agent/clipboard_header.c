@@ -23,7 +23,8 @@ static bool count_client_grab(struct clipboard_header *h, uint32_t selection, ui
     return true;
 }
 
-bool clipboard_from_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size, struct writer *out)
+bool clipboard_from_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size,
+                           struct writer *out)
 {
     struct reader r;
     uint32_t selection = VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD, serial = 0;
@@ -43,7 +44,8 @@ bool clipboard_from_client(struct clipboard_header *h, uint32_t type, const uint
     return !out->bad;
 }
 
-bool clipboard_to_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size, struct writer *out)
+bool clipboard_to_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size,
+                         struct writer *out)
 {
     bool selections = can(h, VD_AGENT_CAP_CLIPBOARD_SELECTION), grabs = type == VD_AGENT_CLIPBOARD_GRAB;
     struct reader r;

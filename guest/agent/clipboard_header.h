@@ -24,8 +24,10 @@ struct clipboard_header {
 /* Whether it is one of them: a clipboard's own, its grab, request or release. */
 bool clipboard_is(uint32_t type);
 /* For the session, into `out`; false: it is of no use there (malformed, or a grab that came too late). */
-bool clipboard_from_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size, struct writer *out);
+bool clipboard_from_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size,
+                           struct writer *out);
 /* For the client, into `out`; false: it cannot be told such a thing. */
-bool clipboard_to_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size, struct writer *out);
+bool clipboard_to_client(struct clipboard_header *h, uint32_t type, const uint8_t *body, uint32_t size,
+                         struct writer *out);
 
 #endif

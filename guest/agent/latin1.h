@@ -1,4 +1,7 @@
-/* latin1.h - text of X11's type STRING (ISO 8859-1) to and from UTF-8. The result is the caller's to free; NULL: no memory. */
+/*
+ * latin1.h - text of X11's type STRING (ISO 8859-1) to and from UTF-8. The result is the caller's to free; NULL: no
+ * memory.
+ */
 #ifndef GUEST_AGENT_LATIN1_H
 #define GUEST_AGENT_LATIN1_H
 

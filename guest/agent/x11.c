@@ -214,7 +214,8 @@ static void select_events(struct x11 *x)
                              XCB_XFIXES_SELECTION_EVENT_MASK_SELECTION_CLIENT_CLOSE;
 
     x->window = xcb_generate_id(x->c);
-    xcb_create_window(x->c, XCB_COPY_FROM_PARENT, x->window, x->screen->root, -1, -1, 1, 1, 0, XCB_WINDOW_CLASS_INPUT_ONLY,
+    xcb_create_window(x->c, XCB_COPY_FROM_PARENT, x->window, x->screen->root, -1, -1, 1, 1, 0,
+                      XCB_WINDOW_CLASS_INPUT_ONLY,
                       XCB_COPY_FROM_PARENT, XCB_CW_EVENT_MASK, &events);
     for (unsigned i = 0; i < CLIPBOARD_SHARED; i++)
         xcb_xfixes_select_selection_input(x->c, x->window, x11_selection(x, i), changes);
@@ -264,7 +265,8 @@ static void watch(struct x11 *x, struct loop *loop)
     uv_timer_start(&x->clock, on_clock, TICK, TICK);
 }
 
-int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipboard *clipboard, x11_screen_fn *screen_changed,
+int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipboard *clipboard,
+             x11_screen_fn *screen_changed,
              void (*lost)(void *opaque), void *opaque)
 {
     int err;

@@ -1,5 +1,6 @@
 /*
- * x11.h - an X11 session, as its agent sees it: selections both ways, the screen, the pointer. By XCB, XFixes, RandR, XTEST.
+ * x11.h - an X11 session, as its agent sees it: selections both ways, the screen, the pointer. By XCB, XFixes, RandR,
+ * XTEST.
  *
  *   x11.c           the connection and its events
  *   x11_fetch.c     what others have copied, for the client
@@ -106,7 +107,8 @@ struct x11 {
 };
 
 /* To `display`; NULL: that of the environment. 0 or -errno with fail_text(). The screen is told at once. */
-int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipboard *clipboard, x11_screen_fn *screen_changed,
+int x11_open(struct x11 *x, struct loop *loop, const char *display, struct clipboard *clipboard,
+             x11_screen_fn *screen_changed,
              void (*lost)(void *opaque), void *opaque);
 void x11_close(struct x11 *x);
 

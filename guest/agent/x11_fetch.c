@@ -1,4 +1,6 @@
-/* What other clients of the X server have copied: asked of them by ConvertSelection, in pieces where it is long (INCR). */
+/*
+ * What other clients of the X server have copied: asked of them by ConvertSelection, in pieces where it is long (INCR).
+ */
 #include "guest/agent/latin1.h"
 #include "guest/agent/x11.h"
 
@@ -37,7 +39,8 @@ static void convert(struct x11 *x, unsigned selection, uint32_t type, enum x11_a
     f->target = target;
     writer_trim(&f->data, KIB(64));
     xcb_delete_property(x->c, x->window, our_property(x, selection));
-    xcb_convert_selection(x->c, x->window, x11_selection(x, selection), x->atoms[target], our_property(x, selection), f->since);
+    xcb_convert_selection(x->c, x->window, x11_selection(x, selection), x->atoms[target], our_property(x, selection),
+                          f->since);
 }
 
 static void go_on(struct x11 *x, unsigned selection)
@@ -107,7 +110,8 @@ static void take_targets(struct x11 *x, unsigned selection, const xcb_atom_t *ta
 static xcb_get_property_reply_t *take_property(struct x11 *x, unsigned selection)
 {
     return xcb_get_property_reply(x->c,
-                                  xcb_get_property(x->c, true, x->window, our_property(x, selection), XCB_GET_PROPERTY_TYPE_ANY,
+                                  xcb_get_property(x->c, true, x->window, our_property(x, selection),
+                                                   XCB_GET_PROPERTY_TYPE_ANY,
                                                    0, MAX_WORDS + 1),
                                   NULL);
 }

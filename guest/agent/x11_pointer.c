@@ -1,6 +1,6 @@
 /*
- * The client's pointer by XTEST, where the daemon can make no device: servers take an agent for one that moves the pointer,
- * and send nothing else meanwhile.
+ * The client's pointer by XTEST, where the daemon can make no device: servers take an agent for one that moves the
+ * pointer, and send nothing else meanwhile.
  */
 #include "guest/agent/x11.h"
 
@@ -10,7 +10,8 @@
 static const struct {
     uint32_t mask;
     uint8_t number;
-} buttons[] = {{VD_AGENT_LBUTTON_MASK, 1}, {VD_AGENT_MBUTTON_MASK, 2}, {VD_AGENT_RBUTTON_MASK, 3}, {VD_AGENT_UBUTTON_MASK, 4},
+} buttons[] = {{VD_AGENT_LBUTTON_MASK, 1}, {VD_AGENT_MBUTTON_MASK, 2}, {VD_AGENT_RBUTTON_MASK, 3},
+               {VD_AGENT_UBUTTON_MASK, 4},
                {VD_AGENT_DBUTTON_MASK, 5}, {VD_AGENT_SBUTTON_MASK, 8}, {VD_AGENT_EBUTTON_MASK, 9}};
 
 static void fake(struct x11 *x, uint8_t type, uint8_t detail, int32_t to_x, int32_t to_y)
@@ -35,7 +36,8 @@ void x11_move_pointer(struct x11 *x, const VDAgentMouseState *state, const struc
 
     if (!m || !m->width || !m->height || !xcb_get_extension_data(x->c, &xcb_test_id)->present)
         return;
-    fake(x, XCB_MOTION_NOTIFY, 0, m->x + (int32_t)MIN(state->x, m->width - 1), m->y + (int32_t)MIN(state->y, m->height - 1));
+    fake(x, XCB_MOTION_NOTIFY, 0, m->x + (int32_t)MIN(state->x, m->width - 1), m->y + (int32_t)MIN(state->y,
+                                                                                                   m->height - 1));
     set_buttons(x, state->buttons);
 }
 

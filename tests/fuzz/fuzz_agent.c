@@ -1,7 +1,7 @@
 /*
- * What a guest's agent hears: chunks from the host, or frames from a session or the daemon. The first byte says which, the
- * second in what pieces they come. Messages go as far as they do without a display: headers of clipboards, what the clipboard
- * makes of them, monitors, what is said of files, the pointer.
+ * What a guest's agent hears: chunks from the host, or frames from a session or the daemon. The first byte says which,
+ * the second in what pieces they come. Messages go as far as they do without a display: headers of clipboards, what the
+ * clipboard makes of them, monitors, what is said of files, the pointer.
  */
 #include "guest/agent/clipboard.h"
 #include "guest/agent/clipboard_header.h"
@@ -47,7 +47,8 @@ static void fetch(void *opaque, unsigned selection, uint32_t type)
     clipboard_fetched(&((struct fuzz *)opaque)->clipboard, selection, type, (const uint8_t *)"text", 4);
 }
 
-static void supply(void *opaque UNUSED, unsigned selection UNUSED, uint32_t type UNUSED, const uint8_t *data, uint32_t size)
+static void supply(void *opaque UNUSED, unsigned selection UNUSED, uint32_t type UNUSED, const uint8_t *data,
+                   uint32_t size)
 {
     size_t length;
 

@@ -1,4 +1,7 @@
-/* What the agent of a session does, without a display: files, clipboard, monitors, and the daemon's pointer (guest/agent). */
+/*
+ * What the agent of a session does, without a display: files, clipboard, monitors, and the daemon's pointer
+ * (guest/agent).
+ */
 #include "guest/agent/clipboard.h"
 #include "guest/agent/latin1.h"
 #include "guest/agent/monitors.h"
@@ -68,7 +71,8 @@ static void test_requests(void **state UNUSED)
     assert_int_equal(r.size, 12);
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         assert_int_not_equal(read_request(bad[i], &r), 0);
-    assert_int_equal(transfer_request_read((const uint8_t *)"[vdagent-file-xfer]\nname=a\0b\nsize=1\n", 36, &r), -EINVAL);
+    assert_int_equal(transfer_request_read((const uint8_t *)"[vdagent-file-xfer]\nname=a\0b\nsize=1\n", 36, &r),
+                     -EINVAL);
     snprintf(text, sizeof(text), "[vdagent-file-xfer]\nname=%0255d\nsize=1", 0);
     assert_int_equal(read_request(text, &r), 0);
     snprintf(text, sizeof(text), "[vdagent-file-xfer]\nname=%0256d\nsize=1", 0);
@@ -258,7 +262,8 @@ static void fetch(void *opaque UNUSED, unsigned selection UNUSED, uint32_t type)
     shown.type = type;
 }
 
-static void supply(void *opaque UNUSED, unsigned selection UNUSED, uint32_t type, const uint8_t *content UNUSED, uint32_t size)
+static void supply(void *opaque UNUSED, unsigned selection UNUSED, uint32_t type, const uint8_t *content UNUSED,
+                   uint32_t size)
 {
     shown.supplies++;
     shown.type = type;
@@ -403,7 +408,8 @@ static void test_pointer_buttons(void **state UNUSED)
     assert_true(e[4].type == EV_REL && e[4].code == REL_WHEEL && e[4].value == 1);
     assert_true(e[5].type == EV_SYN);
     m.buttons = VD_AGENT_LBUTTON_MASK | VD_AGENT_DBUTTON_MASK;
-    assert_int_equal(pointer_events(&m, VD_AGENT_LBUTTON_MASK | VD_AGENT_UBUTTON_MASK | VD_AGENT_EBUTTON_MASK, &s, e), 5);
+    assert_int_equal(pointer_events(&m, VD_AGENT_LBUTTON_MASK | VD_AGENT_UBUTTON_MASK | VD_AGENT_EBUTTON_MASK, &s, e),
+                     5);
     assert_true(e[2].code == BTN_EXTRA && e[2].value == 0 && e[3].value == -1);
     m.buttons = UINT32_MAX;
     assert_in_range(pointer_events(&m, 0, &s, e), 1, POINTER_MAX_EVENTS);
@@ -412,9 +418,9 @@ static void test_pointer_buttons(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),        cmocka_unit_test(test_names),         cmocka_unit_test(test_transfer),
-        cmocka_unit_test(test_transfer_ends),   cmocka_unit_test(test_transfer_refused), cmocka_unit_test(test_clipboard),
-        cmocka_unit_test(test_latin1),          cmocka_unit_test(test_monitors),      cmocka_unit_test(test_pointer_place),
+        cmocka_unit_test(test_requests), cmocka_unit_test(test_names), cmocka_unit_test(test_transfer),
+        cmocka_unit_test(test_transfer_ends), cmocka_unit_test(test_transfer_refused), cmocka_unit_test(test_clipboard),
+        cmocka_unit_test(test_latin1), cmocka_unit_test(test_monitors), cmocka_unit_test(test_pointer_place),
         cmocka_unit_test(test_pointer_monitors), cmocka_unit_test(test_pointer_buttons)};
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
