@@ -8,7 +8,7 @@
 
 /* What a type is offered as. */
 static const enum x11_atom offered[] = {ATOM_UTF8_STRING, ATOM_TEXT_UTF8, ATOM_TEXT_PLAIN, ATOM_STRING, ATOM_TEXT,
-                                        ATOM_PNG,         ATOM_BMP,       ATOM_X_BMP,      ATOM_MS_BMP, ATOM_TIFF, ATOM_JPEG};
+                                        ATOM_PNG, ATOM_BMP, ATOM_X_BMP, ATOM_MS_BMP, ATOM_TIFF, ATOM_JPEG};
 
 static void answer(struct x11 *x, const struct x11_asking *a, bool good)
 {
@@ -73,7 +73,8 @@ static void give_piece(struct x11 *x, struct x11_slow *s)
 {
     size_t n = MIN(s->size - s->sent, x->max_piece);
 
-    xcb_change_property(x->c, XCB_PROP_MODE_REPLACE, s->window, s->property, s->target, 8, (uint32_t)n, s->data + s->sent);
+    xcb_change_property(x->c, XCB_PROP_MODE_REPLACE, s->window, s->property, s->target, 8, (uint32_t)n,
+                        s->data + s->sent);
     s->sent += n;
     s->age = 0;
     if (n == 0)

@@ -1,5 +1,6 @@
 /*
- * minivm-agent: a desktop session's part of the guest agent, run as its user: clipboard, monitors, files; docs/agent.md.
+ * minivm-agent: a desktop session's part of the guest agent, run as its user: clipboard, monitors, files;
+ * docs/agent.md.
  */
 #include "base/error.h"
 #include "base/log.h"
@@ -59,7 +60,8 @@ static const struct option_def options[] = {
     {"verbose", NULL, "say what happens", set_verbose},
 };
 
-static const struct option_table table = {.usage = "minivm-agent [OPTION...]", .options = options, .count = ARRAY_SIZE(options)};
+static const struct option_table table = {.usage = "minivm-agent [OPTION...]", .options = options,
+                                          .count = ARRAY_SIZE(options)};
 
 static void stop(uv_signal_t *signal, int number UNUSED)
 {

@@ -2,7 +2,8 @@
  * minivm-agentd: the system's part of the guest agent. It owns the port to the host and the pointer's device, and hands
  * messages to the agent of whichever session is active; docs/agent.md.
  *
- * One thread. Once it is set up it has no capabilities and few system calls; it opens the port again by being its owner.
+ * One thread. Once it is set up it has no capabilities and few system calls; it opens the port again by being its
+ * owner.
  */
 #include "base/error.h"
 #include "base/listener.h"
@@ -89,7 +90,8 @@ static const struct option_def options[] = {
     {"verbose", NULL, "say what happens", set_verbose},
 };
 
-static const struct option_table table = {.usage = "minivm-agentd [OPTION...]", .options = options, .count = ARRAY_SIZE(options)};
+static const struct option_table table = {.usage = "minivm-agentd [OPTION...]", .options = options,
+                                          .count = ARRAY_SIZE(options)};
 
 /* --- sandbox --- */
 
@@ -97,12 +99,13 @@ static const int calls[] = {
     /* the port, which may be a socket */
     SCMP_SYS(openat), SCMP_SYS(socket), SCMP_SYS(connect),
     /* agents, and who they are */
-    SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(getpeername), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
-    SCMP_SYS(sendto),
+    SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(getpeername), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
+    SCMP_SYS(recvfrom), SCMP_SYS(sendto),
     /* logind's files */
-    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
-    SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(geteuid), SCMP_SYS(getuid), SCMP_SYS(inotify_add_watch),
-    SCMP_SYS(inotify_rm_watch), SCMP_SYS(writev), SCMP_SYS(kill), SCMP_SYS(pidfd_open), SCMP_SYS(name_to_handle_at),
+    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(access), SCMP_SYS(faccessat),
+    SCMP_SYS(faccessat2), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(geteuid), SCMP_SYS(getuid),
+    SCMP_SYS(inotify_add_watch), SCMP_SYS(inotify_rm_watch), SCMP_SYS(writev), SCMP_SYS(kill),
+    SCMP_SYS(pidfd_open), SCMP_SYS(name_to_handle_at),
     /* the end */
     SCMP_SYS(rt_sigaction), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(close_range), SANDBOX_END};
 static const struct sandbox_ioctl ioctls[] = {SANDBOX_IOCTL(TCGETS), {0}}; /* libsystemd's, of files that it reads */
@@ -118,7 +121,8 @@ static int listen_for_agents(struct agentd *a)
     if (given > 1)
         return fail(-EINVAL, "systemd gives %d sockets, not one", given);
     if (given == 1)
-        return listener_create_fd(&a->listener, &a->loop, "agents", SD_LISTEN_FDS_START, peers_accept, &a->daemon.peers);
+        return listener_create_fd(&a->listener, &a->loop, "agents", SD_LISTEN_FDS_START, peers_accept,
+                                  &a->daemon.peers);
     err = listener_create_unix(&a->listener, &a->loop, "agents", a->socket, peers_accept, &a->daemon.peers);
     if (!err && chmod(a->socket, 0666)) /* who is let in is looked at when somebody comes */
         err = fail(-errno, "agents: '%s' cannot be opened to users: %s", a->socket, strerror(errno));

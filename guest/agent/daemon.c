@@ -6,15 +6,26 @@
 
 /* --- the client --- */
 
+static const uint8_t capabilities[] = {VD_AGENT_CAP_MOUSE_STATE,
+                                       VD_AGENT_CAP_MONITORS_CONFIG,
+                                       VD_AGENT_CAP_REPLY,
+                                       VD_AGENT_CAP_CLIPBOARD_BY_DEMAND,
+                                       VD_AGENT_CAP_CLIPBOARD_SELECTION,
+                                       VD_AGENT_CAP_SPARSE_MONITORS_CONFIG,
+                                       VD_AGENT_CAP_GUEST_LINEEND_LF,
+                                       VD_AGENT_CAP_MAX_CLIPBOARD,
+                                       VD_AGENT_CAP_MONITORS_CONFIG_POSITION,
+                                       VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS,
+                                       VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB,
+                                       VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL};
+
 static void announce(struct daemon *d, bool ask)
 {
     uint8_t body[sizeof(VDAgentAnnounceCapabilities) + 4];
-    uint32_t caps = 1u << VD_AGENT_CAP_MONITORS_CONFIG | 1u << VD_AGENT_CAP_REPLY | 1u << VD_AGENT_CAP_CLIPBOARD_BY_DEMAND |
-                    1u << VD_AGENT_CAP_CLIPBOARD_SELECTION | 1u << VD_AGENT_CAP_SPARSE_MONITORS_CONFIG |
-                    1u << VD_AGENT_CAP_GUEST_LINEEND_LF | 1u << VD_AGENT_CAP_MAX_CLIPBOARD |
-                    1u << VD_AGENT_CAP_MONITORS_CONFIG_POSITION | 1u << VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS |
-                    1u << VD_AGENT_CAP_MOUSE_STATE | 1u << VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB | 1u << VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL;
+    uint32_t caps = 0;
 
+    for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
+        caps |= 1u << capabilities[i];
     static_assert(VD_AGENT_END_CAP <= 32, "one word holds all capabilities");
     store_le32(body, ask);
     store_le32(body + 4, caps);
@@ -185,7 +196,8 @@ static void on_session_drained(void *opaque)
 static const struct port_ops port_ops = {on_port_opened, on_port_closed, on_port_message, on_port_drained};
 static const struct peers_ops peers_ops = {on_active_changed, on_session_message, on_session_drained};
 
-void daemon_init(struct daemon *d, struct loop *loop, const char *port, const struct seat *seat, const struct pointer *pointer)
+void daemon_init(struct daemon *d, struct loop *loop, const char *port, const struct seat *seat,
+                 const struct pointer *pointer)
 {
     *d = (struct daemon){.pointer = *pointer};
     writer_init(&d->monitors, KIB(4));

@@ -1,7 +1,8 @@
 /*
  * daemon.h - the system's part of the agent: between the port and the active session's agent, and the pointer itself.
  *
- * The port is open while the active session has a screen: only then is there an agent for the client. Thread: the loop's.
+ * The port is open while the active session has a screen: only then is there an agent for the client. Thread: the
+ * loop's.
  */
 #ifndef GUEST_AGENT_DAEMON_H
 #define GUEST_AGENT_DAEMON_H
@@ -23,7 +24,8 @@ struct daemon {
 };
 
 /* The pointer is open, or has fd -1; the seat is copied. */
-void daemon_init(struct daemon *d, struct loop *loop, const char *port, const struct seat *seat, const struct pointer *pointer);
+void daemon_init(struct daemon *d, struct loop *loop, const char *port, const struct seat *seat,
+                 const struct pointer *pointer);
 void daemon_fini(struct daemon *d);
 
 #endif

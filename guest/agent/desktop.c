@@ -1,6 +1,7 @@
 /*
- * The session's monitors, by RandR: the client's n-th is the X server's n-th output. A size that an output has no mode for
- * gets one, with the timings of CVT with reduced blanking; modes that were made so are removed when nobody uses them.
+ * The session's monitors, by RandR: the client's n-th is the X server's n-th output. A size that an output has no mode
+ * for gets one, with the timings of CVT with reduced blanking; modes that were made so are removed when nobody uses
+ * them.
  */
 #include "guest/agent/desktop.h"
 
@@ -32,7 +33,8 @@ static xcb_randr_get_output_info_reply_t *read_output(struct x11 *x, xcb_randr_o
 
 static xcb_randr_get_crtc_info_reply_t *read_crtc(struct x11 *x, xcb_randr_crtc_t crtc)
 {
-    return crtc ? xcb_randr_get_crtc_info_reply(x->c, xcb_randr_get_crtc_info(x->c, crtc, XCB_CURRENT_TIME), NULL) : NULL;
+    return crtc ? xcb_randr_get_crtc_info_reply(x->c, xcb_randr_get_crtc_info(x->c, crtc, XCB_CURRENT_TIME),
+                                                NULL) : NULL;
 }
 
 /* --- as it is --- */
@@ -91,7 +93,8 @@ static xcb_randr_mode_info_t timings(uint32_t width, uint32_t height)
                                    .vsync_start = (uint16_t)(height + 3),
                                    .vsync_end = (uint16_t)(height + 13),
                                    .vtotal = (uint16_t)total_height,
-                                   .mode_flags = XCB_RANDR_MODE_FLAG_HSYNC_POSITIVE | XCB_RANDR_MODE_FLAG_VSYNC_NEGATIVE};
+                                   .mode_flags = XCB_RANDR_MODE_FLAG_HSYNC_POSITIVE |
+                                                 XCB_RANDR_MODE_FLAG_VSYNC_NEGATIVE};
 }
 
 static bool output_has(const xcb_randr_get_output_info_reply_t *o, xcb_randr_mode_t mode)
@@ -112,7 +115,8 @@ static xcb_randr_mode_t make_mode(struct x11 *x, uint32_t width, uint32_t height
     xcb_randr_mode_t id;
 
     mode.name_len = (uint16_t)snprintf(name, sizeof(name), MODE_NAME "%ux%u", width, height);
-    r = xcb_randr_create_mode_reply(x->c, xcb_randr_create_mode(x->c, x->screen->root, mode, mode.name_len, name), NULL);
+    r = xcb_randr_create_mode_reply(x->c, xcb_randr_create_mode(x->c, x->screen->root, mode, mode.name_len, name),
+                                    NULL);
     id = r ? r->mode : 0;
     free(r);
     return id;
@@ -203,7 +207,8 @@ static void turn_off(struct x11 *x, const resources *r, const struct link_screen
         xcb_randr_get_crtc_info_reply_t *c = read_crtc(x, o ? o->crtc : 0);
         bool on = i < wish->count && wish->monitors[i].width;
 
-        if (c && c->mode && (!on || (uint32_t)c->x + c->width > wish->width || (uint32_t)c->y + c->height > wish->height))
+        if (c && c->mode && (!on || (uint32_t)c->x + c->width > wish->width ||
+                             (uint32_t)c->y + c->height > wish->height))
             set_crtc(x, o->crtc, &(struct link_monitor){0}, XCB_NONE, NULL);
         free(c);
         free(o);
@@ -252,7 +257,8 @@ static bool is_possible(struct x11 *x, const struct link_screen *wish)
                 wish->height >= r->min_height;
 
     if (r && !good)
-        log_warn("a desktop of %ux%u is not possible: the X server has up to %ux%u", wish->width, wish->height, r->max_width,
+        log_warn("a desktop of %ux%u is not possible: the X server has up to %ux%u", wish->width, wish->height,
+                 r->max_width,
                  r->max_height);
     free(r);
     return good;

@@ -1,13 +1,13 @@
 /*
- * link.h - what the daemon and a session's agent say to each other, over a unix socket: frames of a type, a size and a body,
- * little-endian. No input or output.
+ * link.h - what the daemon and a session's agent say to each other, over a unix socket: frames of a type, a size and a
+ * body, little-endian. No input or output.
  *
- * Types below LINK_HELLO are messages of <spice/vd_agent.h> that are handed on; a clipboard's always begin with the selection
- * (u32) and have no serial: what a client can do is known to the daemon alone.
+ * Types below LINK_HELLO are messages of <spice/vd_agent.h> that are handed on; a clipboard's always begin with the
+ * selection (u32) and have no serial: what a client can do is known to the daemon alone.
  *
- * Both ends begin with LINK_HELLO. Then a session tells its screen whenever that changes, and the daemon whether a client
- * is there, whenever that, or the session whom it is for, changes. Between a client and the next, and while another session
- * is the active one, nothing of the client's lives: no grab, no request, no transfer.
+ * Both ends begin with LINK_HELLO. Then a session tells its screen whenever that changes, and the daemon whether a
+ * client is there, whenever that, or the session whom it is for, changes. Between a client and the next, and while
+ * another session is the active one, nothing of the client's lives: no grab, no request, no transfer.
  */
 #ifndef GUEST_AGENT_LINK_H
 #define GUEST_AGENT_LINK_H

@@ -1,5 +1,6 @@
 #include "guest/agent/message.h"
 
+#define MONITOR    (sizeof(VDAgentMonConfig) + sizeof(VDAgentMonitorMM))
 #define HEADER     12 /* a selection and a serial, where the client sends them, and a type */
 #define MAX_CAPS   (16 * 4)
 #define MAX_TYPES  (32 * 4)
@@ -9,7 +10,7 @@
 static const struct message_rule rules[] = {
     {VD_AGENT_MOUSE_STATE, "MOUSE_STATE", sizeof(VDAgentMouseState), sizeof(VDAgentMouseState), false},
     {VD_AGENT_MONITORS_CONFIG, "MONITORS_CONFIG", sizeof(VDAgentMonitorsConfig),
-     sizeof(VDAgentMonitorsConfig) + MESSAGE_MAX_MONITORS * (sizeof(VDAgentMonConfig) + sizeof(VDAgentMonitorMM)), true},
+     sizeof(VDAgentMonitorsConfig) + MESSAGE_MAX_MONITORS * MONITOR, true},
     {VD_AGENT_ANNOUNCE_CAPABILITIES, "ANNOUNCE_CAPABILITIES", sizeof(VDAgentAnnounceCapabilities),
      sizeof(VDAgentAnnounceCapabilities) + MAX_CAPS, false},
     {VD_AGENT_CLIPBOARD, "CLIPBOARD", sizeof(VDAgentClipboard), HEADER + CLIPBOARD_MAX, true},

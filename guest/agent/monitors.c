@@ -48,8 +48,8 @@ static void move_to_origin(struct link_screen *wish)
 
 static bool is_sane(const struct link_monitor *m)
 {
-    return m->width <= MAX_SIZE && m->height <= MAX_SIZE && m->x >= -MAX_PLACE && m->x <= MAX_PLACE && m->y >= -MAX_PLACE &&
-           m->y <= MAX_PLACE;
+    return m->width <= MAX_SIZE && m->height <= MAX_SIZE && m->x >= -MAX_PLACE && m->x <= MAX_PLACE &&
+           m->y >= -MAX_PLACE && m->y <= MAX_PLACE;
 }
 
 int monitors_read(const uint8_t *body, uint32_t size, struct link_screen *wish)

@@ -7,7 +7,8 @@
 #include "guest/agent/link.h"
 
 /*
- * Where each is to be, from 0, 0 on; width and height are those of the desktop. Without positions they stand side by side.
+ * Where each is to be, from 0, 0 on; width and height are those of the desktop. Without positions they stand side by
+ * side.
  * -EINVAL: one that cannot be, or none that is on.
  */
 int monitors_read(const uint8_t *body, uint32_t size, struct link_screen *wish);

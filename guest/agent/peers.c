@@ -128,7 +128,8 @@ static void on_ended(void *opaque, int err)
     struct peer *p = opaque;
 
     if (err)
-        log_warn("the agent in process %d of user %u is dropped: %s", (int)p->who.pid, (unsigned)p->who.uid, fail_text());
+        log_warn("the agent in process %d of user %u is dropped: %s", (int)p->who.pid, (unsigned)p->who.uid,
+                 fail_text());
     drop(p);
 }
 
@@ -183,7 +184,8 @@ void peers_accept(void *opaque, int fd, const char *name UNUSED)
         welcome(peers, fd, &who);
         return;
     }
-    log_once(LOG_WARN, "a connection of user %u is refused: it is not its seat, or there are too many", (unsigned)who.uid);
+    log_once(LOG_WARN, "a connection of user %u is refused: it is not its seat, or there are too many",
+             (unsigned)who.uid);
     close(fd);
 }
 
@@ -209,7 +211,8 @@ static void on_clock(uv_timer_t *clock)
 
 /* --- life --- */
 
-void peers_init(struct peers *peers, struct loop *loop, const struct seat *seat, const struct peers_ops *ops, void *opaque)
+void peers_init(struct peers *peers, struct loop *loop, const struct seat *seat, const struct peers_ops *ops,
+                void *opaque)
 {
     *peers = (struct peers){.loop = loop, .ops = ops, .opaque = opaque, .seat = *seat};
     uv_timer_init(&loop->uv, &peers->clock);

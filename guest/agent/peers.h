@@ -36,7 +36,8 @@ struct peers {
 };
 
 /* The seat is copied, and stays the caller's to close, after the peers. */
-void peers_init(struct peers *peers, struct loop *loop, const struct seat *seat, const struct peers_ops *ops, void *opaque);
+void peers_init(struct peers *peers, struct loop *loop, const struct seat *seat, const struct peers_ops *ops,
+                void *opaque);
 /* Somebody has connected: a listener's callback (base/listener.h). */
 void peers_accept(void *opaque, int fd, const char *name);
 void peers_fini(struct peers *peers);

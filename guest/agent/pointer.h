@@ -1,8 +1,8 @@
 /*
  * pointer.h - the client's pointer as a device of the guest's: an absolute one, by Linux' uinput.
  *
- * Its axes have POINTER_RANGE steps over the whole desktop, whatever size that has: so the device stays when that changes. A pixel is
- * told by its middle, which an X server or a compositor maps back to that pixel.
+ * Its axes have POINTER_RANGE steps over the whole desktop, whatever size that has: so the device stays when that
+ * changes. A pixel is told by its middle, which an X server or a compositor maps back to that pixel.
  */
 #ifndef GUEST_AGENT_POINTER_H
 #define GUEST_AGENT_POINTER_H
@@ -20,7 +20,9 @@ struct pointer {
     uint32_t buttons; /* VD_AGENT_*BUTTON_MASK that are down */
 };
 
-/* What a client's state means to a guest that had `buttons` down; returns how many, 0 for a monitor that there is not. */
+/*
+ * What a client's state means to a guest that had `buttons` down; returns how many, 0 for a monitor that there is not.
+ */
 unsigned pointer_events(const VDAgentMouseState *state, uint32_t buttons, const struct link_screen *screen,
                         struct input_event events[POINTER_MAX_EVENTS]);
 

@@ -77,7 +77,8 @@ static void open_port(uv_timer_t *timer)
         return;
     }
     if (!p->told)
-        log_warn("port '%s' cannot be opened: %s; it is tried again and again", p->path, fd < 0 ? strerror(-fd) : fail_text());
+        log_warn("port '%s' cannot be opened: %s; it is tried again and again", p->path,
+                 fd < 0 ? strerror(-fd) : fail_text());
     p->told = true;
     uv_timer_start(&p->retry, open_port, RETRY, 0);
 }

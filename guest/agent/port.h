@@ -1,5 +1,6 @@
 /*
- * port.h - the virtio port, or a unix socket in its place, kept open: when it closes it is opened again, a second later.
+ * port.h - the virtio port, or a unix socket in its place, kept open: when it closes it is opened again, a second
+ * later.
  *
  * Thread: the loop's.
  */

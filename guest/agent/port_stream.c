@@ -56,7 +56,8 @@ static void begin_message(struct port_part *part)
     if (rule && load_le32(part->head) == VD_AGENT_PROTOCOL && size >= rule->min && size <= rule->max)
         return;
     if (rule)
-        log_once(LOG_WARN, "a message %s of %u bytes is skipped: it may have %u to %u", rule->name, size, rule->min, rule->max);
+        log_once(LOG_WARN, "a message %s of %u bytes is skipped: it may have %u to %u", rule->name, size, rule->min,
+                 rule->max);
     else
         log_once(LOG_INFO, "messages of type %u are skipped: there is no use for them", message_type(part));
     part->skip = size;

@@ -1,9 +1,10 @@
 /*
- * port_stream.h - what goes through the port com.redhat.spice.0: messages in chunks (<spice/vd_agent.h>). No input or output.
+ * port_stream.h - what goes through the port com.redhat.spice.0: messages in chunks (<spice/vd_agent.h>). No input or
+ * output.
  *
- * Chunks are for one of two ports: the client's, and the server's own, whose messages come between the client's chunks. So a
- * message is put together per port. One that is longer than the table of message.h allows, or that is not in it, is
- * skipped, however long it is, without memory.
+ * Chunks are for one of two ports: the client's, and the server's own, whose messages come between the client's chunks.
+ * So a message is put together per port. One that is longer than the table of message.h allows, or that is not in it,
+ * is skipped, however long it is, without memory.
  */
 #ifndef GUEST_AGENT_PORT_STREAM_H
 #define GUEST_AGENT_PORT_STREAM_H

@@ -120,7 +120,8 @@ static void come(uv_timer_t *timer)
         return;
     }
     if (!s->told)
-        log_warn("minivm-agentd at '%s': %s; it is tried again and again", s->socket, fd < 0 ? strerror(-fd) : fail_text());
+        log_warn("minivm-agentd at '%s': %s; it is tried again and again", s->socket,
+                 fd < 0 ? strerror(-fd) : fail_text());
     s->told = true;
     uv_timer_start(&s->retry, come, RETRY, 0);
 }

@@ -41,7 +41,8 @@ static void send_no_space(struct transfers *t, uint32_t id, uint64_t free_space)
 {
     const VDAgentFileXferStatusNotEnoughSpace detail = {.disk_free_space = free_space};
 
-    send_status(t, id, t->detailed ? VD_AGENT_FILE_XFER_STATUS_NOT_ENOUGH_SPACE : VD_AGENT_FILE_XFER_STATUS_ERROR, &detail,
+    send_status(t, id, t->detailed ? VD_AGENT_FILE_XFER_STATUS_NOT_ENOUGH_SPACE : VD_AGENT_FILE_XFER_STATUS_ERROR,
+                &detail,
                 sizeof(detail));
 }
 

@@ -1,8 +1,8 @@
 /*
  * transfer.h - files that the client sends, into one folder.
  *
- * A file is made anew, never over another, and never through a link; it is not executable. What does not come to its end
- * (an error, cancelled, the client gone) is removed. Thread: the loop's; the disk is waited for.
+ * A file is made anew, never over another, and never through a link; it is not executable. What does not come to its
+ * end (an error, cancelled, the client gone) is removed. Thread: the loop's; the disk is waited for.
  */
 #ifndef GUEST_AGENT_TRANSFER_H
 #define GUEST_AGENT_TRANSFER_H

@@ -1,5 +1,6 @@
 /*
- * transfer_request.h - what a client says of a file that it wants to send: VD_AGENT_FILE_XFER_START. No input or output.
+ * transfer_request.h - what a client says of a file that it wants to send: VD_AGENT_FILE_XFER_START. No input or
+ * output.
  *
  * The text is a key file, of which this matters:
  *

@@ -1,5 +1,6 @@
 /*
- * host.c - libspice-server whose guest has an agent: its port is a unix socket, which minivm-agentd takes for the device.
+ * host.c - libspice-server whose guest has an agent: its port is a unix socket, which minivm-agentd takes for the
+ * device.
  *
  *   host --socket PATH [SETTINGS]
  *

@@ -60,7 +60,8 @@ static gboolean on_request(SpiceMainChannel *m, guint selection, guint type, gpo
     SAY("REQUEST %u %u\n", selection, type);
     if (selection < SELECTIONS && type < TYPES && user.offered[selection][type])
         g_file_get_contents(user.offered[selection][type], &content, &size, NULL);
-    spice_main_channel_clipboard_selection_notify(m, selection, content ? type : VD_AGENT_CLIPBOARD_NONE, (guchar *)content, size);
+    spice_main_channel_clipboard_selection_notify(m, selection, content ? type : VD_AGENT_CLIPBOARD_NONE,
+                                                  (guchar *)content, size);
     g_free(content);
     return TRUE;
 }
@@ -126,7 +127,8 @@ static void send_file(const char *path)
     GFile *files[] = {g_file_new_for_path(path), NULL};
 
     user.cancel = g_cancellable_new();
-    spice_main_channel_file_copy_async(user.main, files, G_FILE_COPY_NONE, user.cancel, on_progress, NULL, on_sent, NULL);
+    spice_main_channel_file_copy_async(user.main, files, G_FILE_COPY_NONE, user.cancel, on_progress, NULL, on_sent,
+                                       NULL);
 }
 
 /* --- commands --- */
@@ -167,7 +169,8 @@ static void set_monitors(const char *arguments)
 {
     int width, height, x, y, used;
 
-    for (int id = 0; sscanf(arguments, " %dx%d+%d+%d%n", &width, &height, &x, &y, &used) == 4; id++, arguments += used) {
+    for (int id = 0; sscanf(arguments, " %dx%d+%d+%d%n", &width, &height, &x, &y, &used) == 4; id++,
+         arguments += used) {
         spice_main_channel_update_display_enabled(user.main, id, width > 0, FALSE);
         spice_main_channel_update_display(user.main, id, x, y, width, height, FALSE);
     }

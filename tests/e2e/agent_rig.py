@@ -1,5 +1,5 @@
-"""The guest agent between a host and a user that are not ours: libspice-server (tests/agent/host.c), whose port is a unix
-socket, and spice-gtk (tests/agent/user.c); the guest's session is an X server of its own."""
+"""The guest agent between a host and a user that are not ours: libspice-server (tests/agent/host.c), whose port is a
+unix socket, and spice-gtk (tests/agent/user.c); the guest's session is an X server of its own."""
 import os, queue, socket, subprocess, threading
 
 from viewer import PATIENCE, XDISPLAY, Failed, require, wait_for
@@ -62,7 +62,8 @@ class Rig:
         self.agentd_options, self.agent_options = agentd, agent
         self.display = ':%d' % (XDISPLAY + 2)
         self.env = dict(os.environ, DISPLAY=self.display, HOME=folder)
-        self.x = self.run(*(x or ['Xvfb', '-screen', '0', '1600x1200x24', '-nolisten', 'tcp', '-noreset']), self.display)
+        self.x = self.run(*(x or ['Xvfb', '-screen', '0', '1600x1200x24', '-nolisten', 'tcp', '-noreset']),
+                          self.display)
         wait_for('X server', lambda: self.call('xdpyinfo') is not None)
         self.spice = free_port()
         self.host = Lines(BUILD + 'tests/agent/host', '--socket', self.port, '--port', self.spice)
@@ -91,7 +92,8 @@ class Rig:
         return r.stdout if r.returncode == 0 else None
 
     def start_agentd(self):
-        self.agentd = self.run(*self.before, BUILD + 'minivm-agentd', *([] if self.before else ['--no-logind']), '--verbose', '--port', self.port, '--socket', self.link,
+        self.agentd = self.run(*self.before, BUILD + 'minivm-agentd', *([] if self.before else ['--no-logind']),
+                               '--verbose', '--port', self.port, '--socket', self.link,
                                *self.agentd_options, log='agentd.log')
         wait_for('agentd', lambda: os.path.exists(self.link))
 

@@ -86,7 +86,7 @@ def test_files(folder):
 
 
 def test_file_ends(folder):
-    """a file that is cancelled, or whose user, daemon or session goes, leaves nothing behind; one too large is refused"""
+    """a file that is cancelled, or whose user, daemon or session goes, leaves nothing; one too large is refused"""
     with Rig(folder) as rig:
         huge = rig.path('huge', b'')
         os.truncate(huge, 1 << 43)
@@ -210,10 +210,11 @@ def test_several_monitors(folder):
     server = ['/usr/lib/xorg/Xorg', '-config', config, '-noreset', '-nolisten', 'tcp', '-novtswitch', '-sharevts',
               '-logfile', os.path.join(folder, 'xorg.log')]
     with Rig(folder, x=server) as rig:
-        for wish, desktop, shown in (('800x600+0+0 1024x768+800+0', '1824x768', {0: '800x600+0+0', 1: '1024x768+800+0'}),
-                                     ('800x600+0+0 0x0+0+0 1024x768+0+600', '1024x1368', {0: '800x600+0+0', 2: '1024x768+0+600'}),
-                                     ('640x480+100+50 0x0+0+0 0x0+0+0', '640x480', {0: '640x480+0+0'}),
-                                     ('1111x777+1000+0 1000x900+0+100 0x0+0+0', '2111x1000', {0: '1111x777+1000+0', 1: '1000x900+0+100'})):
+        for wish, desktop, shown in (
+                ('800x600+0+0 1024x768+800+0', '1824x768', {0: '800x600+0+0', 1: '1024x768+800+0'}),
+                ('800x600+0+0 0x0+0+0 1024x768+0+600', '1024x1368', {0: '800x600+0+0', 2: '1024x768+0+600'}),
+                ('640x480+100+50 0x0+0+0 0x0+0+0', '640x480', {0: '640x480+0+0'}),
+                ('1111x777+1000+0 1000x900+0+100 0x0+0+0', '2111x1000', {0: '1111x777+1000+0', 1: '1000x900+0+100'})):
             rig.user.tell('monitors', wish)
             try:
                 wait_for(wish, lambda: screen_of(rig) == (desktop, shown), 10)
@@ -270,7 +271,8 @@ def test_remote_viewer(folder):
         there = dict(viewer.env)
 
         def paste_there():
-            return subprocess.run(['xclip', '-o', '-selection', 'clipboard', '-t', 'UTF8_STRING'], env=there, timeout=PATIENCE,
+            return subprocess.run(['xclip', '-o', '-selection', 'clipboard', '-t', 'UTF8_STRING'], env=there,
+                                  timeout=PATIENCE,
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
 
         def copy_there(text):
@@ -301,22 +303,28 @@ def test_strangers(folder):
             s = socket.socket(socket.AF_UNIX)
             s.settimeout(PATIENCE)
             s.connect(rig.link)
-            s.sendall(data)
+            try:
+                s.sendall(data)
+            except ConnectionError:
+                pass  # it has been refused already
             return s
 
-        def ends(s):
+        def received(s):
             try:
-                while s.recv(65536):
-                    pass
+                return s.recv(65536)
             except ConnectionError:
+                return b''
+
+        def ends(s):
+            while received(s):
                 pass
 
         for data in (b'GET / HTTP/1.0', struct.pack('<4I', 0x100, 8, 0x4741564d, 2), struct.pack('<2I', 7, 0), hello,
                      struct.pack('<2I', 4, 1 << 31)):
             ends(stranger(data))  # the fourth: a second agent of the session
         crowd = [stranger(b'') for _ in range(40)]
-        require(sum(select.select([s], [], [], 0.2)[0] != [] and s.recv(16, socket.MSG_PEEK) == b'' for s in crowd) >= 32,
-                'nobody of a crowd is refused')
+        refused = [s for s in crowd if select.select([s], [], [], 0.2)[0] and not received(s)]
+        require(len(refused) >= 32, 'nobody of a crowd is refused')
         rig.copy(CLIPBOARD, b'all the same')
         rig.user.wait('GRAB 0')
         require(rig.agentd.poll() is None and rig.agent.poll() is None, 'one of them has ended')

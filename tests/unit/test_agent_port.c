@@ -1,4 +1,7 @@
-/* The agent's port and link: chunks and frames become messages, whatever pieces they come in (guest/agent/port_stream.h, link.h). */
+/*
+ * The agent's port and link: chunks and frames become messages, whatever pieces they come in
+ * (guest/agent/port_stream.h, link.h).
+ */
 #include "base/error.h"
 #include "clipboard/header.h"
 #include "guest/agent/link.h"
@@ -84,7 +87,8 @@ static void test_pieces(void **state UNUSED)
         struct heard h = {0};
 
         assert_int_equal(take(&s, &w, piece, &h), 0);
-        assert_true(h.count == 1 && h.type == VD_AGENT_CLIPBOARD && h.size == sizeof(body) && h.first == 7 && h.last == 'z');
+        assert_true(h.count == 1 && h.type == VD_AGENT_CLIPBOARD && h.size == sizeof(body) && h.first == 7 &&
+                    h.last == 'z');
     }
     port_stream_fini(&s);
     writer_fini(&w);
@@ -179,7 +183,8 @@ static void test_skipped(void **state UNUSED)
 
 static void test_no_chunks(void **state UNUSED)
 {
-    static const uint32_t bad[][2] = {{0, 8}, {VDP_END_PORT, 8}, {UINT32_MAX, 8}, {1, PORT_MAX_CHUNK + 1}, {1, UINT32_MAX}};
+    static const uint32_t bad[][2] = {
+        {0, 8}, {VDP_END_PORT, 8}, {UINT32_MAX, 8}, {1, PORT_MAX_CHUNK + 1}, {1, UINT32_MAX}};
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct heard h = {0};
@@ -313,9 +318,9 @@ static void test_old_clients(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),    cmocka_unit_test(test_two_ports),        cmocka_unit_test(test_halves),
-        cmocka_unit_test(test_skipped),   cmocka_unit_test(test_no_chunks),        cmocka_unit_test(test_ended_by_message),
-        cmocka_unit_test(test_frames),    cmocka_unit_test(test_bad_frames),       cmocka_unit_test(test_serials),
+        cmocka_unit_test(test_pieces), cmocka_unit_test(test_two_ports), cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_skipped), cmocka_unit_test(test_no_chunks), cmocka_unit_test(test_ended_by_message),
+        cmocka_unit_test(test_frames), cmocka_unit_test(test_bad_frames), cmocka_unit_test(test_serials),
         cmocka_unit_test(test_old_clients)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
