@@ -589,9 +589,13 @@ static void resume(struct device *device)
     struct virtio_serial *s = container_of(device, struct virtio_serial, virtio.pci.base);
 
     virtio_resume(device);
-    for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++)
-        if (s->ports[i].exists && !s->ports[i].kept.size && s->ports[i].told_open != (s->ports[i].chardev && s->ports[i].chardev->connected))
-            want_connection(&s->ports[i]);
+    for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
+        struct port *p = &s->ports[i];
+        bool connected = p->chardev && p->chardev->connected;
+
+        if (p->exists && !p->kept.size && p->told_open != connected)
+            want_connection(p);
+    }
     tell_driver(s);
 }
 

@@ -40,8 +40,8 @@ static enum agent_verdict judge(const struct agent_stream *s, const struct agent
     verdict = size <= AGENT_MAX_MESSAGE - HEADER ? ops->judge(opaque, type, size) : AGENT_SKIP;
     if (size <= AGENT_MAX_MESSAGE - HEADER && (verdict != AGENT_KEEP || size <= AGENT_PIECE - HEADER))
         return verdict;
-    log_once(LOG_WARN, "spice: a message of %u bytes (type %u) between a client and the guest's agent is too long; skipped",
-             size, type);
+    log_once(LOG_WARN, "spice: a message of %u bytes (type %u) between a client and the guest's agent is too long; "
+                       "skipped", size, type);
     return AGENT_SKIP;
 }
 
@@ -93,7 +93,8 @@ static size_t take_body(struct agent_stream *s, const uint8_t *data, size_t size
     return n;
 }
 
-size_t agent_take(struct agent_stream *s, const uint8_t *data, size_t size, const struct agent_stream_ops *ops, void *opaque)
+size_t agent_take(struct agent_stream *s, const uint8_t *data, size_t size, const struct agent_stream_ops *ops,
+                  void *opaque)
 {
     size_t taken = 0;
 

@@ -1,10 +1,10 @@
 /*
- * agent.h - what clients and a guest's agent say to each other (<spice/vd_agent.h>): a stream of chunks becomes messages again,
- * each of which is passed on in pieces as it comes, kept until it is complete, or skipped.
+ * agent.h - what clients and a guest's agent say to each other (<spice/vd_agent.h>): a stream of chunks becomes
+ * messages again, each of which is passed on in pieces as it comes, kept until it is complete, or skipped.
  *
  * Of the agent's work the server does one thing itself: while the guest's display drivers take monitors from a client
- * (display->takes_heads), they need no agent for that. But clients tell nobody else, so they hear of one, also where the guest
- * has none.
+ * (display->takes_heads), they need no agent for that. But clients tell nobody else, so they hear of one, also where
+ * the guest has none.
  */
 #ifndef SPICE_SERVER_AGENT_H
 #define SPICE_SERVER_AGENT_H
@@ -41,7 +41,8 @@ struct agent_stream_ops {
 };
 
 /* Returns how many bytes were taken: all, unless it is full. */
-size_t agent_take(struct agent_stream *s, const uint8_t *data, size_t size, const struct agent_stream_ops *ops, void *opaque);
+size_t agent_take(struct agent_stream *s, const uint8_t *data, size_t size, const struct agent_stream_ops *ops,
+                  void *opaque);
 /* Whether it is between two messages. */
 bool agent_stream_is_idle(const struct agent_stream *s);
 /* Whether the bytes are the beginning of a message that is kept. */
@@ -55,14 +56,14 @@ bool agent_may_say(const struct agent_filter *filter, enum agent_side side, uint
 uint32_t agent_message_type(const uint8_t *message);
 
 /*
- * VD_AGENT_MONITORS_CONFIG: how many monitors, by their number; those that are off have no size. Without positions they stand
- * side by side. -EINVAL: an impossible one.
+ * VD_AGENT_MONITORS_CONFIG: how many monitors, by their number; those that are off have no size. Without positions they
+ * stand side by side. -EINVAL: an impossible one.
  */
 int agent_read_monitors(const uint8_t *body, uint32_t size, struct display_head heads[DISPLAY_MAX_HEADS]);
 
 /*
- * A whole VD_AGENT_MONITORS_CONFIG without the monitors' sizes in millimetres; returns its size. spice-vdagent refuses one that
- * has them, and spice-gtk sends them without asking.
+ * A whole VD_AGENT_MONITORS_CONFIG without the monitors' sizes in millimetres; returns its size. spice-vdagent refuses
+ * one that has them, and spice-gtk sends them without asking.
  */
 uint32_t agent_trim_monitors(uint8_t *message, uint32_t size);
 

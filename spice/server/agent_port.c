@@ -294,7 +294,8 @@ static size_t take_chunk_header(struct agent_port *p, const uint8_t *data, size_
     p->stream = load_le32(p->header);
     p->left = load_le32(p->header + sizeof(uint32_t));
     if (p->stream != VDP_CLIENT_PORT)
-        log_once(LOG_INFO, "spice: the guest's agent speaks on its port %u, which nobody listens to; skipped", p->stream);
+        log_once(LOG_INFO, "spice: the guest's agent speaks on its port %u, which nobody listens to; skipped",
+                 p->stream);
     return n;
 }
 

@@ -1,17 +1,17 @@
 /*
- * agent_port.h - the guest's agent, at the other end of its port (SPICE_AGENT_PORT): chunks with a VDIChunkHeader each, in
- * two streams, one between the agent and a client, one for what the server has to say itself.
+ * agent_port.h - the guest's agent, at the other end of its port (SPICE_AGENT_PORT): chunks with a VDIChunkHeader each,
+ * in two streams, one between the agent and a client, one for what the server has to say itself.
  *
- * The port is open while there is an agent. It has one client at a time, the session's owner (session_owner()), whose pieces of
- * messages pass through here both ways:
+ * The port is open while there is an agent. It has one client at a time, the session's owner (session_owner()), whose
+ * pieces of messages pass through here both ways:
  *
  *   to the guest   what the server says goes before what waits of the client, but never into a chunk that was begun. What
  *                  waits is bounded by what the client was allowed to send (AGENT_TOKENS).
  *   to the client  as it takes it; meanwhile the rest stays in the guest, whose writer waits.
  *
- * A client that goes leaves the agent with a part of a message; CLIENT_DISCONNECTED tells it so, and the rest of what it was
- * being told itself is skipped, so that the next client begins where a message begins. Both streams' state is saved with the
- * machine, since its agent knows nothing of that.
+ * A client that goes leaves the agent with a part of a message; CLIENT_DISCONNECTED tells it so, and the rest of what
+ * it was being told itself is skipped, so that the next client begins where a message begins. Both streams' state is
+ * saved with the machine, since its agent knows nothing of that.
  *
  * Thread: the main loop.
  */

@@ -288,7 +288,9 @@ void main_channel_agent_has_room(const struct spice_server *server)
         send_tokens(container_of(ch, struct main_channel, base));
 }
 
-/* The machine has stopped here: who obeyed now would do so in vain. A client that says more than it may is not told so. */
+/*
+ * The machine has stopped here: who obeyed now would do so in vain. A client that says more than it may is not told so.
+ */
 static bool keep_for_later(struct main_channel *m, const struct spice_data *chunk)
 {
     if (chunk->size > sizeof(m->pending) - m->pending_count)
@@ -399,8 +401,8 @@ static int save(struct channel *ch, struct writer *w)
 }
 
 /*
- * Whether what was begun there can be gone on with here. With an agent in the guest only where nothing was half said: what
- * passes to it is looked at where it begins, and that was elsewhere.
+ * Whether what was begun there can be gone on with here. With an agent in the guest only where nothing was half said:
+ * what passes to it is looked at where it begins, and that was elsewhere.
  */
 static bool is_same_agent(const struct main_channel *m, const struct migrate_main *state)
 {
@@ -411,7 +413,9 @@ static bool is_same_agent(const struct main_channel *m, const struct migrate_mai
     return !state->agent_in_guest || (!state->skip && agent_port_is_idle(agent));
 }
 
-/* The agent is the same, if it is there: what was begun is gone on with, and what came too late there is obeyed here. */
+/*
+ * The agent is the same, if it is there: what was begun is gone on with, and what came too late there is obeyed here.
+ */
 static void restore_agent(struct main_channel *m, const struct migrate_main *state)
 {
     m->agent_told = state->agent_told;

@@ -185,7 +185,9 @@ static void free_channel(struct channel *ch)
     free(container_of(ch, struct port_channel, base));
 }
 
-static const struct channel_ops port_ops = {.message = take_message, .ready = ready, .closed = closed, .free = free_channel};
+static const struct channel_ops port_ops = {
+    .message = take_message, .ready = ready, .closed = closed, .free = free_channel,
+};
 
 void guest_port_adopt(struct guest_port *p, const struct channel_params *params)
 {

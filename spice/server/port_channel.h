@@ -1,9 +1,9 @@
 /*
- * port_channel.h - a port of the guest's that a viewer has the other end of: a channel PORT with a name, or, of the name that
- * spice-webdavd uses, WEBDAV.
+ * port_channel.h - a port of the guest's that a viewer has the other end of: a channel PORT with a name, or, of the
+ * name that spice-webdavd uses, WEBDAV.
  *
- * The session's owner (session_owner()) has it, while he is here; to the guest that is whether somebody is at the other end. Neither side is
- * read faster than the other one takes it.
+ * The session's owner (session_owner()) has it, while he is here; to the guest that is whether somebody is at the other
+ * end. Neither side is read faster than the other one takes it.
  *
  * Thread: the main loop.
  */

@@ -486,6 +486,55 @@ static void saved(void **state UNUSED)
     stop(f);
 }
 
+static void remember(struct chardev *c UNUSED, struct writer *w)
+{
+    writer_u32(w, 4711);
+}
+
+static int recall(struct chardev *c, struct reader *r)
+{
+    struct peer *p = container_of(c, struct peer, base);
+
+    p->accepts = reader_u32(r); /* after it was opened */
+    return p->open && p->accepts == 4711 ? 0 : -EINVAL;
+}
+
+static const struct chardev_ops remembering_ops = {
+    .write = peer_write, .accept_input = peer_accept_input, .front_opened = peer_front_opened,
+    .save = remember, .load = recall,
+};
+
+/* What another end knows is saved with the machine, and given to the one that is connected later; the guest sees no change. */
+static void late_end(void **state UNUSED)
+{
+    struct fixture *f = start();
+    struct device *device = TAILQ_LAST(&f->m.base.devices, device_list);
+    struct peer *p = &f->peers[0];
+    struct writer w;
+    struct reader r;
+
+    p->base.ops = &remembering_ops;
+    writer_init(&w, MIB(1));
+    device->ops->save(device, &w); /* from here on the guest stands still */
+    assert_int_equal(virtio_serial_connect(f->serial, 1, NULL), 0);
+    assert_null(p->base.front_ops);
+    assert_false(p->open);
+    assert_int_equal(virtio_serial_connect(f->serial, 9, &p->base), -ENOENT);
+    reader_init(&r, w.data, w.size);
+    assert_int_equal(device->ops->load(device, &r, device->ops->version), 0);
+    device->ops->resume(device);
+    assert_int_equal(virtio_serial_connect(f->serial, 1, &p->base), 0);
+    assert_int_equal(p->accepts, 4711);
+    assert_true(p->open);
+    assert_told_nothing(f);
+    /* The next one comes while the guest runs, and the guest hears of it. */
+    assert_int_equal(virtio_serial_connect(f->serial, 1, &p->base), 0);
+    assert_told(f, 1, VIRTIO_CONSOLE_PORT_OPEN, 0, "");
+    assert_told(f, 1, VIRTIO_CONSOLE_PORT_OPEN, 1, "");
+    writer_fini(&w);
+    stop(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +542,7 @@ int main(void)
         cmocka_unit_test(slow_peer),   cmocka_unit_test(comes_and_goes), cmocka_unit_test(hot_plug),
         cmocka_unit_test(told_late),   cmocka_unit_test(resets),         cmocka_unit_test(one_console),
         cmocka_unit_test(console_port), cmocka_unit_test(nonsense),      cmocka_unit_test(saved),
+        cmocka_unit_test(late_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""virtio-serial with the stock kernel's driver: ports that sockets and files lead to. TAP on stdout."""
+"""virtio-serial with the stock kernel's driver: ports that sockets, files and viewers are the other end of. TAP on stdout."""
 import hashlib, os, socket, subprocess, sys, tempfile, time
 
 from machine import ANSWER, BOOT, Machine, Tap
 from test_guest import DIRECT
-from viewer import require, wait_for
+from viewer import Viewer, require, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
 from qmp import Qmp
@@ -78,8 +78,23 @@ def check_presence(m, node, path):
         wait_for('no other end', lambda: host_connected(m, node) in ('0', 'no'), ANSWER)
 
 
+def check_viewer(folder):
+    """With SPICE there is the agent's port; another one's other end is remote-viewer, while it is there."""
+    with Machine(folder, *DIRECT, '--append', APPEND, '--net', 'none', '--spice', '0', '--port', KEYS + '=spice') as m:
+        port = m.ready_port()
+        m.expect('tiny# ', BOOT)
+        wait_for('ports', lambda: sorted(m.output('cat /sys/class/virtio-ports/*/name').split()) ==
+                 ['com.redhat.spice.0', KEYS], ANSWER)
+        node = device(m, KEYS)
+        m.output('mount -t debugfs none /sys/kernel/debug 2>/dev/null; true')
+        require(host_connected(m, node) in ('0', 'no'), 'somebody is there without a viewer')
+        with Viewer(folder, 'spice://127.0.0.1:%d' % port):
+            wait_for('remote-viewer', lambda: host_connected(m, node) in ('1', 'yes'), ANSWER)
+        wait_for('no viewer', lambda: host_connected(m, node) in ('0', 'no'), ANSWER)
+
+
 def main():
-    tap = Tap(6)
+    tap = Tap(7)
     with tempfile.TemporaryDirectory() as folder:
         path, log, control = [os.path.join(folder, name) for name in ('keys', 'log', 'control')]
         ports = ['--port', '%s=unix:%s' % (KEYS, path), '--port', '%s=file:%s' % (LOG, log)]
@@ -106,6 +121,8 @@ def main():
                 m.expect('tiny# ', BOOT)
                 wait_for_ports(m)
                 check_presence(m, node, path)
+        with tap('a viewer is the other end of a port of SPICE\'s'):
+            check_viewer(folder)
     tap.end()
 
 

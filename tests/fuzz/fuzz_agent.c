@@ -1,7 +1,8 @@
 /*
- * What a guest's agent and its client may say, and when: steps of a byte that says which, a byte of size, and as many bytes. The
- * agent's port opens and closes, the guest reads much, little or nothing, clients come, begin anew and go, the pointer moves, the
- * machine is saved and goes on. What waits must stay within its bounds, and chunks to the guest must be whole.
+ * What a guest's agent and its client may say, and when: steps of a byte that says which, a byte of size, and as many
+ * bytes. The agent's port opens and closes, the guest reads much, little or nothing, clients come, begin anew and go,
+ * the pointer moves, the machine is saved and goes on. What waits must stay within its bounds, and chunks to the guest
+ * must be whole.
  */
 #include "spice/server/agent_port.h"
 #include "spice/server/private.h"

@@ -1,6 +1,6 @@
 /*
- * agent_rig.h - a server with an agent's port whose device is the test's: what the agent says and hears, by messages, and what a
- * client does. Failures are asserted.
+ * agent_rig.h - a server with an agent's port whose device is the test's: what the agent says and hears, by messages,
+ * and what a client does. Failures are asserted.
  */
 #ifndef TESTS_LIB_AGENT_RIG_H
 #define TESTS_LIB_AGENT_RIG_H
@@ -47,7 +47,9 @@ void guest_do_write(void *arg);
 /* A message, in chunks of so many bytes. */
 void guest_says(uint32_t type, const void *body, uint32_t size, uint32_t chunk);
 void guest_announces(uint32_t caps);
-/* Wait until so many messages have come to the agent on a stream (VDP_*); returns the body of the last, of that type. */
+/*
+ * Wait until so many messages have come to the agent on a stream (VDP_*); returns the body of the last, of that type.
+ */
 const uint8_t *guest_hears(uint32_t stream, unsigned wanted, uint32_t type, uint32_t *size);
 void guest_forgets(void);
 /* From now on it takes so much at once. */
