@@ -11,6 +11,17 @@ from viewer import require, spicy_screenshot, wait_for
 PATIENCE = 300
 
 
+def rest(m, folder, control):
+    """-> the picture when nothing is drawn any more: a software host may take long to write what was typed"""
+    def same():
+        before = machine_picture(folder, control)
+        m.output('sleep 5')
+        now = machine_picture(folder, control)
+        return now if not difference(before, now) else None
+
+    return wait_for('a picture that stays', same, ANSWER)
+
+
 def record(folder, disk, control, recording):
     """-> the machine's last picture"""
     with Machine(folder, disk, *DESKTOP, '--control', control, '--spice-option', 'record=' + recording) as m:
@@ -18,8 +29,7 @@ def record(folder, disk, control, recording):
         m.wait_for_desktop(BOOT)
         m.output(in_session('x11perf -repeat 1 -reps 1 ' + ' '.join('-' + l for l in LOAD.split())) + ' >/tmp/load.log 2>&1', BOOT)
         client_picture(folder, port, '--type', r'seq 2000\n')
-        m.output('sleep 10')
-        seen = machine_picture(folder, control)
+        seen = rest(m, folder, control)
         Qmp(control)('quit')
         require(m.end(ANSWER) == 0, 'status %d: %s' % (m.p.returncode, m.messages))
     require(is_photograph(seen), 'this is no desktop')
