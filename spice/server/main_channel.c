@@ -137,6 +137,7 @@ void main_channel_send_agent(struct channel *ch)
     if (ch->phase != CHANNEL_LIVE)
         return; /* it will be told where it goes, or when it has come */
     m->agent_started = false;
+    agent_stream_skip(&m->agent);
     m->agent_told = has_agent(m);
     if (was_told || !m->agent_told)
         channel_send(ch, SPICE_MSG_MAIN_AGENT_DISCONNECTED, &(struct spice_msg_main_agent_disconnected){0});
@@ -266,7 +267,12 @@ static void kept(void *opaque, uint8_t *message, uint32_t size)
     pass(m, message, agent_trim_monitors(message, size));
 }
 
-static const struct agent_stream_ops to_agent = {.judge = judge, .kept = kept, .pass = pass};
+static enum agent_verdict skip(void *opaque UNUSED, uint32_t type UNUSED, uint32_t size UNUSED)
+{
+    return AGENT_SKIP;
+}
+
+static const struct agent_stream_ops to_agent = {.judge = judge, .kept = kept, .pass = pass}, to_nobody = {.judge = skip};
 
 static void send_tokens(struct main_channel *m)
 {
@@ -309,11 +315,16 @@ static void say_to_agent(struct main_channel *m, const uint8_t *data, uint32_t s
     channel_close(&m->base);
 }
 
-/* What comes before the client knows of this agent was for another. */
+/*
+ * What comes before the client knows of this agent was for another, as is the rest of a message that was begun then: clients
+ * send it to its end all the same, afterwards.
+ */
 static void take_agent_data(struct main_channel *m, const struct spice_data *chunk)
 {
     bool live = m->base.phase == CHANNEL_LIVE;
 
+    if (live && !m->agent_started)
+        agent_take(&m->agent, chunk->data, chunk->size, &to_nobody, m);
     if (!m->agent_started || (!live && !keep_for_later(m, chunk)))
         return;
     m->untold = MIN(m->untold + 1, MIGRATE_MAX_UNTOLD);
@@ -330,7 +341,7 @@ static void start_agent(struct main_channel *m, const struct spice_msg_main_agen
     if (m->base.closed)
         return;
     m->agent_started = true;
-    m->agent = (struct agent_stream){0};
+    agent_stream_skip(&m->agent);
     m->pending_count = m->untold = 0;
     m->agent_tokens = tokens->num_tokens;
 }

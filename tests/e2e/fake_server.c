@@ -13,8 +13,9 @@
  *
  * usage: fake_server [--port N] [--displays N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C]
  * [--streams] [--size WxH]
- *                    [--patience MS] [--move-time MS] [--debug]
+ *                    [--patience MS] [--move-time MS] [--agent SOCKET] [--debug]
  *
+ * --agent: who connects to the socket is the guest's agent at its port; "agent 1" and "agent 0" are printed as it comes and goes.
  * --streams: video is streamed to clients on this host too. The certificate of --tls is where minivm keeps its own: in
  * $XDG_DATA_HOME/minivm/tls.
  */
@@ -23,6 +24,7 @@
 #include "base/log.h"
 #include "spice/server/server.h"
 #include "tests/lib/fake_display.h"
+#include "tests/lib/null_modem.h"
 #include "vmm/config.h"
 
 #include <dirent.h>
@@ -44,6 +46,8 @@ struct fake_server {
     struct input_sink mouse, tablet;
     bool has_tablet;
     struct spice_server *spice;
+    char agent_path[120]; /* "unix:PATH", or "" */
+    struct null_modem agent;
     struct film {
         pthread_t thread;
         unsigned rate;   /* frames a second; 0: there is no thread. Atomic, as is: */
@@ -271,6 +275,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
                                             {"move-time", 1, NULL, 'm'},
                                             {"debug", 0, NULL, 'd'},
                                             {"displays", 1, NULL, 'n'},
+                                            {"agent", 1, NULL, 'g'},
                                             {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
     int c;
@@ -288,6 +293,8 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.streaming = STREAMING_FILTER;
         else if (c == 't')
             show_certificate(&config);
+        else if (c == 'g')
+            snprintf(server.agent_path, sizeof(server.agent_path), "unix:%s", optarg);
         else if (c == 'e')
             config.patience = atoi(optarg);
         else if (c == 'd')
@@ -301,7 +308,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.web_folder = CONFIG_WEB_FOLDER;
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
             die("usage: fake_server [--port N] [--displays N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] "
-                "[--size WxH] [--patience MS] [--move-time MS] [--debug]");
+                "[--size WxH] [--patience MS] [--move-time MS] [--agent SOCKET] [--debug]");
     }
     return config;
 }
@@ -310,6 +317,24 @@ static void init_display(struct fake_display *display, unsigned id, const int si
 {
     fake_display_init(display, size[0], size[1]);
     display->display.id = id;
+}
+
+static void print_agent(bool connected)
+{
+    printf("agent %d\n", connected);
+}
+
+static void listen_for_agent(void)
+{
+    struct chardev *socket, *port;
+
+    if (!server.agent_path[0])
+        return;
+    if (chardev_create(&socket, &server.loop, server.agent_path) ||
+        spice_server_add_port(server.spice, SPICE_AGENT_PORT, &port))
+        die("%s", fail_text());
+    server.agent.connected = print_agent;
+    null_modem_connect(&server.agent, socket, port);
 }
 
 int main(int argc, char **argv)
@@ -334,6 +359,7 @@ int main(int argc, char **argv)
         die("%s", fail_text());
     for (int i = 0; i < server.display_count; i++)
         spice_server_add_display(server.spice, &server.displays[i].display);
+    listen_for_agent();
     printf("PORT %d %d %d\n", spice_server_port(server.spice), spice_server_tls_port(server.spice),
            spice_server_web_port(server.spice));
     uv_poll_init(&server.loop.uv, &server.commands, 0);

@@ -1,22 +1,26 @@
-"""A stock guest agent without a guest: spice-vdagentd and spice-vdagent on an X server, libspice-server at the other end."""
-import os, socket, subprocess, tempfile, threading, time
+"""A stock guest agent without a guest: spice-vdagentd and spice-vdagent on an X server, a SPICE server at the other end."""
+import os, subprocess, threading
 
+from agent_rig import free_port
 from viewer import require, wait_for
 
-HOST = 'build/tests/agent/host'
+# Each with the agent's port as a Unix socket.
+SERVERS = {'libspice-server': ['build/tests/agent/host', '--socket'], 'our server': ['build/tests/e2e/fake_server', '--agent']}
 PROGRAMS = ['spice-vdagentd', 'spice-vdagent', 'Xvfb', 'xdotool']
 
 
 class StockAgent:
     """.port is the server's; files come into .files."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, server):
         self.folder, self.files = folder, os.path.join(folder, 'files')
         os.mkdir(self.files)
         self.started = []
         self.port_path, self.socket = os.path.join(folder, 'agent-port'), os.path.join(folder, 'agent-socket')
-        self.host = self.start(HOST, '--socket', self.port_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.port = int(self.host.stdout.readline().split()[1])
+        self.port = free_port()
+        self.host = self.start(*SERVERS[server], self.port_path, '--port', self.port, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+        require(self.host.stdout.readline().startswith('PORT'), 'the server does not start')
         self.said = []
         threading.Thread(target=lambda: self.said.extend(iter(self.host.stdout.readline, '')), daemon=True).start()
         self.display = self.start_display()
@@ -45,7 +49,11 @@ class StockAgent:
         """The agent of the desktop's user; the daemon connects to the port when it is there."""
         env = dict(os.environ, DISPLAY=self.display, HOME=self.folder)
         self.agent = self.start('spice-vdagent', '-x', '-s', self.port_path, '-S', self.socket, '-f', self.files, '-o', '0', env=env)
-        wait_for('agent', lambda: self.said and self.said[-1].split() == ['agent', '1'])
+        self.wait_for(True)
+
+    def wait_for(self, there):
+        """What the server knows of the agent."""
+        wait_for('agent', lambda: [l for l in self.said if l.startswith('agent ')][-1:] == ['agent %d\n' % there])
 
     def stop(self, process):
         process.terminate()
@@ -60,3 +68,15 @@ class StockAgent:
             p.terminate()
         for p in self.started:
             p.wait(20)
+
+
+def with_each_server(*tests):
+    """For run_tests(): test(work, server), each with each server."""
+    def bind(test, server):
+        def bound(work):
+            test(work, server)
+        bound.__name__ = test.__name__
+        bound.__doc__ = '%s: %s' % (server, test.__doc__)
+        return bound
+
+    return [bind(test, server) for server in SERVERS for test in tests]

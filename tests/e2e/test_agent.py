@@ -163,10 +163,10 @@ def test_restarts(folder):
 
 def screen_of(rig):
     """-> the desktop's size, and its monitors that are on, by number"""
-    words = rig.call('xrandr', '--current').decode()
-    desktop = re.search(r'current (\d+) x (\d+)', words).groups()
+    words = (rig.call('xrandr', '--current') or b'').decode()  # it fails while another is changing them
+    desktop = re.search(r'current (\d+) x (\d+)', words)
     monitors = re.findall(r'^\D+?(\d*) (?:dis)?connected (?:primary )?(\d+x\d+\+\d+\+\d+)', words, re.M)
-    return 'x'.join(desktop), {int(number or 0): place for number, place in monitors}
+    return desktop and 'x'.join(desktop.groups()), {int(number or 0): place for number, place in monitors}
 
 
 def test_monitors(folder):

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """What is copied on the user's desktop is pasted in the guest, and the other way round. TAP on stdout.
 
-The guest's side is the stock agent, spice-vdagent, by libspice-server; on both X servers it is xclip that copies and pastes.
+The guest's side is the stock agent, spice-vdagent, by libspice-server and by ours; on both X servers it is xclip that copies and pastes.
 """
 import os, random, subprocess, sys, time, zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from stock_agent import PROGRAMS, StockAgent
+from stock_agent import PROGRAMS, StockAgent, with_each_server
 from viewer import Failed, Viewer, require, run_tests, wait_for
 
 CLIENT = 'build/minivm-client'
@@ -40,12 +40,12 @@ class Desktop:
 
 
 class Both:
-    """with Both(folder, options of the client...) as (user, guest)"""
+    """with Both(folder, server, options of the client...) as (user, guest)"""
 
-    def __init__(self, work, *options):
-        self.agent = StockAgent(work)
+    def __init__(self, work, server, *options):
+        self.agent = StockAgent(work, server)
         os.mkdir(os.path.join(work, 'user'))
-        self.viewer = Viewer(os.path.join(work, 'user'), 'spice://127.0.0.1:%d' % self.agent.port, *options, program=CLIENT)
+        self.viewer = Viewer(os.path.join(work, 'user'), 'spice://127.0.0.1:' + self.agent.port, *options, program=CLIENT)
         self.user, self.guest = Desktop(self.viewer.env['DISPLAY']), Desktop(self.agent.display)
         wait_for('window', self.viewer.windows)
         time.sleep(1)
@@ -85,9 +85,9 @@ def png():
         b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
 
 
-def test_both_ways(work):
+def test_both_ways(work, server):
     """texts of 1 byte to 20 MiB and a picture, both ways; the primary selection too"""
-    with Both(work) as (user, guest):
+    with Both(work, server) as (user, guest):
         for i, size in enumerate((1, 2, 100, 5000, 300000, 5 << 20)):
             check(user, guest, text(size, i) or b'x')
             check(guest, user, text(size, i + 100) or b'y')
@@ -106,12 +106,12 @@ def never(test, seconds=3):
         time.sleep(0.3)
 
 
-def test_one_way(work):
+def test_one_way(work, server):
     """--clipboard to-guest and from-guest let nothing go the other way, none neither way"""
     for name, to_guest, from_guest in (('to-guest', True, False), ('from-guest', False, True), ('none', False, False)):
         folder = os.path.join(work, name)
         os.mkdir(folder)
-        with Both(folder, '--clipboard', name) as (user, guest):
+        with Both(folder, server, '--clipboard', name) as (user, guest):
             for here, there, shared in (user, guest, to_guest), (guest, user, from_guest):
                 words = b'copied by ' + here.env['DISPLAY'].encode()
                 if shared:
@@ -122,4 +122,4 @@ def test_one_way(work):
 
 
 if __name__ == '__main__':
-    run_tests([test_both_ways, test_one_way], PROGRAMS + ['xclip'])
+    run_tests(with_each_server(test_both_ways) + with_each_server(test_one_way)[:1], PROGRAMS + ['xclip'])

@@ -261,17 +261,36 @@ static int hear(void *opaque, uint32_t type, const uint8_t *bytes, uint32_t size
     return type == 99 ? -EPERM : 0;
 }
 
+#define ROOM (2 * (size_t)AGENT_MAX_MESSAGE)
+
 static void put(struct writer *w, uint32_t type, size_t size, uint8_t last)
 {
     struct writer one;
+    uint8_t *to;
 
-    writer_init(&one, MIB(8));
+    writer_init(&one, ROOM);
     agent_message_begin(&one, type);
-    for (size_t i = 0; i < size; i++)
-        writer_u8(&one, i + 1 == size ? last : 0);
+    to = writer_extend(&one, size);
+    if (size) {
+        memset(to, 0, size);
+        to[size - 1] = last;
+    }
     agent_message_end(&one);
     writer_bytes(w, one.data, one.size);
     writer_fini(&one);
+}
+
+static void read_in_pieces(const struct writer *w, size_t piece, unsigned messages)
+{
+    struct agent_reader r;
+    struct heard h = {0};
+
+    agent_reader_init(&r);
+    for (size_t at = 0; at < w->size; at += piece)
+        assert_int_equal(agent_read(&r, w->data + at, MIN(piece, w->size - at), hear, &h), 0);
+    assert_int_equal(h.count, messages);
+    assert_true(h.type == 4 && h.size == 1 && h.last == 8);
+    agent_reader_fini(&r);
 }
 
 static void any_chunks(void **state UNUSED)
@@ -279,21 +298,15 @@ static void any_chunks(void **state UNUSED)
     struct agent_reader r;
     struct writer w;
 
-    writer_init(&w, MIB(8));
+    writer_init(&w, ROOM);
     put(&w, 1, 0, 0);
     put(&w, 2, 5000, 7);
+    put(&w, 4, 1, 8);
+    for (size_t piece = 1; piece < 10000; piece = piece * 3 + 1)
+        read_in_pieces(&w, piece, 3);
     put(&w, 3, AGENT_MAX_MESSAGE + 1, 9); /* passed over */
     put(&w, 4, 1, 8);
-    for (size_t piece = 1; piece < 100000; piece = piece * 3 + 1) {
-        struct heard h = {0};
-
-        agent_reader_init(&r);
-        for (size_t at = 0; at < w.size; at += piece)
-            assert_int_equal(agent_read(&r, w.data + at, MIN(piece, w.size - at), hear, &h), 0);
-        assert_int_equal(h.count, 3);
-        assert_true(h.type == 4 && h.size == 1 && h.last == 8);
-        agent_reader_fini(&r);
-    }
+    read_in_pieces(&w, AGENT_MAX_CHUNK, 4);
     writer_reset(&w);
     put(&w, 99, 1, 1);
     agent_reader_init(&r);

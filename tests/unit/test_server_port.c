@@ -58,6 +58,11 @@ static void do_count_other(void *arg)
     *(size_t *)arg = other.size;
 }
 
+static void do_look_whether_connected(void *arg)
+{
+    *(bool *)arg = other.port->connected;
+}
+
 /* Join the port's channel, which must be in the list under its name. */
 static void join_port(struct peer *m, struct peer *p, bool open)
 {
@@ -82,12 +87,14 @@ static void test_port(void **state UNUSED)
     const struct spice_data *data;
     struct bytes b = {agent_text(), AGENT_MAX_TEXT, 0};
     size_t none = 0, all = SIZE_MAX, got = 0;
+    bool connected = false;
 
     rig_call(&agent_rig, add_others, NULL);
     rig_call(&agent_rig, do_write_other, &b);
     assert_int_equal(b.taken, AGENT_MAX_TEXT); /* to nobody */
     join_port(&m, &p, false);
-    assert_true(other.port->connected);
+    rig_call(&agent_rig, do_look_whether_connected, &connected);
+    assert_true(connected);
     rig_call(&agent_rig, do_open_other, &(bool){true});
     event = peer_expect(&p, SPICE_MSG_PORT_EVENT);
     assert_int_equal(event->event, SPICE_PORT_EVENT_OPENED);
@@ -110,9 +117,9 @@ static void test_port(void **state UNUSED)
         assert_memory_equal(other.got + 60000 * i, agent_text(), 60000);
     peer_close(&p);
     peer_close(&m);
-    for (unsigned i = 0; i < 500 && other.port->connected; i++)
-        usleep(10000);
-    assert_false(other.port->connected);
+    for (unsigned i = 0; i < 500 && connected; i++, usleep(10000))
+        rig_call(&agent_rig, do_look_whether_connected, &connected);
+    assert_false(connected);
 }
 
 int main(void)
