@@ -83,23 +83,40 @@ static void lose_output(struct char_stream *s)
     hang_up(s);
 }
 
+/* As much as the output holds; whether the peer has not gone. */
+static bool put(struct char_stream *s, const uint8_t *data, size_t size, size_t *taken)
+{
+    size_t n = MIN(size - *taken, CHAR_OUTPUT_MAX - s->output_size);
+
+    if (s->tap && n)
+        s->tap(s->tap_opaque, data + *taken, n);
+    memcpy(s->output + s->output_size, data + *taken, n);
+    s->output_size += n;
+    *taken += n;
+    return flush(s);
+}
+
+/* A write is short only if something waits for the peer: else nobody would say when there is room again. */
 static size_t stream_write(struct chardev *c, const uint8_t *data, size_t size)
 {
     struct char_stream *s = stream_of(c);
-    size_t n = s->out_fd < 0 ? size : MIN(size, CHAR_OUTPUT_MAX - s->output_size);
+    size_t taken = 0;
+    bool there;
 
-    if (s->tap && n)
-        s->tap(s->tap_opaque, data, n);
-    if (s->out_fd < 0)
-        return n;
-    memcpy(s->output + s->output_size, data, n);
-    s->output_size += n;
-    s->blocked = n < size;
-    if (flush(s))
+    if (s->out_fd < 0) {
+        if (s->tap && size)
+            s->tap(s->tap_opaque, data, size);
+        return size;
+    }
+    do
+        there = put(s, data, size, &taken);
+    while (there && taken < size && !s->output_size);
+    s->blocked = taken < size;
+    if (there)
         update_polls(s);
     else
         lose_output(s);
-    return n;
+    return taken;
 }
 
 static void tell_writable(struct char_stream *s)

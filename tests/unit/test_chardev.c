@@ -1,4 +1,5 @@
 #include "backend/chardev.h"
+#include "devices/char/char.h"
 
 #include "base/error.h"
 
@@ -175,6 +176,20 @@ static void file(void **state UNUSED)
     assert_string_equal(text, "one two");
     assert_memory_equal(f->tapped, "one ", 4);
     assert_int_equal(f->tapped_size, 4);
+    unlink(f->path);
+    stop(f);
+}
+
+/* A short write is one that somebody goes on with: here nothing waits, so nobody would say when. */
+static void much_at_once(void **state UNUSED)
+{
+    static const uint8_t much[3 * CHAR_OUTPUT_MAX + 1];
+    struct fixture *f = start("file:%s", "much");
+    struct stat st;
+
+    assert_int_equal(f->c->ops->write(f->c, much, sizeof(much)), sizeof(much));
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_size, sizeof(much));
     unlink(f->path);
     stop(f);
 }
@@ -550,6 +565,7 @@ int main(void)
         cmocka_unit_test(bad_specs),
         cmocka_unit_test(none),
         cmocka_unit_test(file),
+        cmocka_unit_test(much_at_once),
         cmocka_unit_test(unix_two_ways),
         cmocka_unit_test(unix_socket_file),
         cmocka_unit_test(slow_peer),
