@@ -20,10 +20,8 @@ static uint32_t body_size(const uint8_t *message)
 
 void agent_stream_skip(struct agent_stream *s)
 {
-    s->stale = !s->left && s->have;
     s->verdict = AGENT_SKIP;
-    if (s->left)
-        s->have = 0;
+    s->have = 0;
 }
 
 bool agent_stream_is_idle(const struct agent_stream *s)
@@ -77,8 +75,7 @@ static size_t take_header(struct agent_stream *s, const uint8_t *data, size_t si
     s->have += n;
     if (s->have < HEADER)
         return n;
-    s->verdict = (uint8_t)(s->stale ? AGENT_SKIP : judge(s, ops, opaque));
-    s->stale = false;
+    s->verdict = (uint8_t)judge(s, ops, opaque);
     s->left = body_size(s->piece);
     if (!s->left)
         hand_on(s, ops, opaque);

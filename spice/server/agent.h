@@ -27,7 +27,6 @@ struct agent_stream {
     uint32_t have; /* bytes in piece */
     uint32_t left; /* bytes of the message that have not come yet; 0: its header has not */
     uint8_t verdict; /* enum agent_verdict, of the message at hand */
-    bool stale;      /* it is skipped, whatever its header says when that has come */
 };
 
 struct agent_stream_ops {
@@ -44,7 +43,7 @@ struct agent_stream_ops {
 /* Returns how many bytes were taken: all, unless it is full. */
 size_t agent_take(struct agent_stream *s, const uint8_t *data, size_t size, const struct agent_stream_ops *ops,
                   void *opaque);
-/* The rest of a message that was begun is for nobody any more. */
+/* The rest of a message is for nobody any more. A header of which only a part has come is forgotten. */
 void agent_stream_skip(struct agent_stream *s);
 /* Whether it is between two messages. */
 bool agent_stream_is_idle(const struct agent_stream *s);

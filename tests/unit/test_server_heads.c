@@ -103,6 +103,7 @@ static void test_asking(void **state UNUSED)
     const struct spice_head shown[] = {{.monitor_id = 0, .width = 320, .height = 200},
                                        {.monitor_id = 1, .width = 160, .height = 100, .x = 320, .y = 50}};
     struct peer m = {.caps = CAPS}, old = {0}, d = {.caps = 1u << SPICE_DISPLAY_CAP_MONITORS_CONFIG};
+    uint8_t begun[1000] = {0};
     const struct spice_msg_main_agent_tokens *tokens;
     const struct spice_data *data;
 
@@ -125,9 +126,21 @@ static void test_asking(void **state UNUSED)
     assert_int_equal(data->size, AGENT_CAPABILITIES_SIZE);
     want(&m, &two);
     expect_heads(&d, shown, 2, 4);
+    memcpy(begun, &(VDAgentMessage){.protocol = VD_AGENT_PROTOCOL, .type = VD_AGENT_CLIPBOARD, .size = 2 * sizeof(begun)},
+           sizeof(VDAgentMessage));
+    peer_send(&m, SPICE_MSGC_MAIN_AGENT_DATA, &(struct spice_data){sizeof(begun), begun});
     fake_display_take_heads(&rig.display, 0);
     peer_expect(&m, SPICE_MSG_MAIN_AGENT_DISCONNECTED);
-    /* What comes late is not answered and does no harm. */
+    /* What comes late is not answered and does no harm; a message that was begun is ended when there is another agent. */
+    peer_send(&m, SPICE_MSGC_MAIN_AGENT_DATA, &(struct spice_data){sizeof(begun) - 1, begun});
+    fake_display_take_heads(&rig.display, 4);
+    peer_expect(&m, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS);
+    start_agent(&m);
+    peer_send(&m, SPICE_MSGC_MAIN_AGENT_DATA, &(struct spice_data){sizeof(VDAgentMessage) + 1, begun});
+    want(&m, &two);
+    expect_heads(&d, shown, 2, 4);
+    fake_display_take_heads(&rig.display, 0);
+    peer_expect(&m, SPICE_MSG_MAIN_AGENT_DISCONNECTED);
     peer_send(&m, SPICE_MSGC_MAIN_AGENT_DATA, &(struct spice_data){4, (const uint8_t *)"late"});
     fake_display_take_heads(&rig.display, 4);
     peer_expect(&m, SPICE_MSG_MAIN_AGENT_CONNECTED_TOKENS);
