@@ -1,18 +1,13 @@
 """The guest agent between a host and a user that are not ours: libspice-server (tests/agent/host.c), whose port is a
 unix socket, and spice-gtk (tests/agent/user.c); the guest's session is an X server of its own."""
-import os, queue, socket, subprocess, threading
+import os, queue, subprocess, threading
 
-from viewer import PATIENCE, XDISPLAY, Failed, require, wait_for
+from viewer import PATIENCE, XDISPLAY, Failed, free_port, require, wait_for
 
 BUILD = 'build/'
 TEXT, PNG, BMP = '1', '2', '3'
 CLIPBOARD, PRIMARY = '0', '1'
 SELECTION = {CLIPBOARD: 'clipboard', PRIMARY: 'primary'}
-
-
-def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as s:
-        return str(s.getsockname()[1])
 
 
 class Lines:
@@ -65,7 +60,7 @@ class Rig:
         self.x = self.run(*(x or ['Xvfb', '-screen', '0', '1600x1200x24', '-nolisten', 'tcp', '-noreset']),
                           self.display)
         wait_for('X server', lambda: self.call('xdpyinfo') is not None)
-        self.spice = free_port()
+        self.spice = str(free_port())
         self.host = Lines(BUILD + 'tests/agent/host', '--socket', self.port, '--port', self.spice)
         self.host.wait('PORT')
         self.start_agentd()

@@ -1,7 +1,7 @@
 """A machine under test: minivm run, its serial console, pictures of its screen."""
 import os, re, signal, socket, subprocess, sys, tempfile, threading, time, zlib
 
-from viewer import Failed, read_ppm, require, wait_for
+from viewer import Failed, free_port, read_ppm, require, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../lib'))
 import processes
@@ -16,12 +16,6 @@ DESKTOP = ['--memory', '1G', '--cpus', '2', '--spice', '0']
 BOOT = 600  # seconds that a guest may take to start, in a software host on a busy computer
 ANSWER = 120  # ... a command in it
 ESCAPES = re.compile(rb'\x1b(\[[0-9;?]*[a-zA-Z]|[()][A-Z0-9])')
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 def run_minivm(*args, timeout=BOOT):

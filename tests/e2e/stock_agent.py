@@ -1,8 +1,7 @@
 """A stock guest agent without a guest: spice-vdagentd and spice-vdagent on an X server, a SPICE server at the other end."""
 import os, subprocess, threading
 
-from agent_rig import free_port
-from viewer import require, wait_for
+from viewer import free_port, require, wait_for
 
 # Each with the agent's port as a Unix socket.
 SERVERS = {'libspice-server': ['build/tests/agent/host', '--socket'], 'our server': ['build/tests/e2e/fake_server', '--agent']}
@@ -17,7 +16,7 @@ class StockAgent:
         os.mkdir(self.files)
         self.started = []
         self.port_path, self.socket = os.path.join(folder, 'agent-port'), os.path.join(folder, 'agent-socket')
-        self.port = free_port()
+        self.port = str(free_port())
         self.host = self.start(*SERVERS[server], self.port_path, '--port', self.port, stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
         require(self.host.stdout.readline().startswith('PORT'), 'the server does not start')

@@ -8,16 +8,12 @@ are compared pixel for pixel with spicy-screenshot's, a client with other decode
 """
 import contextlib, json, os, shutil, socket, subprocess, sys, tempfile, time
 
+from viewer import free_port
+
 CLIENT = sys.argv[1] if len(sys.argv) > 1 else 'build/minivm-client'
 
 # Hide the cursor, which blinks; then read a key (int 16h), write it (int 10h); after Enter a line feed too; again.
 ECHO = bytes.fromhex('b401b90020cd10' 'b400cd16b40ebb0700cd103c0d75f1b00ab40ecd10ebe9').ljust(510, b'\0') + b'\x55\xaa'
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -6,17 +6,11 @@ usage: test_connect.py [CLIENT]
 import base64, contextlib, os, pty, select, shutil, socket, subprocess, sys, threading, time
 
 import fake
-from viewer import Failed, Viewer, read_ppm, require, run_tests, wait_for
+from viewer import Failed, Viewer, free_port, read_ppm, require, run_tests, wait_for
 
 CLIENT = sys.argv[1] if __name__ == '__main__' and len(sys.argv) > 1 else 'build/minivm-client'
 VIEWER_USER = os.path.join(os.path.dirname(CLIENT), 'tests/e2e/viewer_user')
 CHANNELS = ['main 0', 'cursor 0', 'display 0', 'inputs 0']
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 def said(v, *words):

@@ -5,9 +5,9 @@ usage: tests/e2e/test_foreign.py [--first SEED] [--seeds N]
 
 build/tests/foreign/draws is the guest, and knows by an oracle what must come of it; build/tests/foreign/look is spice-gtk.
 """
-import os, socket, subprocess, sys
+import os, subprocess, sys
 
-from viewer import PATIENCE, Failed, read_ppm, require, run_tests
+from viewer import PATIENCE, Failed, free_port, read_ppm, require, run_tests
 
 BUILD = 'build/'
 MARK = bytes((0x35, 0x77, 0xab))
@@ -25,17 +25,12 @@ def option(name, default):
 FIRST, SEEDS = option('--first', 1), option('--seeds', 3)
 
 
-def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as s:
-        return str(s.getsockname()[1])
-
-
 class Guest:
     """One that draws when somebody looks."""
 
     def __init__(self, folder, *settings):
         self.expected, self.drawn, self.shown = (os.path.join(folder, name) for name in ('e.ppm', 'd.ppm', 's.ppm'))
-        self.port = free_port()
+        self.port = str(free_port())
         self.p = subprocess.Popen([BUILD + 'tests/foreign/draws', '--port', self.port, '--expected', self.expected, '--drawn',
                                    self.drawn, '--first', str(FIRST), '--seeds', str(SEEDS), *settings],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -5,9 +5,9 @@ usage: tests/e2e/test_xspice.py [--seconds N]
 
 In the end both must show the same.
 """
-import os, random, signal, socket, subprocess, sys, time
+import os, random, signal, subprocess, sys, time
 
-from viewer import PATIENCE, read_ppm, require, run_tests, wait_for
+from viewer import PATIENCE, free_port, read_ppm, require, run_tests, wait_for
 
 BUILD = 'build/'
 SECONDS = int(sys.argv[sys.argv.index('--seconds') + 1]) if '--seconds' in sys.argv else 12
@@ -51,17 +51,12 @@ EndSection
 '''
 
 
-def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as s:
-        return str(s.getsockname()[1])
-
-
 class Desktop:
     def __init__(self, folder):
         config = os.path.join(folder, 'xorg.conf')
         with open(config, 'w') as f:
             f.write(CONFIG)
-        self.port, display = free_port(), ':%d' % (3000 + os.getpid() % 700)
+        self.port, display = str(free_port()), ':%d' % (3000 + os.getpid() % 700)
         several = dict(os.environ, SPICE_DEBUG_ALLOW_MC='1')  # else the second viewer ends the first one's session
         self.log = os.path.join(folder, 'log')
         with open(self.log, 'w') as log:

@@ -1,5 +1,5 @@
 """What tests with stock viewers share: waiting, pictures, a viewer on an X server of its own."""
-import os, shutil, struct, subprocess, sys, tempfile, time
+import os, shutil, socket, struct, subprocess, sys, tempfile, time
 
 XDISPLAY = 200 + os.getpid() % 700 * 4  # the first of four
 PATIENCE = 90  # seconds that a client may take on a busy machine
@@ -23,6 +23,12 @@ def wait_for(what, test, seconds=PATIENCE, step=0.2):
             return value
         time.sleep(step)
     raise Failed('%s: not within %d s' % (what, seconds))
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
 
 
 def read_ppm(name):

@@ -62,6 +62,18 @@ void agent_rig_stop(void)
     rig_stop(&agent_rig);
 }
 
+int agent_rig_setup(void **state UNUSED)
+{
+    agent_rig_start(NULL);
+    return 0;
+}
+
+int agent_rig_teardown(void **state UNUSED)
+{
+    agent_rig_stop();
+    return 0;
+}
+
 static void do_open(void *arg)
 {
     agent_guest.port->ops->front_opened(agent_guest.port, *(bool *)arg);

@@ -27,6 +27,9 @@ extern const struct chardev_front_ops agent_guest_ops; /* front: a struct guest 
 
 void agent_rig_start(const struct spice_config *config);
 void agent_rig_stop(void);
+/* As cmocka calls them. */
+int agent_rig_setup(void **state);
+int agent_rig_teardown(void **state);
 
 /* A message with a body of bytes that are its type; returns its size. */
 size_t agent_put(uint8_t *to, uint32_t protocol, uint32_t type, uint32_t size);

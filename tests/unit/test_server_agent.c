@@ -9,21 +9,9 @@
 
 #include <cmocka.h>
 
-static int start(void **state UNUSED)
-{
-    agent_rig_start(NULL);
-    return 0;
-}
-
 static int start_filtered(void **state UNUSED)
 {
     agent_rig_start(&(struct spice_config){.name = "rig", .agent_filter = {.no_clipboard = true}, .no_agent_mouse = true});
-    return 0;
-}
-
-static int stop(void **state UNUSED)
-{
-    agent_rig_stop();
     return 0;
 }
 
@@ -219,12 +207,12 @@ static void test_monitors(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_both_ways, start, stop),
-        cmocka_unit_test_setup_teardown(test_skipped, start, stop),
-        cmocka_unit_test_setup_teardown(test_tokens, start, stop),
-        cmocka_unit_test_setup_teardown(test_too_much, start, stop),
-        cmocka_unit_test_setup_teardown(test_filter, start_filtered, stop),
-        cmocka_unit_test_setup_teardown(test_monitors, start, stop),
+        cmocka_unit_test_setup_teardown(test_both_ways, agent_rig_setup, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_skipped, agent_rig_setup, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_tokens, agent_rig_setup, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_too_much, agent_rig_setup, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_filter, start_filtered, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_monitors, agent_rig_setup, agent_rig_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

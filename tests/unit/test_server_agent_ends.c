@@ -9,18 +9,6 @@
 
 #include <cmocka.h>
 
-static int start(void **state UNUSED)
-{
-    agent_rig_start(NULL);
-    return 0;
-}
-
-static int stop(void **state UNUSED)
-{
-    agent_rig_stop();
-    return 0;
-}
-
 /* A client that goes in the middle of a message, either way: the next one begins where messages begin. */
 static void test_half_messages(void **state UNUSED)
 {
@@ -150,8 +138,8 @@ static void test_saved(void **state UNUSED)
     rig_call(&agent_rig, do_save, &s);
     rig_call(&agent_rig, guest_do_look, &before);
     peer_close(&p);
-    stop(NULL);
-    start(NULL);
+    agent_rig_stop();
+    agent_rig_start(NULL);
     agent_guest.room = 0;
     guest_opens(true);
     rig_call(&agent_rig, do_load, &s);
@@ -176,10 +164,10 @@ static void test_saved(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_half_messages, start, stop),
-        cmocka_unit_test_setup_teardown(test_restarts, start, stop),
-        cmocka_unit_test_setup_teardown(test_owners, start, stop),
-        cmocka_unit_test_setup_teardown(test_saved, start, stop),
+        cmocka_unit_test_setup_teardown(test_half_messages, agent_rig_setup, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_restarts, agent_rig_setup, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_owners, agent_rig_setup, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_saved, agent_rig_setup, agent_rig_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

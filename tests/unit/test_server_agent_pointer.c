@@ -9,18 +9,6 @@
 
 #include <cmocka.h>
 
-static int start(void **state UNUSED)
-{
-    agent_rig_start(NULL);
-    return 0;
-}
-
-static int stop(void **state UNUSED)
-{
-    agent_rig_stop();
-    return 0;
-}
-
 static void expect_mode(struct peer *p, unsigned supported, unsigned current)
 {
     const struct spice_msg_main_mouse_mode *mode = peer_expect(p, SPICE_MSG_MAIN_MOUSE_MODE);
@@ -103,8 +91,8 @@ static void test_clicks(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_pointer, start, stop),
-        cmocka_unit_test_setup_teardown(test_clicks, start, stop),
+        cmocka_unit_test_setup_teardown(test_pointer, agent_rig_setup, agent_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_clicks, agent_rig_setup, agent_rig_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

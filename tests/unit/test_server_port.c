@@ -9,18 +9,6 @@
 
 #include <cmocka.h>
 
-static int start(void **state UNUSED)
-{
-    agent_rig_start(NULL);
-    return 0;
-}
-
-static int stop(void **state UNUSED)
-{
-    agent_rig_stop();
-    return 0;
-}
-
 static struct guest other;
 
 static void add_others(void *arg UNUSED)
@@ -125,7 +113,7 @@ static void test_port(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_port, start, stop),
+        cmocka_unit_test_setup_teardown(test_port, agent_rig_setup, agent_rig_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
