@@ -9,6 +9,8 @@ static const struct {
     {SPICE_CHANNEL_DISPLAY, {spice_common_list, spice_draw_list, spice_display_list}},
     {SPICE_CHANNEL_INPUTS, {spice_common_list, spice_inputs_list}},
     {SPICE_CHANNEL_CURSOR, {spice_common_list, spice_cursor_list}},
+    {SPICE_CHANNEL_PLAYBACK, {spice_common_list, spice_playback_list}},
+    {SPICE_CHANNEL_RECORD, {spice_common_list, spice_record_list}},
     {SPICE_CHANNEL_PORT, {spice_common_list, spice_port_list}},
     {SPICE_CHANNEL_WEBDAV, {spice_common_list, spice_port_list}},
 };

@@ -579,6 +579,53 @@ struct spice_msg_cursor_trail {
     uint16_t length, frequency;
 };
 
+/* --- sound: playback to the client; record from it, where times are the sender's mm-time --- */
+
+/* DATA of both channels: samples, or one packet of the mode's codec */
+struct spice_msg_sound_packet {
+    uint32_t time; /* when to play it, or when it was recorded; mm-time */
+    uint32_t size;
+    const uint8_t *data;
+};
+
+struct spice_msg_sound_mode {
+    uint32_t time;
+    uint16_t mode; /* SPICE_AUDIO_DATA_MODE_* of the DATA that follow */
+    uint32_t size;
+    const uint8_t *data; /* of the codec; none of today's has any */
+};
+
+struct spice_msg_playback_start {
+    uint32_t channels;
+    uint16_t format;    /* SPICE_AUDIO_FMT_* */
+    uint32_t frequency; /* frames a second */
+    uint32_t time;
+};
+
+struct spice_msg_record_start {
+    uint32_t channels;
+    uint16_t format;
+    uint32_t frequency;
+};
+
+/* 0..65535, one of each channel */
+struct spice_msg_sound_volume {
+    uint8_t count;
+    const uint16_t *volume;
+};
+
+struct spice_msg_sound_mute {
+    uint8_t mute;
+};
+
+struct spice_msg_playback_latency {
+    uint32_t latency_ms;
+};
+
+struct spice_msgc_record_start_mark {
+    uint32_t time;
+};
+
 /* --- channels of bytes --- */
 
 struct spice_msg_port_init {

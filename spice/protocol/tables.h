@@ -64,7 +64,8 @@ struct spice_msg_list {
 
 /* Of each table file. */
 extern const struct spice_msg_list spice_common_list[2], spice_main_list[2], spice_display_list[2],
-    spice_draw_list[2], spice_inputs_list[2], spice_cursor_list[2], spice_port_list[2];
+    spice_draw_list[2], spice_inputs_list[2], spice_cursor_list[2], spice_port_list[2],
+    spice_playback_list[2], spice_record_list[2];
 
 #define LIST(a)                                                                                    \
     {                                                                                              \
