@@ -7,8 +7,10 @@
 /* Memory of so many pixels and bytes is kept between updates. */
 #define KEEP_PIXELS (256 * 1024)
 #define KEEP_BYTES  (512 * 1024)
-/* An update of more than that, and at most of so many pixels, is likely followed by its like: nothing is given back. */
+/* An update of more than that, and at most of so many pixels, is likely followed by its like: nothing is given back ... */
 #define BUSY_PIXELS (1536 * 1024)
+/* ... before so many have followed that were smaller. */
+#define LULL 8
 
 struct batch *batch_create(void)
 {
@@ -41,11 +43,12 @@ static void trim(void **data, size_t *room, size_t keep)
 
 static bool is_busy(const struct batch *b)
 {
-    return b->pixel_count > KEEP_PIXELS && b->pixel_count <= BUSY_PIXELS;
+    return b->pixel_count <= BUSY_PIXELS && (b->pixel_count > KEEP_PIXELS || b->small < LULL);
 }
 
 void batch_clear(struct batch *b)
 {
+    b->small = b->pixel_count > KEEP_PIXELS ? 0 : MIN(b->small + 1, LULL);
     if (is_busy(b)) {
         writer_reset(&b->out);
     } else {

@@ -28,6 +28,7 @@ struct batch {
     struct picture_wish wish;
     size_t count, pixel_count, hash_count;
     size_t pixel_room, hash_room;
+    unsigned small; /* updates since the last large one */
     uint32_t *pixels;
     uint64_t *hashes;
     struct writer out;
