@@ -55,6 +55,7 @@ void batch_clear(struct batch *b)
         trim((void **)&b->hashes, &b->hash_room, KEEP_PIXELS / STRIP);
         writer_trim(&b->out, KEEP_BYTES);
     }
+    b->in_place = NULL;
     b->count = b->pixel_count = b->hash_count = 0;
 }
 
@@ -84,13 +85,14 @@ static int add(struct batch *b, const struct display_surface *surface, const str
 
     if (b->count == BATCH_MAX_PIECES)
         return -ENOSPC;
-    if (!reserve((void **)&b->pixels, &b->pixel_room, b->pixel_count, width * rows, 4) ||
+    if ((!b->in_place && !reserve((void **)&b->pixels, &b->pixel_room, b->pixel_count, width * rows, 4)) ||
         !reserve((void **)&b->hashes, &b->hash_room, b->hash_count, columns * rows, 8))
         return -ENOMEM;
     b->pieces[b->count++] = (struct batch_piece){
         .strips = *strips, .rect = *rect, .pixels = b->pixel_count, .hashes = b->hash_count};
     for (int32_t y = rect->top; y < rect->bottom; y++) {
-        memcpy(b->pixels + b->pixel_count, surface_row(surface, y) + rect->left, width * 4);
+        if (!b->in_place)
+            memcpy(b->pixels + b->pixel_count, surface_row(surface, y) + rect->left, width * 4);
         memcpy(b->hashes + b->hash_count, strip_row(now, y) + strips->left, columns * 8);
         b->pixel_count += width;
         b->hash_count += columns;
@@ -126,17 +128,26 @@ static int encode_frame(struct batch *b, struct batch_piece *p, const struct ima
     return p->err;
 }
 
+static struct image image_of(const struct batch *b, const struct batch_piece *p)
+{
+    uint32_t width = p->rect.right - p->rect.left;
+    const uint32_t *pixels =
+        b->in_place ? surface_row(b->in_place, p->rect.top) + p->rect.left : b->pixels + p->pixels;
+
+    return (struct image){
+        .data = (uint8_t *)pixels,
+        .width = width,
+        .height = p->rect.bottom - p->rect.top,
+        .stride = b->in_place ? b->in_place->stride : width * 4,
+        .format = SPICE_BITMAP_FMT_32BIT,
+    };
+}
+
 void batch_run(struct batch *b, struct picture_encoder *e)
 {
     for (size_t i = 0; i < b->count; i++) {
         struct batch_piece *p = &b->pieces[i];
-        struct image image = {
-            .data = (uint8_t *)(b->pixels + p->pixels),
-            .width = p->rect.right - p->rect.left,
-            .height = p->rect.bottom - p->rect.top,
-            .stride = (p->rect.right - p->rect.left) * 4,
-            .format = SPICE_BITMAP_FMT_32BIT,
-        };
+        struct image image = image_of(b, p);
 
         p->err = p->video ? encode_frame(b, p, &image)
                           : picture_encode(e, &image, &b->wish, &b->out, &p->picture);

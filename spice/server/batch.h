@@ -1,6 +1,6 @@
 /*
  * batch.h - parts of the screen on their way to pictures: copied, with their hashes, so that a worker can encode them while
- * the guest draws on.
+ * the guest draws on; or in place, if encoding takes no longer than copying would.
  *
  * Filled in the display's loop, run once in a worker (or at once, if it is small), then read in the loop again.
  */
@@ -26,6 +26,8 @@ struct batch_piece {
 
 struct batch {
     struct picture_wish wish;
+    /* Not NULL: pixels are not copied but taken from there; batch_run() comes before the guest draws on. */
+    const struct display_surface *in_place;
     size_t count, pixel_count, hash_count;
     size_t pixel_room, hash_room;
     unsigned small; /* updates since the last large one */

@@ -119,7 +119,7 @@ void encoding_start(struct encoding *e, struct display_channel *d)
 {
     e->channel = d;
     picture_use_dictionary(e->encoder, e->window, e->next);
-    e->busy = e->batch->pixel_count > SMALL_PIXELS &&
+    e->busy = !e->batch->in_place && e->batch->pixel_count > SMALL_PIXELS &&
               uv_queue_work(&d->base.loop->uv, &e->work, run, done) == 0;
     if (e->busy)
         return;

@@ -77,10 +77,16 @@ uint64_t picture_next(const struct picture_encoder *e)
 
 /* --- what kind of content --- */
 
+bool picture_is_quick(const struct picture_wish *wish)
+{
+    return wish->hurry && wish->lz4 &&
+           (wish->compression == SPICE_IMAGE_COMPRESSION_AUTO_GLZ || wish->compression == SPICE_IMAGE_COMPRESSION_AUTO_LZ);
+}
+
 static unsigned choose_lossless(const struct picture_encoder *e, const struct image *image,
                                 const struct picture_wish *wish)
 {
-    if (wish->hurry && wish->lz4)
+    if (picture_is_quick(wish))
         return SPICE_IMAGE_TYPE_LZ4;
     if (content_is_gradual(image))
         return wish->lossy && image->width * image->height >= LOSSY_PIXELS ? SPICE_IMAGE_TYPE_JPEG

@@ -33,6 +33,8 @@ void picture_encoder_destroy(struct picture_encoder *e);
 void picture_use_dictionary(struct picture_encoder *e, uint32_t window, uint64_t next);
 /* The number that the next picture gets; 0 without a dictionary. */
 uint64_t picture_next(const struct picture_encoder *e);
+/* Whether it will be LZ4, which takes hardly longer than a copy of the pixels. */
+bool picture_is_quick(const struct picture_wish *wish);
 /* Append to the writer. -ENOMEM */
 int picture_encode(struct picture_encoder *e, const struct image *from,
                    const struct picture_wish *wish, struct writer *w, struct picture *picture);

@@ -238,6 +238,7 @@ static void send_pictures(struct display_channel *d, struct change *c)
         .lossy = d->lossy_way && !d->refining,
         .no_zlib = d->port->zlib == WAN_NEVER,
     };
+    batch->in_place = picture_is_quick(&batch->wish) ? c->surface : NULL;
     video_capture(d, c, batch);
     budget = batch->pixel_count + d->budget;
     if (d->fresh && (uint64_t)now->width * now->height <= FIRST_PIXELS)
