@@ -30,4 +30,14 @@ static inline struct rect rect_union(const struct rect *a, const struct rect *b)
                          MAX(a->bottom, b->bottom)};
 }
 
+static inline int32_t rect_width(const struct rect *r)
+{
+    return r->right - r->left;
+}
+
+static inline int64_t rect_area(const struct rect *r)
+{
+    return (int64_t)rect_width(r) * (r->bottom - r->top);
+}
+
 #endif

@@ -26,6 +26,10 @@ struct canvas {
     pixman_image_t *image;  /* the same memory; reads of an xRGB canvas give opaque pixels */
 };
 
+struct canvas_point {
+    int32_t x, y;
+};
+
 /* Where to draw. What lies outside of `clip` or is 0 in the mask stays as it is. */
 struct canvas_target {
     struct rect box;
@@ -77,6 +81,15 @@ int canvas_rop3(struct canvas *c, const struct canvas_target *t, const struct ca
                 const struct canvas_brush *brush, uint8_t rop3);
 /* Move pixels inside the canvas; (x, y) comes to the box's left top corner. They may overlap. */
 int canvas_copy_bits(struct canvas *c, const struct canvas_target *t, int32_t x, int32_t y);
+
+/*
+ * A series of the same move, of which `left` are to come, this one included: the rectangle `to`, each pixel from so far away.
+ * If nothing else draws in the rectangle meanwhile, each pixel need be moved only once, by left * from: the first move brings
+ * what was in the rectangle (or before it) when the series began to where the last one would. Each later one brings what has
+ * come to the rectangle's border since, also to its last place. Says what of the rectangle this move has to fill; made here.
+ */
+void canvas_move_again(pixman_region32_t *region, const struct rect *to, struct canvas_point from, uint32_t left,
+                       bool first);
 /* The picture without its pixels of the colour `key` (0xRRGGBB), as exactly as the canvas can tell them. */
 int canvas_transparent(struct canvas *c, const struct canvas_target *t,
                        const struct canvas_source *src, uint32_t key);
@@ -120,10 +133,6 @@ struct canvas_text {
 /* The brush through the glyphs. `rop` counts for 1 bit; more bits blend. The mask of the target is not looked at. */
 int canvas_text(struct canvas *c, const struct canvas_target *t, const struct canvas_text *text,
                 const struct canvas_brush *brush, uint16_t rop);
-
-struct canvas_point {
-    int32_t x, y;
-};
 
 #define CANVAS_MAX_DASHES 256
 

@@ -95,3 +95,30 @@ int canvas_copy_bits(struct canvas *c, const struct canvas_target *t, int32_t x,
     target.box = movable(c, &t->box, &m);
     return raster_for_region(c, &target, move_region, &m);
 }
+
+/* The part of `to` whose pixels come from inside of it `steps` times in a row. */
+static void stays_inside(pixman_region32_t *r, const struct rect *to, struct canvas_point from, uint32_t steps)
+{
+    int64_t dx = (int64_t)from.x * steps, dy = (int64_t)from.y * steps;
+    const struct rect inside = {MAX(to->left, to->left - dx), MAX(to->top, to->top - dy),
+                                MIN(to->right, to->right - dx), MIN(to->bottom, to->bottom - dy)};
+
+    if (rect_empty(&inside))
+        pixman_region32_init(r);
+    else
+        pixman_region32_init_rect(r, inside.left, inside.top, inside.right - inside.left,
+                                  inside.bottom - inside.top);
+}
+
+void canvas_move_again(pixman_region32_t *region, const struct rect *to, struct canvas_point from, uint32_t left,
+                       bool first)
+{
+    pixman_region32_t further;
+
+    stays_inside(region, to, from, left - 1);
+    if (first)
+        return;
+    stays_inside(&further, to, from, left);
+    pixman_region32_subtract(region, region, &further);
+    pixman_region32_fini(&further);
+}

@@ -1,6 +1,7 @@
 #include "client/display_channel.h"
 
 #include "base/error.h"
+#include "client/display_moves.h"
 #include "client/session.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@ int display_clip(const struct spice_clip *clip, pixman_region32_t *region, bool 
 
 void display_begin(struct display_channel *d, const struct canvas *c)
 {
+    display_moves_draw(d->moves);
     if (c == d->primary)
         screen_lock(d->base.session->screen);
 }
@@ -74,6 +76,7 @@ static void destroy_surface(struct display_channel *d, uint32_t id)
 
     if (!c)
         return;
+    display_moves_draw(d->moves);
     display_streams_destroy(d, c);
     if (c == d->primary)
         set_primary(d, NULL);
@@ -253,7 +256,15 @@ static int display_up(struct channel *c)
 
 static void display_close(struct channel *c)
 {
+    display_moves_close(to_display(c)->moves);
     uv_close((uv_handle_t *)&to_display(c)->frames, NULL);
+}
+
+static void free_parts(struct display_channel *d)
+{
+    pictures_destroy(d->pictures);
+    display_moves_destroy(d->moves);
+    free(d);
 }
 
 static void display_destroy(struct channel *c)
@@ -261,9 +272,8 @@ static void display_destroy(struct channel *c)
     struct display_channel *d = to_display(c);
 
     destroy_all_surfaces(d);
-    pictures_destroy(d->pictures);
     channel_fini(c);
-    free(d);
+    free_parts(d);
 }
 
 const struct pictures_stats *display_channel_stats(const struct channel *c)
@@ -295,9 +305,10 @@ static struct display_channel *create(void)
     if (!d)
         return NULL;
     d->pictures = pictures_create();
-    if (d->pictures)
+    d->moves = display_moves_create(d);
+    if (d->pictures && d->moves)
         return d;
-    free(d);
+    free_parts(d);
     return NULL;
 }
 
@@ -310,12 +321,12 @@ int display_channel_open(struct session *s, uint8_t id, struct channel **channel
         return -ENOMEM;
     err = channel_connect(&d->base, s, &ops, id, -1);
     if (err) {
-        pictures_destroy(d->pictures);
-        free(d);
+        free_parts(d);
         return err;
     }
     d->base.request.channel_caps |= display_streams_caps();
     display_streams_init(d);
+    display_moves_start(d->moves);
     *channel = &d->base;
     return 0;
 }

@@ -1,8 +1,9 @@
 /*
  * display_channel.h - surfaces, what is drawn on them, and the primary one that the screen shows.
  *
- * display_channel.c has the surfaces and caches, display_draw.c and display_text.c the drawing, display_stream.c the video. The pixmap cache
- * and the GLZ window are this channel's own: with them nothing ever has to wait for another channel.
+ * display_channel.c has the surfaces and caches, display_draw.c and display_text.c the drawing, display_moves.c that of moves
+ * which repeat, display_stream.c the video. The pixmap cache and the GLZ window are this channel's own: with them nothing
+ * ever has to wait for another channel.
  */
 #ifndef CLIENT_DISPLAY_CHANNEL_H
 #define CLIENT_DISPLAY_CHANNEL_H
@@ -25,6 +26,7 @@ struct display_channel {
     uint64_t surface_bytes;
     struct canvas *primary; /* one of them, or NULL */
     struct pictures *pictures;
+    struct display_moves *moves; /* that are not drawn yet */
     struct video_stream *streams[SPICE_MAX_NUM_STREAMS];
     uint64_t stream_pixels; /* of all streams' frames */
     uint64_t held_bytes;    /* of frames that wait to be shown */

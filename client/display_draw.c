@@ -1,6 +1,7 @@
 #include "client/display_draw.h"
 
 #include "base/error.h"
+#include "client/display_moves.h"
 
 #include <errno.h>
 
@@ -132,6 +133,8 @@ static int draw_copy(struct channel *c, const void *msg)
 
     if (!err)
         err = get_source(&w, m->src, &m->src_area, m->scale_mode, &src);
+    if (!err && m->src->type != SPICE_IMAGE_TYPE_SURFACE && display_moves_add_copy(w.d->moves, &w, &src, m->rop))
+        return 0;
     if (!err) {
         display_begin(w.d, w.c);
         err = canvas_copy(w.c, &w.t, &src, m->rop);
@@ -146,6 +149,8 @@ static int draw_copy_bits(struct channel *c, const void *msg)
     struct draw w;
     int err = draw_open(&w, c, &m->base, NULL);
 
+    if (!err && display_moves_add(w.d->moves, &w, m->src_pos.x, m->src_pos.y))
+        return 0;
     if (!err) {
         display_begin(w.d, w.c);
         err = canvas_copy_bits(w.c, &w.t, m->src_pos.x, m->src_pos.y);

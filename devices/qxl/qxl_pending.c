@@ -120,40 +120,18 @@ static uint32_t repeats(const struct qxl_pending *p, uint32_t first)
     return count;
 }
 
-/* The part of `to` whose pixels come from inside of it `steps` times in a row. */
-static void stays_inside(pixman_region32_t *r, const struct rect *to, struct canvas_point from, uint32_t steps)
-{
-    int64_t dx = (int64_t)from.x * steps, dy = (int64_t)from.y * steps;
-    const struct rect inside = {MAX(to->left, to->left - dx), MAX(to->top, to->top - dy),
-                                MIN(to->right, to->right - dx), MIN(to->bottom, to->bottom - dy)};
-
-    if (rect_empty(&inside))
-        pixman_region32_init(r);
-    else
-        pixman_region32_init_rect(r, inside.left, inside.top, inside.right - inside.left,
-                                  inside.bottom - inside.top);
-}
-
-/*
- * One of a series of the same move, `left` of which are to come, itself included. The first brings what was in the rectangle
- * (or before it) when the series began to where the last one would. Each later one brings what has come to the rectangle's
- * border since, also to its last place. So every pixel is moved once, and watchers hear of one move.
- */
+/* One of a series of the same move, `left` of which are to come, itself included. */
 static int run_repeated(struct draw *w, bool first, uint32_t left)
 {
     const struct rect to = qxl_draw_box(w);
     const struct canvas_point from = qxl_draw_source(w);
-    pixman_region32_t region, further;
+    pixman_region32_t region;
     int err = 0;
 
-    stays_inside(&region, &to, from, left - 1);
-    stays_inside(&further, &to, from, left);
-    if (!first)
-        pixman_region32_subtract(&region, &region, &further);
+    canvas_move_again(&region, &to, from, left, first);
     if (pixman_region32_not_empty(&region))
         err = qxl_draw_move(w, &region, (struct canvas_point){from.x * (int32_t)left, from.y * (int32_t)left}, first);
     pixman_region32_fini(&region);
-    pixman_region32_fini(&further);
     return err;
 }
 

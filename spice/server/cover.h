@@ -20,16 +20,6 @@ struct cover {
     } rects[COVER_MAX];
 };
 
-static inline int32_t rect_width(const struct rect *r)
-{
-    return r->right - r->left;
-}
-
-static inline int64_t rect_area(const struct rect *r)
-{
-    return (int64_t)rect_width(r) * (r->bottom - r->top);
-}
-
 /* A run may start a rectangle or only prolong one. It is left uncovered if it does neither, or there are COVER_MAX. */
 void cover_add(struct cover *c, const struct rect *run, uint64_t kind, bool start);
 /* Forget the rectangles that are not worth it. */
