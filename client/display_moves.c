@@ -7,6 +7,7 @@
 #define MAX_KEPT   64
 #define MAX_PIXELS (4 * 1024 * 1024) /* of pictures that wait */
 #define WAIT_MS    4
+#define QUIET_MS   20 /* a move after so long a time is drawn at once: it may be the answer to a key */
 
 /* COPY_BITS, or a picture, if there is one, that is put where no move goes. */
 struct kept {
@@ -22,6 +23,7 @@ struct display_moves {
     struct rect to;
     struct canvas_point from;
     uint32_t moves; /* of those that wait */
+    uint64_t last;  /* the loop's time at the last one */
     size_t count;
     int64_t pixels; /* of pictures */
     struct kept kept[MAX_KEPT];
@@ -72,6 +74,15 @@ static void keep(struct display_moves *m, const struct draw *w, const struct can
         uv_timer_start(&m->timer, timer_fired, WAIT_MS, 0);
 }
 
+/* Whether another move came shortly before this one. */
+static bool is_busy(struct display_moves *m)
+{
+    uint64_t now = uv_now(&m->d->base.session->loop->uv), before = m->last;
+
+    m->last = now;
+    return now - before < QUIET_MS;
+}
+
 static bool is_same(const struct display_moves *m, const struct draw *w, struct canvas_point from)
 {
     const struct rect *a = &m->to, *b = &w->t.box;
@@ -90,7 +101,7 @@ bool display_moves_add(struct display_moves *m, const struct draw *w, int32_t x,
         return false;
     from = (struct canvas_point){x - box->left, y - box->top};
     source = moved(box, from);
-    if (!contains(&bounds, &source))
+    if (!contains(&bounds, &source) || !is_busy(m))
         return false;
     if (m->count == MAX_KEPT || !is_same(m, w, from))
         display_moves_draw(m);

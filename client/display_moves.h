@@ -1,6 +1,6 @@
 /*
- * display_moves.h - moves that repeat, as by scrolling: kept for some milliseconds, with what is drawn beside them, so that
- * what is moved again and again is moved once, by the whole distance.
+ * display_moves.h - moves that repeat, as by scrolling: one that follows another is kept for some milliseconds, with what is
+ * drawn beside them, so that what is moved again and again is moved once, by the whole distance.
  *
  * Only what cannot fail is kept: no clip, no mask, no scaling, all of it inside of the surface. Thread: the session's loop.
  */
