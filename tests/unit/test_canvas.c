@@ -362,6 +362,76 @@ static void test_copy_bits(void **state UNUSED)
     }
 }
 
+/* What a step of a series draws beside the rectangle: pixels that the next moves may bring in. */
+static void draw_beside(struct canvas *c, const struct rect *to, uint32_t colour, struct rect box)
+{
+    const struct canvas_brush brush = {.type = SPICE_BRUSH_TYPE_SOLID, .color = colour};
+    const struct canvas_target t = {.box = box};
+    const struct rect both = rect_intersect(&box, to);
+
+    if (rect_empty(&both))
+        assert_int_equal(canvas_fill(c, &t, &brush, SPICE_ROPD_OP_PUT), 0);
+}
+
+static void move_once(struct canvas *c, const struct rect *to, struct canvas_point from)
+{
+    const struct canvas_target t = {.box = *to};
+
+    assert_int_equal(canvas_copy_bits(c, &t, to->left + from.x, to->top + from.y), 0);
+}
+
+static void move_again(struct canvas *c, const struct rect *to, struct canvas_point from, uint32_t left, bool first)
+{
+    struct canvas_target t = {.box = *to};
+    pixman_region32_t region;
+
+    canvas_move_again(&region, to, from, left, first);
+    t.clip = &region;
+    if (pixman_region32_not_empty(&region))
+        assert_int_equal(
+            canvas_copy_bits(c, &t, to->left + from.x * (int32_t)left, to->top + from.y * (int32_t)left), 0);
+    pixman_region32_fini(&region);
+}
+
+static struct rect random_rect(int32_t right, int32_t bottom)
+{
+    struct rect r = {between(0, right - 1), between(0, bottom - 1), 0, 0};
+
+    r.right = between(r.left + 1, right);
+    r.bottom = between(r.top + 1, bottom);
+    return r;
+}
+
+/* A move that repeats, with something drawn between: step by step, and each pixel only once. */
+static void test_move_again(void **state UNUSED)
+{
+    struct canvas *plain, *once;
+
+    assert_int_equal(canvas_create(&plain, SPICE_SURFACE_FMT_32_xRGB, WIDTH, HEIGHT), 0);
+    assert_int_equal(canvas_create(&once, SPICE_SURFACE_FMT_32_xRGB, WIDTH, HEIGHT), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        const struct rect to = random_rect(WIDTH, HEIGHT);
+        const struct canvas_point from = {between(-to.left, WIDTH - to.right), between(-to.top, HEIGHT - to.bottom)};
+        uint32_t steps = (uint32_t)between(1, 6);
+
+        for (size_t k = 0; k < (size_t)plain->stride * HEIGHT; k++)
+            plain->pixels[k] = (uint8_t)rnd();
+        memcpy(once->pixels, plain->pixels, (size_t)plain->stride * HEIGHT);
+        for (uint32_t left = steps; left > 0; left--) {
+            const struct rect beside = random_rect(WIDTH, HEIGHT);
+            uint32_t colour = rnd();
+
+            move_once(plain, &to, from);
+            move_again(once, &to, from, left, left == steps);
+            draw_beside(plain, &to, colour, beside);
+            draw_beside(once, &to, colour, beside);
+        }
+        assert_memory_equal(once->pixels, plain->pixels, (size_t)plain->stride * HEIGHT);
+    }
+    canvas_destroy(plain);
+    canvas_destroy(once);
+}
+
 static void test_copy_from_itself(void **state UNUSED)
 {
     struct fixture f;
@@ -459,7 +529,7 @@ int main(void)
         cmocka_unit_test(test_opaque),        cmocka_unit_test(test_rop3),
         cmocka_unit_test(test_copy_bits),     cmocka_unit_test(test_copy_from_itself),
         cmocka_unit_test(test_scale_nearest), cmocka_unit_test(test_convert),
-        cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_impossible),    cmocka_unit_test(test_move_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
