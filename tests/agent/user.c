@@ -160,8 +160,10 @@ static void point(const char *arguments)
 {
     int x, y, buttons;
 
-    if (sscanf(arguments, "%d %d %d", &x, &y, &buttons) != 3 || !user.inputs)
+    if (sscanf(arguments, "%d %d %d", &x, &y, &buttons) != 3)
         die("point where?");
+    if (!user.inputs)
+        return; /* its channel is on the way: who points says it again */
     spice_inputs_channel_position(user.inputs, x, y, 0, buttons);
 }
 
