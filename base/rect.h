@@ -30,6 +30,12 @@ static inline struct rect rect_union(const struct rect *a, const struct rect *b)
                          MAX(a->bottom, b->bottom)};
 }
 
+/* Whether all of r lies inside of outer. */
+static inline bool rect_contains(const struct rect *outer, const struct rect *r)
+{
+    return r->left >= outer->left && r->top >= outer->top && r->right <= outer->right && r->bottom <= outer->bottom;
+}
+
 static inline int32_t rect_width(const struct rect *r)
 {
     return r->right - r->left;

@@ -19,18 +19,14 @@ static void flip(pixman_image_t *picture)
         }
 }
 
-static bool is_inside(const struct rect *r, const struct canvas *c)
-{
-    return r->left >= 0 && r->top >= 0 && r->right <= (int32_t)c->width && r->bottom <= (int32_t)c->height;
-}
-
 /* Whether a frame can be decoded to where it is shown: nothing but its pixels is to change there. */
 static bool fits_surface(const struct video_stream *s, const struct held *h)
 {
     const struct rect *r = &h->dest;
+    const struct rect bounds = canvas_bounds(s->surface);
     pixman_box32_t box = {r->left, r->top, r->right, r->bottom};
 
-    return s->surface->format == SPICE_SURFACE_FMT_32_xRGB && s->top_down && is_inside(r, s->surface) &&
+    return s->surface->format == SPICE_SURFACE_FMT_32_xRGB && s->top_down && rect_contains(&bounds, r) &&
            (int64_t)r->right - r->left == h->width && (int64_t)r->bottom - r->top == h->height &&
            (!s->clipped || pixman_region32_contains_rectangle(&s->clip, &box) == PIXMAN_REGION_IN);
 }

@@ -49,12 +49,6 @@ void display_moves_start(struct display_moves *m)
     uv_timer_init(&m->d->base.session->loop->uv, &m->timer);
 }
 
-static bool contains(const struct rect *outer, const struct rect *r)
-{
-    return !rect_empty(r) && r->left >= outer->left && r->top >= outer->top && r->right <= outer->right &&
-           r->bottom <= outer->bottom;
-}
-
 static struct rect moved(const struct rect *r, struct canvas_point by)
 {
     return (struct rect){r->left + by.x, r->top + by.y, r->right + by.x, r->bottom + by.y};
@@ -64,7 +58,7 @@ static bool is_plain(const struct draw *w)
 {
     const struct rect bounds = canvas_bounds(w->c);
 
-    return !w->t.clip && !w->t.mask && contains(&bounds, &w->t.box);
+    return !w->t.clip && !w->t.mask && !rect_empty(&w->t.box) && rect_contains(&bounds, &w->t.box);
 }
 
 static void keep(struct display_moves *m, const struct draw *w, const struct canvas_source *src)
@@ -101,7 +95,7 @@ bool display_moves_add(struct display_moves *m, const struct draw *w, int32_t x,
         return false;
     from = (struct canvas_point){x - box->left, y - box->top};
     source = moved(box, from);
-    if (!contains(&bounds, &source) || !is_busy(m))
+    if (!rect_contains(&bounds, &source) || !is_busy(m))
         return false;
     if (m->count == MAX_KEPT || !is_same(m, w, from))
         display_moves_draw(m);
@@ -120,7 +114,7 @@ bool display_moves_add_copy(struct display_moves *m, const struct draw *w, const
     const struct rect picture = {0, 0, pixman_image_get_width(src->image), pixman_image_get_height(src->image)};
 
     if (!m->count || m->count == MAX_KEPT || w->c != m->canvas || rop != SPICE_ROPD_OP_PUT || !is_plain(w) ||
-        !rect_empty(&both) || !contains(&picture, area) || area->right - area->left != box->right - box->left ||
+        !rect_empty(&both) || !rect_contains(&picture, area) || area->right - area->left != box->right - box->left ||
         area->bottom - area->top != box->bottom - box->top || m->pixels + rect_area(box) > MAX_PIXELS)
         return false;
     m->pixels += rect_area(box);

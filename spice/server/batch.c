@@ -130,7 +130,7 @@ static int encode_frame(struct batch *b, struct batch_piece *p, const struct ima
 
 static struct image image_of(const struct batch *b, const struct batch_piece *p)
 {
-    uint32_t width = p->rect.right - p->rect.left;
+    uint32_t width = rect_width(&p->rect);
     const uint32_t *pixels =
         b->in_place ? surface_row(b->in_place, p->rect.top) + p->rect.left : b->pixels + p->pixels;
 
