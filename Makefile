@@ -26,7 +26,7 @@ VMM_DIRS := vmm
 CLIENT_DIRS := client clipboard
 ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)
 
-PKGS := libuv jansson libxml-2.0 openssl libsasl2 krb5 krb5-gssapi libseccomp liblz4 zlib libdeflate libzstd libjpeg vpx pixman-1 libpng slirp \
+PKGS := libuv jansson libxml-2.0 openssl libsasl2 krb5 krb5-gssapi libseccomp liblz4 zlib libdeflate libzstd libjpeg vpx opus pixman-1 libpng slirp \
 	liburing spice-protocol
 CLIENT_PKGS := sdl2 SDL2_ttf fontconfig xcb xcb-xfixes
 PKG_OF = $(PKGS) $(CLIENT_PKGS)
