@@ -11,7 +11,7 @@
  * A guest that puts so many commands into the rings in a millisecond need not tell of each: it is looked after every
  * millisecond, and tells when half a ring is full, until it puts fewer.
  */
-#define BUSY_COMMANDS     8
+#define BUSY_COMMANDS     16
 #define NOTICE_AHEAD      (QXL_COMMAND_RING_SIZE / 2)
 #define POLL_MS           1
 #define MIN_PUSH_DELAY_MS 5

@@ -167,7 +167,7 @@ static bool is_echo(struct display_channel *d, uint64_t now)
         d->echo_input = input;
         d->echoes = ECHOES;
     }
-    return d->echoes && now - input < ECHO_NS;
+    return d->echoes && now < input + ECHO_NS; /* the input may be younger than `now` */
 }
 
 /* Soon, but not too soon after the last time; UINT64_MAX: never. */
