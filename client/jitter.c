@@ -63,18 +63,27 @@ void jitter_fini(struct jitter *j)
     *j = (struct jitter){0};
 }
 
-static int set_rates(struct jitter *j, uint32_t rate, uint32_t rate_out)
+static int set_resampler(struct jitter *j, uint32_t rate, uint32_t rate_out)
 {
     struct resampler resampler;
     int err = resampler_init(&resampler, rate, rate_out);
 
     if (err)
         return err;
-    free(j->frames);
     resampler_fini(&j->resampler);
     j->resampler = resampler;
     j->rate = rate;
     j->rate_out = rate_out;
+    return 0;
+}
+
+static int set_rates(struct jitter *j, uint32_t rate, uint32_t rate_out)
+{
+    int err = set_resampler(j, rate, rate_out);
+
+    if (err)
+        return err;
+    free(j->frames);
     j->size = 2 * (lead(j) + most(j));
     j->at = j->end = lead(j);
     j->part = 0;
@@ -97,6 +106,11 @@ int jitter_start(struct jitter *j, uint32_t rate, uint32_t rate_out)
         return 0;
     j->drift = 0;
     return set_rates(j, rate, rate_out);
+}
+
+int jitter_set_rate_out(struct jitter *j, uint32_t rate_out)
+{
+    return !j->rate || j->rate_out == rate_out ? 0 : set_resampler(j, j->rate, rate_out);
 }
 
 void jitter_end(struct jitter *j)

@@ -54,6 +54,8 @@ void jitter_fini(struct jitter *j);
  * constants say. 0 or -ENOMEM.
  */
 int jitter_start(struct jitter *j, uint32_t rate, uint32_t rate_out);
+/* The device is another one. 0 or -ENOMEM: as before. */
+int jitter_set_rate_out(struct jitter *j, uint32_t rate_out);
 /* It ends: what is there is played, and that it ends then is no fault. */
 void jitter_end(struct jitter *j);
 /* channels: 1 or 2. More than JITTER_LONGEST_MS push out what waits. */

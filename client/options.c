@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "client/vv.h"
+#include "spice/protocol/messages.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -108,6 +109,38 @@ static int set_clipboard(void *config, const char *text)
     if (n < 0)
         return n;
     ((struct client_options *)config)->clipboard = (unsigned)n;
+    return 0;
+}
+
+static int set_audio(void *config, const char *text)
+{
+    static const char *const names[] = {"off", "playback", "record", "both", NULL};
+    int n = parse_choice(text, names);
+    struct client_options *o = config;
+
+    static_assert(CLIENT_PLAYBACK == 1 && CLIENT_RECORD == 2);
+    if (n < 0)
+        return n;
+    o->audio = (unsigned)n;
+    o->chooses_audio = true;
+    return 0;
+}
+
+static int set_audio_device(void *config, const char *name)
+{
+    ((struct client_options *)config)->audio_device = name;
+    return 0;
+}
+
+static int set_microphone(void *config, const char *text)
+{
+    static const char *const names[] = {"ask", "on", "off", NULL};
+    int n = parse_choice(text, names);
+
+    static_assert(MICROPHONE_ASK == 0 && MICROPHONE_ALLOWED == 1 && MICROPHONE_REFUSED == 2);
+    if (n < 0)
+        return n;
+    ((struct client_options *)config)->microphone = (enum microphone_permission)n;
     return 0;
 }
 
@@ -220,6 +253,10 @@ static const struct option_def defs[] = {
     {"grab", "keyboard|none", "whether the desktop's own shortcuts reach the guest while the window has the focus",
      set_grab},
     {"clipboard", "both|to-guest|from-guest|none", "which way what was copied may go; both unless given", set_clipboard},
+    {"audio", "both|playback|record|off", "which way sound may go; both unless given, off with --headless", set_audio},
+    {"audio-device", "NAME", "where it is to be heard, and recorded, while there is a device of this name", set_audio_device},
+    {"microphone", "ask|on|off", "whether a guest that records hears the microphone; the window asks unless given",
+     set_microphone},
     {"view-only", NULL, "keys and mouse do not go to the guest", set_view_only},
     {"title", "TEXT", "the window's title instead of the machine's name", set_title},
     {"screenshot", "FILE.png", "write the guest's picture once it is there and quiet, then exit",
@@ -258,11 +295,22 @@ void client_options_fini(struct client_options *o)
     explicit_bzero(o->password, sizeof(o->password));
 }
 
+static void choose_audio(struct client_options *o)
+{
+    if (o->headless && !o->chooses_audio)
+        o->audio = 0;
+    if (!(o->audio & CLIENT_PLAYBACK))
+        o->disabled_channels |= 1u << SPICE_CHANNEL_PLAYBACK;
+    if (!(o->audio & CLIENT_RECORD))
+        o->disabled_channels |= 1u << SPICE_CHANNEL_RECORD;
+}
+
 /* What one option alone does not tell. */
 static int check(struct client_options *o)
 {
     const char *proxy = getenv("SPICE_PROXY");
 
+    choose_audio(o);
     if (o->unix_path[0])
         return 0;
     if (!o->port[0] && !o->tls_port[0])
@@ -280,7 +328,8 @@ int client_options_parse(struct client_options *o, int argc, char **argv)
 {
     int err;
 
-    *o = (struct client_options){.clipboard = SELECTIONS_TO_GUEST | SELECTIONS_FROM_GUEST};
+    *o = (struct client_options){.clipboard = SELECTIONS_TO_GUEST | SELECTIONS_FROM_GUEST,
+                                 .audio = CLIENT_PLAYBACK | CLIENT_RECORD};
     window_options_init(&o->window);
     err = options_parse(&table, argc, argv, o);
     if (!err)

@@ -9,6 +9,9 @@
 
 #define CLIENT_MAX_SEND 100
 
+enum { CLIENT_PLAYBACK = 1, CLIENT_RECORD = 2 };
+enum microphone_permission { MICROPHONE_ASK, MICROPHONE_ALLOWED, MICROPHONE_REFUSED };
+
 struct client_options {
     char host[256];         /* name or address; "" with a Unix socket */
     char unix_path[108];    /* or "" */
@@ -29,9 +32,13 @@ struct client_options {
     unsigned send_count;
     double exit_after;      /* seconds; 0: never */
     unsigned clipboard;     /* SELECTIONS_* */
+    unsigned audio;         /* CLIENT_PLAYBACK, CLIENT_RECORD */
+    const char *audio_device; /* or NULL */
+    enum microphone_permission microphone;
     bool headless, stats, verbose;
     bool no_reconnect; /* a session that is lost is not tried again by itself */
     bool list_channels;
+    bool chooses_audio; /* the command line has said it; else there is none without a window */
     struct window_options window;
 };
 

@@ -50,6 +50,14 @@ struct screen_layout {
     unsigned count; /* 0: whatever they are */
 };
 
+/* What of the user's voice a guest gets that records. */
+enum microphone_state {
+    MICROPHONE_UNUSED, /* nobody records */
+    MICROPHONE_ASKED,  /* the user is to say whether it may be used */
+    MICROPHONE_OPEN,
+    MICROPHONE_SHUT, /* the user has said no: the guest hears silence */
+};
+
 struct screen {
     pthread_mutex_t lock;
     struct screen_display displays[SCREEN_MAX_DISPLAYS]; /* by the id of their channels */
@@ -63,6 +71,7 @@ struct screen {
     struct client_status status;
     struct outbox_progress outbox;
     struct tempo tempo;
+    enum microphone_state microphone;
     bool over; /* nothing follows: the window is to go */
     void (*wake)(void *opaque); /* may be NULL; any thread; several calls may become one event */
     void *opaque;

@@ -6,6 +6,8 @@
 #include "client/display_channel.h"
 #include "client/inputs_channel.h"
 #include "client/main_channel.h"
+#include "client/playback_channel.h"
+#include "client/record_channel.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,12 +18,16 @@
 
 #define LINK_TIMEOUT_MS 15000
 #define LAST_WORD_MS    200
+#define FAR_OFF_MS      80 /* from what is heard; the clock is set */
+#define FOLLOW          8  /* packets of sound, until it has gone most of a smaller way */
 
 /* What can be opened beside the main channel. */
 static int (*const openers[])(struct session *s, uint8_t id, struct channel **c) = {
     [SPICE_CHANNEL_DISPLAY] = display_channel_open,
     [SPICE_CHANNEL_INPUTS] = inputs_channel_open,
     [SPICE_CHANNEL_CURSOR] = cursor_channel_open,
+    [SPICE_CHANNEL_PLAYBACK] = playback_channel_open,
+    [SPICE_CHANNEL_RECORD] = record_channel_open,
 };
 
 static const char *port_for(const struct client_options *o, unsigned channel_type)
@@ -162,6 +168,7 @@ int session_start(struct session *s, struct loop *loop, const struct client_opti
                           .started_ns = now_ns(),
                           .outbox = s->outbox,
                           .selections = s->selections,
+                          .audio = s->audio,
                           .only_dial = s->only_dial,
                           .on_gone = s->on_gone,
                           .opaque = s->opaque};
@@ -232,9 +239,25 @@ void session_fini(struct session *s)
     secure_fini(&s->secure);
 }
 
-void session_set_mm_time(struct session *s, uint32_t time)
+static void set_clock(struct session *s, uint32_t time)
 {
     s->mm_ahead = time - (uint32_t)(now_ns() / 1000000);
+}
+
+void session_set_mm_time(struct session *s, uint32_t time)
+{
+    if (!s->sounding)
+        set_clock(s, time);
+}
+
+void session_heard(struct session *s, uint32_t time)
+{
+    int32_t off = (int32_t)(time - session_mm_time(s));
+
+    if (off > FAR_OFF_MS || off < -FAR_OFF_MS)
+        set_clock(s, time);
+    else
+        s->mm_ahead += (uint32_t)(off / FOLLOW);
 }
 
 uint32_t session_mm_time(const struct session *s)
@@ -259,6 +282,11 @@ static void count_display(struct screen *screen)
     screen_unlock(screen);
 }
 
+static bool is_sound(unsigned type)
+{
+    return type == SPICE_CHANNEL_PLAYBACK || type == SPICE_CHANNEL_RECORD;
+}
+
 static void open_channel(struct session *s, unsigned type, unsigned id)
 {
     struct channel *c;
@@ -267,7 +295,9 @@ static void open_channel(struct session *s, unsigned type, unsigned id)
     if (type >= ARRAY_SIZE(openers) || !openers[type] || session_find(s, type, id) ||
         s->options->disabled_channels >> type & 1)
         return;
-    if (id >= (type == SPICE_CHANNEL_INPUTS ? 1 : SCREEN_MAX_DISPLAYS)) {
+    if (is_sound(type) && !s->audio)
+        return;
+    if (id >= (type == SPICE_CHANNEL_INPUTS || is_sound(type) ? 1 : SCREEN_MAX_DISPLAYS)) {
         log_info("channel %s %u is not shown", spice_channel_name(type), id);
         return;
     }
@@ -393,6 +423,14 @@ void session_outbox_changed(struct session *s)
     screen_unlock(s->screen);
     if (changed)
         screen_wake(s->screen);
+}
+
+void session_permit_microphone(struct session *s)
+{
+    struct channel *c = session_find(s, SPICE_CHANNEL_RECORD, 0);
+
+    if (c && channel_is_up(c))
+        record_channel_permit(c);
 }
 
 void session_send_files(struct session *s)

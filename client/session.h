@@ -42,6 +42,7 @@ struct session {
     const struct client_options *options;
     struct screen *screen;
     struct outbox *outbox; /* never NULL */
+    struct audio *audio;   /* NULL: nothing is heard or recorded */
     struct selections *selections; /* NULL: nothing that is copied is shared */
     struct dial dial;
     struct sockaddr_storage address; /* that has answered; the proxy's if there is one */
@@ -53,6 +54,7 @@ struct session {
     struct inputs_channel *inputs;                   /* NULL until it is up */
     uv_timer_t timeout;                              /* for the link stages */
     uint64_t started_ns, marked_ns, last_display_ns; /* 0: not yet */
+    bool sounding;                                   /* its channel says what the time is */
     bool only_dial;                                  /* see SESSION_REACHED */
     bool linked;                                     /* the main channel's link stage succeeded */
     bool goodbye;                                    /* the server has said that it ends */
@@ -68,7 +70,7 @@ struct session {
 };
 
 /*
- * Begin; what is set of outbox, selections, on_gone, opaque and only_dial stays, all else is made new. Whatever comes of it, on_gone()
+ * Begin; what is set of outbox, audio, selections, on_gone, opaque and only_dial stays, all else is made new. Whatever comes of it, on_gone()
  * follows. -errno with fail_text(): there is no session, nothing follows.
  */
 int session_start(struct session *s, struct loop *loop, const struct client_options *options,
@@ -89,9 +91,16 @@ void session_outbox_changed(struct session *s);
 /* What a channel of this type passes on its way, and where it connects to. */
 void session_way(struct session *s, unsigned type, struct stream_way *way);
 void session_address(const struct session *s, unsigned type, struct sockaddr_storage *address);
-/* The server's multimedia clock, in milliseconds, as of what it last said of it. */
+/* The server's multimedia clock, in milliseconds, as of what it last said of it; not while there is sound. */
 void session_set_mm_time(struct session *s, uint32_t time);
 uint32_t session_mm_time(const struct session *s);
+/*
+ * What is heard now is of that time, so that is what the clock shows: pictures wait for their sound. Small differences are
+ * taken in slowly, as packets' times waver.
+ */
+void session_heard(struct session *s, uint32_t time);
+/* The user has said whether the microphone may be used. */
+void session_permit_microphone(struct session *s);
 struct channel *session_find(struct session *s, unsigned type, unsigned id);
 void session_open_channels(struct session *s, const struct spice_channel_id *ids, size_t count);
 /* c has handled messages: others may wait for that. */

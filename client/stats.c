@@ -1,6 +1,8 @@
 #include "client/stats.h"
 
 #include "client/display_channel.h"
+#include "client/playback_channel.h"
+#include "client/record_channel.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -36,6 +38,23 @@ static json_t *images(const struct pictures_stats *p)
     return o;
 }
 
+static void add_playback(json_t *o, const struct playback_stats *p)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {{"packets", p->packets},
+                {"bad_packets", p->bad},
+                {"underruns", p->buffer.underruns},
+                {"made_up_frames", p->buffer.made_up},
+                {"left_out_frames", p->buffer.left_out},
+                {"repeated_frames", p->buffer.repeated}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+    json_object_set_new(o, "delay_ms", json_real(p->delay_ms));
+}
+
 static json_t *channel(const struct channel *c)
 {
     json_t *o = json_pack(
@@ -53,6 +72,12 @@ static json_t *channel(const struct channel *c)
         json_object_set_new(o, "decoded_pixels", json_integer((json_int_t)p->decoded_pixels));
         json_object_set_new(o, "video_frames", json_integer((json_int_t)v->shown));
         json_object_set_new(o, "video_late", json_integer((json_int_t)v->late));
+    }
+    if (o && c->ops->type == SPICE_CHANNEL_PLAYBACK)
+        add_playback(o, playback_channel_stats(c));
+    if (o && c->ops->type == SPICE_CHANNEL_RECORD) {
+        json_object_set_new(o, "packets", json_integer((json_int_t)record_channel_stats(c)->packets));
+        json_object_set_new(o, "lost_frames", json_integer((json_int_t)record_channel_stats(c)->lost));
     }
     return o;
 }

@@ -25,6 +25,8 @@ static void end(struct viewer *v)
     v->closing = true;
     v->active = false;
     v->session.selections = NULL;
+    v->session.audio = NULL;
+    audio_fini(&v->audio);
     selections_close(&v->selections);
     if (!uv_is_closing((uv_handle_t *)&v->retry))
         uv_close((uv_handle_t *)&v->retry, NULL);
@@ -284,6 +286,18 @@ static void share_selections(struct viewer *v)
         v->session.selections = &v->selections;
 }
 
+static void prepare_audio(struct viewer *v)
+{
+    const struct client_options *o = v->options;
+
+    if (!o->audio)
+        return;
+    if (audio_init(&v->audio, o->audio_device, o->microphone))
+        log_info("no sound: %s", strerror(errno));
+    else
+        v->session.audio = &v->audio;
+}
+
 int viewer_start(struct viewer *v, struct loop *loop, struct client_options *options, struct screen *screen,
                  bool persistent)
 {
@@ -297,6 +311,7 @@ int viewer_start(struct viewer *v, struct loop *loop, struct client_options *opt
                          .opaque = v->opaque};
     outbox_init(&v->outbox);
     v->session.outbox = &v->outbox;
+    prepare_audio(v);
     if (persistent)
         share_selections(v);
     err = uv_timer_init(&loop->uv, &v->retry);
@@ -321,6 +336,7 @@ void viewer_end(struct viewer *v, int result)
 void viewer_fini(struct viewer *v)
 {
     session_fini(&v->session);
+    audio_fini(&v->audio);
     outbox_fini(&v->outbox);
 }
 
@@ -425,6 +441,28 @@ void viewer_send(struct viewer *v, const char *path)
     c->viewer = v;
     strcpy(c->path, path);
     loop_call(v->loop, run_send, c);
+}
+
+static void permit(struct viewer *v, enum microphone_permission permission)
+{
+    v->audio.permission = permission;
+    if (v->active)
+        session_permit_microphone(&v->session);
+}
+
+static void run_allow(void *arg)
+{
+    permit(arg, MICROPHONE_ALLOWED);
+}
+
+static void run_refuse(void *arg)
+{
+    permit(arg, MICROPHONE_REFUSED);
+}
+
+void viewer_permit_microphone(struct viewer *v, bool allowed)
+{
+    loop_call(v->loop, allowed ? run_allow : run_refuse, v);
 }
 
 static void run_cancel(void *arg)

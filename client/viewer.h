@@ -15,6 +15,7 @@
 #ifndef CLIENT_VIEWER_H
 #define CLIENT_VIEWER_H
 
+#include "client/audio.h"
 #include "client/inputs_channel.h"
 #include "client/session.h"
 
@@ -23,7 +24,8 @@ struct viewer {
     struct client_options *options; /* passwords that the user types are kept there */
     struct screen *screen;
     struct selections selections;
-    struct outbox outbox; /* they outlive sessions */
+    struct outbox outbox;
+    struct audio audio;         /* they outlive sessions */
     struct session session;     /* the present one, or the last */
     uv_timer_t retry;
     bool persistent;
@@ -54,6 +56,8 @@ void viewer_close(struct viewer *v);
 /* A file that is to be sent, as soon as there is an agent; or none of those that are not done. */
 void viewer_send(struct viewer *v, const char *path);
 void viewer_cancel_sending(struct viewer *v);
+/* Whether the guest may record: this time, and until the user says otherwise. */
+void viewer_permit_microphone(struct viewer *v, bool allowed);
 /* Input; lost if the guest cannot be reached now. */
 void viewer_post(struct viewer *v, const struct user_event *event);
 
