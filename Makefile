@@ -167,7 +167,7 @@ check-all: check
 	$(Q)tests/run --timeout 3600 tests/e2e/test_agent_desktop.py tests/e2e/test_displays.py tests/e2e/test_drivers.py \
 		tests/e2e/test_record.py "tests/e2e/test_heads.py --resizes 200" \
 		tests/e2e/test_viewers_desktop.py tests/e2e/test_client_wayland.py "tests/e2e/test_xspice.py --seconds 600" \
-		"tests/e2e/test_stopped.py 60"
+		"tests/e2e/test_stopped.py 60" "tests/e2e/test_client_sound.py --seconds 600"
 	$(Q)tests/run --timeout 7200 tests/e2e/test_soak.py
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 

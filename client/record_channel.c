@@ -110,6 +110,7 @@ static int choose_codec(struct record_channel *r)
     int err = 0;
 
     r->uses_opus = can && r->rate == SOUND_OPUS_RATE;
+    log_debug("recording: %s, %u Hz", r->uses_opus ? "Opus" : "as it is", r->rate);
     if (!r->uses_opus)
         return 0;
     if (r->opus && r->opus_channels == r->channels) {

@@ -61,6 +61,10 @@ static void start_playing(void)
 static void stop_playing(void)
 {
     host.playing = false;
+    if (host.frame) { /* the server has a few of them only */
+        memset(host.frame + host.frame_used, 0, (host.frame_size - host.frame_used) * sizeof(*host.frame));
+        spice_server_playback_put_samples(&host.playback, host.frame);
+    }
     host.frame = NULL;
     host.frame_used = 0;
     spice_server_playback_stop(&host.playback);

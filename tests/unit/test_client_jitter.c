@@ -263,6 +263,37 @@ static void test_short(void **state UNUSED)
     finish(&r);
 }
 
+/* One stream after another, some soon and some late: each is heard. */
+static void test_again(void **state UNUSED)
+{
+    static int16_t packet[480][2], out[480][2];
+    struct jitter j;
+    uint64_t now = 1000000000;
+
+    for (size_t i = 0; i < ARRAY_SIZE(packet); i++)
+        packet[i][0] = packet[i][1] = 1000;
+    jitter_init(&j);
+    for (unsigned stream = 0; stream < 30; stream++) {
+        unsigned loud = 0;
+
+        assert_int_equal(jitter_start(&j, 48000, 48000), 0);
+        for (unsigned i = 0; i < 60; i++) {
+            if (i < 10)
+                jitter_push(&j, packet[0], 2, ARRAY_SIZE(packet), now);
+            if (i == 10)
+                jitter_end(&j);
+            jitter_pull(&j, out, ARRAY_SIZE(out), now + 5000000);
+            now += 10000000;
+            for (size_t k = 0; k < ARRAY_SIZE(out); k++)
+                loud += out[k][0] > 500;
+        }
+        assert_in_range(loud, 4400, 5000);
+        now += stream % 3 * 2000000000ull;
+    }
+    assert_int_equal(j.stats.underruns, 0);
+    jitter_fini(&j);
+}
+
 /* Somebody else wants a longer delay; nobody gets one without end. */
 static void test_least(void **state UNUSED)
 {
@@ -353,7 +384,7 @@ int main(void)
         cmocka_unit_test(test_even),  cmocka_unit_test(test_jitter), cmocka_unit_test(test_much_jitter),
         cmocka_unit_test(test_drift), cmocka_unit_test(test_stall),  cmocka_unit_test(test_loss),
         cmocka_unit_test(test_short), cmocka_unit_test(test_least),  cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_gain),  cmocka_unit_test(test_lateness),
+        cmocka_unit_test(test_gain),  cmocka_unit_test(test_lateness), cmocka_unit_test(test_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
