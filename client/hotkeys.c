@@ -16,6 +16,7 @@ static const char *const names[] = {
     [HOTKEY_ZOOM_IN] = "zoom-in",
     [HOTKEY_ZOOM_OUT] = "zoom-out",
     [HOTKEY_ZOOM_RESET] = "zoom-reset",
+    [HOTKEY_MICROPHONE] = "toggle-microphone",
 };
 
 /* Zooming has Alt with it: with Ctrl alone it is what the guest's own programs know. */
@@ -23,6 +24,7 @@ static const char *const defaults[] = {
     [HOTKEY_FULL_SCREEN] = "shift+f11",        [HOTKEY_RELEASE] = "ctrl+alt",
     [HOTKEY_SECURE_ATTENTION] = "ctrl+alt+end", [HOTKEY_ZOOM_IN] = "ctrl+alt+plus",
     [HOTKEY_ZOOM_OUT] = "ctrl+alt+minus",      [HOTKEY_ZOOM_RESET] = "ctrl+alt+0",
+    [HOTKEY_MICROPHONE] = "ctrl+alt+m",
 };
 
 static_assert(ARRAY_SIZE(names) == HOTKEY_COUNT && ARRAY_SIZE(defaults) == HOTKEY_COUNT);
@@ -135,8 +137,8 @@ int hotkeys_set(struct hotkeys *h, const char *name, const char *text)
             h->keys[i] = key;
         return err;
     }
-    return fail(-ENOENT, "there is no hotkey '%s'; there are %s, %s, %s, %s, %s and %s", name, names[0], names[1],
-                names[2], names[3], names[4], names[5]);
+    return fail(-ENOENT, "there is no hotkey '%s'; there are %s, %s, %s, %s, %s, %s and %s", name, names[0], names[1],
+                names[2], names[3], names[4], names[5], names[6]);
 }
 
 static int set_one(void *opaque, const char *name, const char *text)

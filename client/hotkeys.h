@@ -20,6 +20,7 @@ enum hotkey_action {
     HOTKEY_ZOOM_IN,
     HOTKEY_ZOOM_OUT,
     HOTKEY_ZOOM_RESET,
+    HOTKEY_MICROPHONE, /* open or shut it, for a guest that records */
     HOTKEY_COUNT,
     HOTKEY_NONE = HOTKEY_COUNT,
 };

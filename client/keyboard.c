@@ -182,6 +182,9 @@ static void act(struct monitor *m, enum hotkey_action action)
     case HOTKEY_ZOOM_RESET:
         monitors_zoom(w, 0);
         break;
+    case HOTKEY_MICROPHONE:
+        voice_toggle(w);
+        break;
     case HOTKEY_COUNT:
         break;
     }

@@ -199,6 +199,7 @@ void monitor_show(struct monitor *m)
     }
     notice_draw(m);
     sending_draw(m);
+    voice_draw(m);
     overlay_draw(m);
     SDL_RenderPresent(m->renderer);
     m->shown_at = SDL_GetTicks64();

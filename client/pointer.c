@@ -206,7 +206,8 @@ static bool is_ours(struct monitor *m, int x, int y, bool down)
             keyboard_send(w, (unsigned)(action - OVERLAY_SEND));
         return true;
     }
-    return down && (sending_click(m, pixel_x, pixel_y) || notice_click(m, pixel_x, pixel_y));
+    return down && (sending_click(m, pixel_x, pixel_y) || voice_click(m, pixel_x, pixel_y) ||
+                    notice_click(m, pixel_x, pixel_y));
 }
 
 void pointer_motion(struct monitor *m, const SDL_MouseMotionEvent *e)

@@ -50,6 +50,8 @@ static const char *hint(const struct window *w, char *text, size_t size)
     text[0] = '\0';
     if (!w->text && notice_has_keys(&w->notice))
         snprintf(text, size, " (%.*s)", (int)strcspn(w->notice.status.text, "\n"), w->notice.status.text);
+    else if (w->voice.state == MICROPHONE_OPEN)
+        snprintf(text, size, " (the guest hears the microphone)");
     else if (w->pointer.grabbed)
         snprintf(text, size, " (%s gives mouse and keyboard back)", release);
     else if (!w->client_mouse && !w->options->view_only && w->notice.status.state == CLIENT_CONNECTED)
@@ -104,6 +106,7 @@ static void look(struct window *w)
     monitors_look(w);
     pointer_look(w);
     sending_look(w);
+    voice_look(w);
     status = w->screen->status;
     locks = w->locks_serial != w->screen->locks_serial;
     w->locks = w->screen->locks;

@@ -6,7 +6,7 @@
  * screen
  *   monitor.c   one window: its picture                    pointer.c   cursors, mouse, touch
  *   keyboard.c  keys, hotkeys, locks, grabs                overlay.c, notice.c   the bar; the words
- *   sending.c   files on their way
+ *   sending.c   files on their way                         voice.c     whether the guest hears the microphone
  */
 #ifndef CLIENT_WINDOW_PARTS_H
 #define CLIENT_WINDOW_PARTS_H
@@ -16,6 +16,7 @@
 #include "client/overlay.h"
 #include "client/screen.h"
 #include "client/sending.h"
+#include "client/voice.h"
 #include "client/window.h"
 
 #include <stdatomic.h>
@@ -98,6 +99,7 @@ struct window {
     struct pointer pointer;
     struct notice notice;
     struct sending sending;
+    struct voice voice;
     /* Copies of the screen's, as of the last look: */
     struct cursor cursors[SCREEN_MAX_DISPLAYS];
     bool client_mouse, agent;

@@ -11,7 +11,7 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [os.path.join(TESTS, folder) for folder in ('e2e', 'lib', 'display')]
 import tones
 from relay import Relay
-from viewer import require, run_tests, wait_for
+from viewer import Viewer, free_port, require, run_tests, wait_for
 
 CLIENT, HOST = 'build/minivm-client', 'build/tests/sound/host'
 
@@ -20,7 +20,7 @@ class Host:
     """libspice-server with a sound card."""
 
     def __init__(self, *args):
-        self.process = subprocess.Popen([HOST, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([HOST, '--port', str(free_port()), *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
         self.port = int(self.process.stdout.readline().split()[1])
 
@@ -268,6 +268,50 @@ def check_shut(folder):
     require(os.path.getsize(got) == 0, 'something was recorded')
 
 
+RED, BUTTON = bytes((210, 40, 40)), bytes((74, 82, 96))  # of the mark, and of buttons, in client/voice.c and button.c
+
+
+def find_colour(viewer, colour, run=12):
+    """-> where on the screen there are so many pixels of a colour in a row, or None"""
+    width, _, screen = viewer.screen()
+    at = screen.find(colour * run)
+    while at >= 0 and at % 3:
+        at = screen.find(colour * run, at + 1)
+    return None if at < 0 else (at // 3 % width, at // 3 // width)
+
+
+def check_window(folder):
+    """the window asks, shows that the microphone is open, and shuts it by a click and by the hotkey"""
+    got, spoken = os.path.join(folder, 'got'), os.path.join(folder, 'spoken')
+    with open(spoken, 'wb') as f:
+        f.write(tones.make(48000, 12))
+    os.environ.update({'SDL_AUDIODRIVER': 'disk', 'SDL_DISKAUDIOFILE': '/dev/null', 'SDL_DISKAUDIOFILEIN': spoken})
+    with Host('--record', got) as host:
+        with Viewer(folder, 'spice://127.0.0.1:%d' % host.port, program=CLIENT, manager='openbox', screen='800x600') as v:
+            window = wait_for('window', v.windows)[0]
+            wait_for('picture', lambda: find_colour(v, bytes(3), 50) is not None)
+            host.do('record', 1)
+            x, y = wait_for('question', lambda: find_colour(v, BUTTON), 10)
+            time.sleep(0.3)
+            require(os.path.getsize(got) == 0, 'it was recorded before the answer')
+            v.xdotool('mousemove', str(x + 4), str(y + 1), 'click', '1')
+            x, y = wait_for('red mark', lambda: find_colour(v, RED), 10)
+            wait_for('sound', lambda: os.path.getsize(got) > 48000, 10)
+            require(b'hears the microphone' in v.property('-id', window, 'WM_NAME'), 'the title does not say it')
+            v.xdotool('mousemove', str(x + 4), str(y + 1), 'click', '1')
+            wait_for('no mark', lambda: not find_colour(v, RED), 10)
+            time.sleep(0.3)
+            size = os.path.getsize(got)
+            time.sleep(0.5)
+            require(os.path.getsize(got) == size, 'it goes on though it was shut')
+            v.xdotool('windowactivate', '--sync', window)
+            v.xdotool('key', 'ctrl+alt+m')
+            wait_for('red mark', lambda: find_colour(v, RED), 10)
+            wait_for('sound', lambda: os.path.getsize(got) > size + 48000, 10)
+            v.xdotool('key', 'ctrl+alt+m')
+            wait_for('no mark', lambda: not find_colour(v, RED), 10)
+
+
 def check_long(folder):
     """for as long as was asked, with some jitter: not one drop-out, and memory stays what it is"""
     with Host() as host:
@@ -291,9 +335,9 @@ SECONDS = 0
 if __name__ == '__main__':
     names = sys.argv[1:]
     chosen = [check_opus, check_raw, check_jitter, check_volume, check_restarts, check_stall, check_no_device,
-              check_record, check_shut]
+              check_record, check_shut, check_window]
     if names[:1] == ['--seconds']:
         SECONDS, chosen = float(names[1]), [check_long]
     elif names:
         chosen = [globals()['check_' + name] for name in names]
-    run_tests(chosen, [])
+    run_tests(chosen, ['Xvfb', 'xdotool', 'openbox'])
