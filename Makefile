@@ -19,7 +19,7 @@ libexecdir ?= $(prefix)/lib/minivm
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 
-CORE_DIRS := base backend spice/protocol spice/codec canvas
+CORE_DIRS := base backend spice/protocol spice/codec spice/sound canvas
 SERVER_DIRS := spice/server
 DEVICE_DIRS := devices/platform devices/disk devices/ide devices/net devices/char devices/virtio devices/qxl
 VMM_DIRS := vmm

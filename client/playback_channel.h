@@ -8,7 +8,7 @@
 #define CLIENT_PLAYBACK_CHANNEL_H
 
 #include "client/channel.h"
-#include "client/jitter.h"
+#include "spice/sound/jitter.h"
 
 struct playback_stats {
     uint64_t packets, bad; /* bad: could not be decoded */

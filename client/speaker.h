@@ -8,7 +8,7 @@
 #define CLIENT_SPEAKER_H
 
 #include "client/gain.h"
-#include "client/jitter.h"
+#include "spice/sound/jitter.h"
 
 #include <pthread.h>
 

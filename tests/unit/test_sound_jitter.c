@@ -1,10 +1,10 @@
 /*
- * The client's buffer of sound, with a network and a device that are simulated: two tones are sent in packets, and what the
- * device gets is looked at for its pitch, level, steps, and for how late it is.
+ * The buffer of sound that comes by a network, with a network and a device that are simulated: two tones are sent in
+ * packets, and what the device gets is looked at for its pitch, level, steps, and for how late it is.
  */
 #include "client/gain.h"
-#include "client/jitter.h"
-#include "client/splice.h"
+#include "spice/sound/jitter.h"
+#include "spice/sound/splice.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,8 +4,8 @@
  *
  * Frames are stereo, 16 bits, in one piece of memory. Thread: any.
  */
-#ifndef CLIENT_SPLICE_H
-#define CLIENT_SPLICE_H
+#ifndef SPICE_SOUND_SPLICE_H
+#define SPICE_SOUND_SPLICE_H
 
 #include "base/base.h"
 

@@ -1,4 +1,4 @@
-#include "client/lateness.h"
+#include "spice/sound/lateness.h"
 
 #define SECOND  1000000000ull
 #define SOONEST 3 /* seconds, after which there is something to say */

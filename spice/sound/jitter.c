@@ -1,6 +1,6 @@
-#include "client/jitter.h"
+#include "spice/sound/jitter.h"
 
-#include "client/splice.h"
+#include "spice/sound/splice.h"
 
 #include <errno.h>
 #include <math.h>

@@ -4,8 +4,8 @@
  * Frames are stereo, 16 bits. Which position comes next is the caller's choice at each frame, so that the ratio may change
  * at any time and in steps as small as one likes. Thread: any, one at a time.
  */
-#ifndef CLIENT_RESAMPLER_H
-#define CLIENT_RESAMPLER_H
+#ifndef SPICE_SOUND_RESAMPLER_H
+#define SPICE_SOUND_RESAMPLER_H
 
 #include "base/base.h"
 

@@ -1,4 +1,4 @@
-#include "client/resampler.h"
+#include "spice/sound/resampler.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "client/splice.h"
+#include "spice/sound/splice.h"
 
 #define COARSE 6 /* every so many frames and lags first, then all around the best */
 

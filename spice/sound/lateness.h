@@ -5,8 +5,8 @@
  * A packet's position in the stream is compared with the time of its arrival. Both clocks may differ by some 1e-4: over that
  * time it is next to nothing. Thread: any, one at a time.
  */
-#ifndef CLIENT_LATENESS_H
-#define CLIENT_LATENESS_H
+#ifndef SPICE_SOUND_LATENESS_H
+#define SPICE_SOUND_LATENESS_H
 
 #include "base/base.h"
 

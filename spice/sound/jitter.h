@@ -13,11 +13,11 @@
  * Frames that are pulled are stereo; those that are pushed have one or two channels. Times are any clock's, in nanoseconds.
  * Thread: any, one at a time.
  */
-#ifndef CLIENT_JITTER_H
-#define CLIENT_JITTER_H
+#ifndef SPICE_SOUND_JITTER_H
+#define SPICE_SOUND_JITTER_H
 
-#include "client/lateness.h"
-#include "client/resampler.h"
+#include "spice/sound/lateness.h"
+#include "spice/sound/resampler.h"
 
 #define JITTER_LONGEST_MS 2000 /* the delay */
 #define JITTER_LOWEST_RATE  4000
