@@ -122,7 +122,7 @@ WAITING_TESTS := $(addprefix $(BUILD)/tests/unit/test_server,_video _link) $(BUI
 	$(filter-out $(BOOT_TESTS),$(E2E_TESTS))
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
-THREADED := $(addprefix unit/test_,base chardev disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_agent% server_alive server_heads \
+THREADED := $(addprefix unit/test_,base chardev client_audio disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_agent% server_alive server_heads \
 	server_link server_migrate server_migrate_fails server_port server_return server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
 THREADED_BIN := $(filter $(addprefix $(BUILD)/tests/,$(THREADED)),$(UNIT_BIN) $(DEVICE_BIN))
 # A sanitizer's own calls are on no list: its builds have no sandbox.
@@ -172,13 +172,14 @@ check-all: check
 	$(Q)MINIVM_ROUNDS=300 tests/run --timeout 14400 $(BUILD)/tests/unit/test_disk_torture
 
 # minivm beside QEMU, qemu-img and libspice-server, all in one run; docs/performance.md says what is measured how.
-bench: all bench-bin reference display payload $(TINY) $(IN_GUEST)
+bench: all bench-bin reference display sound payload $(TINY) $(IN_GUEST)
 	$(Q)tests/bench/start $(MINIVM)
 	$(Q)tests/bench/save $(BUILD)
 	$(Q)tests/bench/hosted
 	$(Q)tests/bench/guest_io $(IN_GUEST)
 	$(Q)tests/bench/display --build $(BUILD)
 	$(Q)tests/bench/client --build $(BUILD)
+	$(Q)tests/bench/sound --build $(BUILD)
 	$(Q)$(BUILD)/tests/bench/bench_disk
 	$(Q)$(BUILD)/tests/bench/bench_codec --encode $(BUILD)/tests/reference/encode --decode $(BUILD)/tests/reference/decode
 

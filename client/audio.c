@@ -1,7 +1,6 @@
 #include "client/audio.h"
 
 #include "base/log.h"
-#include "client/channel.h"
 
 #include <SDL.h>
 #include <stdlib.h>
@@ -27,7 +26,7 @@ static void speaker_is_closed(struct sound_device *d, bool none)
 
 static void speaker_frames(struct sound_device *d, int16_t (*frames)[2], size_t count)
 {
-    speaker_pull(&container_of(d, struct audio, out)->speaker, frames, count, now_ns());
+    speaker_pull(&container_of(d, struct audio, out)->speaker, frames, count, uv_hrtime());
 }
 
 static void microphone_is_open(struct sound_device *d UNUSED, const SDL_AudioSpec *got)
