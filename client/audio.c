@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define LINGER_MS  2000
-#define USUAL_RATE 48000
+#define USUAL_RATE 48000 /* where the sound's own is none of a card's */
 
 /* --- the devices' ends; in their thread, or in SDL's --- */
 
@@ -100,7 +100,7 @@ static void open_speaker(void *arg)
 
     uv_timer_stop(&a->linger);
     if (get_ready(a))
-        sound_device_open(&a->out, USUAL_RATE);
+        sound_device_open(&a->out, a->play_rate);
     else
         speaker_closed(&a->speaker, true);
 }
@@ -182,10 +182,18 @@ static bool run(struct audio *a)
     return true;
 }
 
-void audio_play(struct audio *a, bool on)
+static bool is_usual(uint32_t rate)
 {
-    if (run(a))
-        loop_call(&a->devices, on ? open_speaker : leave_speaker, a);
+    return rate == 44100 || rate == 48000 || rate == 96000;
+}
+
+void audio_play(struct audio *a, bool on, uint32_t rate)
+{
+    if (!run(a))
+        return;
+    if (on)
+        a->play_rate = is_usual(rate) ? rate : USUAL_RATE;
+    loop_call(&a->devices, on ? open_speaker : leave_speaker, a);
 }
 
 void audio_record(struct audio *a, bool on, uint32_t rate)

@@ -24,7 +24,7 @@ struct audio {
     struct sound_device out, in;
     uv_timer_t linger; /* in the devices' loop: a sound may follow soon */
     bool ready;        /* SDL has a sound system; the devices' thread */
-    _Atomic uint32_t record_rate;
+    _Atomic uint32_t play_rate, record_rate;
     enum microphone_permission permission;
 };
 
@@ -32,8 +32,8 @@ struct audio {
 int audio_init(struct audio *a, const char *device, enum microphone_permission permission);
 /* Closes what is open; waits for that. Zeroed is fine. */
 void audio_fini(struct audio *a);
-/* Something plays, or has ended; frames a second. */
-void audio_play(struct audio *a, bool on);
+/* Something plays, or has ended; frames a second, which the device is asked for if cards usually have them. */
+void audio_play(struct audio *a, bool on, uint32_t rate);
 /* Whoever records has asked for the user's permission before. */
 void audio_record(struct audio *a, bool on, uint32_t rate);
 

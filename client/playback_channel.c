@@ -44,10 +44,15 @@ static int need_decoder(struct playback_channel *p)
 static int begin(struct playback_channel *p)
 {
     bool opus = p->mode == SPICE_AUDIO_DATA_MODE_OPUS;
+    uint32_t rate = opus ? SOUND_OPUS_RATE : p->rate;
     int err = opus ? need_decoder(p) : 0;
 
     p->opus_frames = SOUND_OPUS_FRAMES;
-    return err ? err : speaker_start(&p->base.session->audio->speaker, opus ? SOUND_OPUS_RATE : p->rate);
+    if (!err)
+        err = speaker_start(&p->base.session->audio->speaker, rate);
+    if (!err)
+        audio_play(p->base.session->audio, true, rate);
+    return err;
 }
 
 static int handle_mode(struct channel *c, const void *msg)
@@ -75,7 +80,6 @@ static int handle_start(struct channel *c, const void *msg)
     p->channels = m->channels;
     p->rate = m->frequency;
     c->session->sounding = true;
-    audio_play(c->session->audio, true);
     return begin(p);
 }
 
@@ -88,7 +92,7 @@ static void end(struct channel *c)
     p->rate = 0;
     c->session->sounding = false;
     speaker_end(&c->session->audio->speaker);
-    audio_play(c->session->audio, false);
+    audio_play(c->session->audio, false, 0);
 }
 
 static int handle_stop(struct channel *c, const void *msg UNUSED)

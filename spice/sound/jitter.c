@@ -13,6 +13,9 @@
 #define MOST_DRIFT 1e-3  /* a sixtieth of a semitone: nobody hears it */
 #define GAIN       0.05  /* of that a second of excess; critically damped: */
 #define GAIN_DRIFT (GAIN * GAIN / 4)
+#define NOTICED    0.005 /* seconds of excess that are worth the work of resampling, at equal rates */
+#define RESTORED   0.001 /* ... that are not any more */
+#define SETTLE     2e-4  /* the ratio by which it goes on to the next whole frame then */
 #define SPLICE     0.030 /* seconds of excess that are worth one */
 #define LACK       0.010 /* ... that there are too few */
 #define MUST       0.080 /* ... even one that can be heard */
@@ -89,6 +92,7 @@ static int set_rates(struct jitter *j, uint32_t rate, uint32_t rate_out)
     j->part = 0;
     j->made = 0;
     j->gathering = true;
+    j->resting = rate == rate_out;
     j->frames = calloc(j->size, sizeof(*j->frames));
     if (!j->frames)
         j->rate = 0;
@@ -110,7 +114,10 @@ int jitter_start(struct jitter *j, uint32_t rate, uint32_t rate_out)
 
 int jitter_set_rate_out(struct jitter *j, uint32_t rate_out)
 {
-    return !j->rate || j->rate_out == rate_out ? 0 : set_resampler(j, j->rate, rate_out);
+    if (!j->rate || j->rate_out == rate_out)
+        return 0;
+    j->resting &= j->rate == rate_out;
+    return set_resampler(j, j->rate, rate_out);
 }
 
 void jitter_end(struct jitter *j)
@@ -202,6 +209,10 @@ static void control(struct jitter *j, double packet, double late, uint64_t now)
     j->excess += (excess - j->excess) * MIN(1, packet / SLOW);
     j->drift = CLAMP(j->drift + GAIN_DRIFT * j->excess * packet, -MOST_DRIFT, MOST_DRIFT);
     j->ratio = CLAMP(GAIN * j->excess + j->drift, -MOST_DRIFT, MOST_DRIFT);
+    if (j->rate != j->rate_out || fabs(j->excess) > NOTICED)
+        j->resting = false;
+    else if (fabs(j->excess) < RESTORED)
+        j->resting = true;
 }
 
 void jitter_push(struct jitter *j, const int16_t *samples, unsigned channels, size_t frames, uint64_t now)
@@ -375,10 +386,21 @@ static bool find_more(struct jitter *j)
 
 static void advance(struct jitter *j)
 {
-    double part = j->part + (double)j->rate / j->rate_out * (1 + j->ratio);
+    double ratio = j->resting ? SETTLE : j->ratio, part = j->part + (double)j->rate / j->rate_out * (1 + ratio);
 
     j->at += (size_t)part;
     j->part = part - (double)(size_t)part;
+    if (j->resting && part >= 2)
+        j->part = 0;
+}
+
+/* Frame by frame as they are; returns how many. */
+static size_t copy(struct jitter *j, int16_t (*out)[2], size_t frames)
+{
+    frames = MIN(frames, fill(j));
+    memcpy(out, j->frames + j->at, frames * sizeof(*out));
+    j->at += frames;
+    return frames;
 }
 
 static size_t play(struct jitter *j, int16_t (*out)[2], size_t frames)
@@ -386,6 +408,10 @@ static size_t play(struct jitter *j, int16_t (*out)[2], size_t frames)
     size_t done = 0;
 
     while (done < frames && (fill(j) || find_more(j))) {
+        if (j->resting && j->part == 0) {
+            done += copy(j, out + done, frames - done);
+            continue;
+        }
         resampler_frame(&j->resampler, (const int16_t(*)[2])j->frames + j->at, j->part, out[done++]);
         advance(j);
     }

@@ -4,7 +4,7 @@
  * Packets are pushed as they come; frames are pulled by the device, at its own rate. In between lies a delay: by how much
  * packets have been late of late (lateness.h), a packet, and a device's period. It is kept in three ways, of which none
  * changes what is heard: the ratio of the rates is moved by a thousandth at most and slowly, which takes care of clocks that
- * drift; more is spliced, by whole periods of the sound; and what a stall has added beyond that is left out at once.
+ * drift (where both rates are the same only when there is something to correct: else frames are passed on as they are); more is spliced, by whole periods of the sound; and what a stall has added beyond that is left out at once.
  *
  *   gathering --(the delay is there, or nothing follows)--> playing --(nothing is left)--> 20 ms made up --> gathering
  *
@@ -44,6 +44,7 @@ struct jitter {
     double late, least;             /* seconds: what is expected; what somebody else wants */
     double wanted, excess;          /* the delay; what there is beyond it, as a slow average */
     double drift, ratio;            /* of the rates, less one: the slow part; all */
+    bool resting;                   /* it is one, and frames are passed on as they are */
     struct jitter_stats stats;
 };
 

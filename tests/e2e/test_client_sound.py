@@ -70,7 +70,7 @@ class Client:
         return os.path.getsize(self.out) if os.path.exists(self.out) else 0
 
     def stop(self):
-        """-> how many underruns and so on there were; and what was heard"""
+        """-> what was heard; self.stats: how many underruns and so on there were"""
         self.process.terminate()
         text, _ = self.process.communicate(timeout=20)
         require(self.process.returncode == 0, 'client: %s' % open(self.err).read())
@@ -79,7 +79,9 @@ class Client:
         return self.heard()
 
     def heard(self):
-        return tones.Sound(open(self.out, 'rb').read() if self.size() else b'')
+        """The device has the rate that it was last opened with."""
+        rates = re.findall(r'sound: (\d+) Hz', open(self.err).read())
+        return tones.Sound(open(self.out, 'rb').read() if self.size() else b'', int(rates[-1]) if rates else 48000)
 
 
 def check_tones(sound, start, end, drops=0):
@@ -118,11 +120,13 @@ def check_opus(folder):
 
 
 def check_raw(folder):
-    """samples as they are, at 44.1 kHz, become the device's 48"""
-    client, sound, begin, rate = play(folder, '--raw', '--rate', '44100')
-    check_tones(sound, begin + 0.1, sound.end() - 0.1)
-    require(client.stats['underruns'] == 0, str(client.stats))
-    require(client.stats['bytes_in'] > 44100 * 4 * 2, str(client.stats))
+    """samples as they are: at 44.1 kHz, which the device then has, and at 32, which become 48"""
+    for rate, device in ((44100, 44100), (32000, 48000)):
+        client, sound, begin, _ = play(folder, '--raw', '--rate', str(rate))
+        require(sound.rate == device, 'the device has %d Hz' % sound.rate)
+        check_tones(sound, begin + 0.1, sound.end() - 0.1)
+        require(client.stats['underruns'] == 0, str(client.stats))
+        require(client.stats['bytes_in'] > rate * 4 * 2, str(client.stats))
 
 
 def check_jitter(folder):

@@ -83,7 +83,7 @@ static void test_device(void **state UNUSED)
     SDL_AudioDeviceID id;
 
     assert_int_equal(speaker_start(&a->speaker, 44100), 0);
-    audio_play(a, true);
+    audio_play(a, true, 44100);
     wait_for(a, 1);
     feed(a, 50);
     speaker_volume(&a->speaker, (uint16_t[]){1000, 2000}, 2);
@@ -99,7 +99,7 @@ static void test_device(void **state UNUSED)
     wait_for(a, 1);
     feed(a, 20);
     speaker_end(&a->speaker);
-    audio_play(a, false);
+    audio_play(a, false, 0);
     speaker_stats(&a->speaker, &stats);
     assert_in_range(stats.underruns, 0, 3);
     wait_for(a, 0);
@@ -112,7 +112,7 @@ static void test_named(void **state UNUSED)
     struct audio *a = make("dummy", "the one that is missing");
 
     assert_int_equal(speaker_start(&a->speaker, 48000), 0);
-    audio_play(a, true);
+    audio_play(a, true, 44100);
     wait_for(a, 1);
     plug(a, SDL_AUDIODEVICEADDED, 0, false);
     wait_for(a, 1);
@@ -128,7 +128,7 @@ static void test_none(void **state UNUSED)
         struct audio *a = make(drivers[i], NULL);
 
         assert_int_equal(speaker_start(&a->speaker, 48000), 0);
-        audio_play(a, true);
+        audio_play(a, true, 44100);
         wait_for(a, -1);
         feed(a, 3);
         assert_int_equal(a->speaker.jitter.end, a->speaker.jitter.at); /* nothing is kept */
