@@ -123,7 +123,7 @@ WAITING_TESTS := $(addprefix $(BUILD)/tests/unit/test_server,_video _link) $(BUI
 FUZZ_TESTS := $(wildcard tests/fuzz/run)
 # What has more than one thread, for the thread sanitizer; the others have nothing for it to find, and take minutes.
 THREADED := $(addprefix unit/test_,base chardev client_audio disk_fault disk_raw glz_encode mux nested_datagram net recorded server server_agent% server_alive server_heads \
-	server_link server_migrate server_migrate_fails server_port server_return server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
+	server_link server_migrate server_migrate_fails server_port server_return server_sound server_tls server_video server_viewers server_web vmm) $(addprefix device/test_,ide% net_% pci_hotplug qxl% vga virtio_%)
 THREADED_BIN := $(filter $(addprefix $(BUILD)/tests/,$(THREADED)),$(UNIT_BIN) $(DEVICE_BIN))
 # A sanitizer's own calls are on no list: its builds have no sandbox.
 SANITIZED_TESTS = $(patsubst build/%,build/address-undefined/%,$(filter-out %/test_sandbox,$(UNIT_BIN) $(DEVICE_BIN))) \

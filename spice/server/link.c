@@ -166,7 +166,7 @@ void link_send_result(struct link *link, unsigned error)
     link_flush(link);
 }
 
-static uint32_t channel_caps(unsigned type)
+static uint32_t channel_caps(const struct spice_server *server, unsigned type)
 {
     switch (type) {
     case SPICE_CHANNEL_MAIN:
@@ -178,6 +178,11 @@ static uint32_t channel_caps(unsigned type)
                1u << SPICE_DISPLAY_CAP_PREF_VIDEO_CODEC_TYPE;
     case SPICE_CHANNEL_INPUTS:
         return 1u << SPICE_INPUTS_CAP_KEY_SCANCODE;
+    case SPICE_CHANNEL_PLAYBACK: /* not CELT, whose 0.5.1 nobody has any more */
+        return 1u << SPICE_PLAYBACK_CAP_VOLUME | 1u << SPICE_PLAYBACK_CAP_LATENCY |
+               (uint32_t)server->compress_sound << SPICE_PLAYBACK_CAP_OPUS;
+    case SPICE_CHANNEL_RECORD:
+        return 1u << SPICE_RECORD_CAP_VOLUME | (uint32_t)server->compress_sound << SPICE_RECORD_CAP_OPUS;
     default:
         return 0;
     }
@@ -188,7 +193,7 @@ void link_add_reply(struct link *link, unsigned error)
 {
     uint32_t caps[2] = {1u << SPICE_COMMON_CAP_PROTOCOL_AUTH_SELECTION | link_auth_ways(link) |
                             1u << SPICE_COMMON_CAP_MINI_HEADER,
-                        channel_caps(link->params.type)};
+                        channel_caps(link->server, link->params.type)};
     struct spice_link_reply reply = {
         .error = error, .num_common_caps = 1, .num_channel_caps = 1, .caps = caps};
     struct spice_link_header header = {SPICE_MAGIC, SPICE_VERSION_MAJOR, SPICE_VERSION_MINOR, 0};

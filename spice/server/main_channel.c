@@ -109,7 +109,7 @@ static void take_pong(struct main_channel *m, const struct spice_msgc_pong *pong
  */
 static void send_channels(struct main_channel *m)
 {
-    struct spice_channel_id ids[1 + 2 * SERVER_MAX_DISPLAYS + SERVER_MAX_PORTS] = {{SPICE_CHANNEL_INPUTS, 0}};
+    struct spice_channel_id ids[3 + 2 * SERVER_MAX_DISPLAYS + SERVER_MAX_PORTS] = {{SPICE_CHANNEL_INPUTS, 0}};
     struct spice_msg_main_channels_list msg = {.count = 1, .channels = ids};
     const struct spice_server *server;
 
@@ -122,6 +122,10 @@ static void send_channels(struct main_channel *m)
         ids[msg.count++] = (struct spice_channel_id){SPICE_CHANNEL_DISPLAY, i};
         ids[msg.count++] = (struct spice_channel_id){SPICE_CHANNEL_CURSOR, i};
     }
+    if (server->sound)
+        ids[msg.count++] = (struct spice_channel_id){SPICE_CHANNEL_PLAYBACK, 0};
+    if (server->sound && !m->session->view_only)
+        ids[msg.count++] = (struct spice_channel_id){SPICE_CHANNEL_RECORD, 0};
     for (unsigned i = 0; i < SERVER_MAX_PORTS && server->guest_ports[i] && session_owner(server) == m->session; i++)
         ids[msg.count++] = guest_port_channel(server->guest_ports[i]);
     channel_send(&m->base, SPICE_MSG_MAIN_CHANNELS_LIST, &msg);

@@ -41,6 +41,11 @@ static const struct msg_field cursor_state_fields[] = {{U8(nothing)}};
 static TYPE(cursor_state, "cursor_state");
 #undef T
 
+#define T struct migrate_sound
+static const struct msg_field sound_state_fields[] = {{U8(runs)}};
+static TYPE(sound_state, "sound_state");
+#undef T
+
 /* --- what can be --- */
 
 static bool is_flag(uint8_t v)
@@ -74,6 +79,11 @@ static bool inputs_are_sane(const void *state)
     return is_flag(in->prefix) && in->untold <= MIGRATE_MAX_UNTOLD;
 }
 
+static bool sound_is_sane(const void *state)
+{
+    return is_flag(((const struct migrate_sound *)state)->runs);
+}
+
 static bool anything_is_sane(const void *state UNUSED)
 {
     return true;
@@ -92,6 +102,8 @@ static const struct kind {
     {SPICE_CHANNEL_DISPLAY, 0x50534944, VERSION, &display_state, display_is_sane}, /* "DISP" */
     {SPICE_CHANNEL_INPUTS, 0x54504e49, VERSION, &inputs_state, inputs_are_sane},   /* "INPT" */
     {SPICE_CHANNEL_CURSOR, 0x53525543, VERSION, &cursor_state, anything_is_sane},  /* "CURS" */
+    {SPICE_CHANNEL_PLAYBACK, 0x59414c50, VERSION, &sound_state, sound_is_sane},    /* "PLAY" */
+    {SPICE_CHANNEL_RECORD, 0x444f4352, VERSION, &sound_state, sound_is_sane},      /* "RCOD" */
 };
 
 static const struct kind *find(unsigned channel)

@@ -16,7 +16,7 @@
 
 /* Of all channels' data together: said in MIGRATE_BEGIN_SEAMLESS; another one is answered with DST_SEAMLESS_NACK. Starts with
  * a number that no other server has, whose data would be of another form. */
-#define MIGRATE_VERSION 0x6d766d03u
+#define MIGRATE_VERSION 0x6d766d04u
 
 #define MIGRATE_MAX_TILES    4096
 #define MIGRATE_MAX_CODECS   8
@@ -70,6 +70,11 @@ struct migrate_inputs {
 
 struct migrate_cursor {
     uint8_t nothing;
+};
+
+/* Of both channels of sound. */
+struct migrate_sound {
+    uint8_t runs; /* a stream that the client was told of */
 };
 
 /* Append the state, one of the structs above. -ENOMEM, or another -errno for a state that cannot be. */

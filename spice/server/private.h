@@ -23,6 +23,8 @@
 #define SERVER_MAX_LINKS    64 /* connections that are not authenticated yet; the oldest gives way */
 #define SERVER_MAX_SESSIONS 32
 #define SERVER_MAX_DISPLAYS 16
+/* Frames of video are stamped so much later than they were drawn, and sound so much later than it was played: both wait. */
+#define SHOW_DELAY_MS       200
 #define SERVER_MAX_PORTS    16 /* of the guest's, that lead to viewers */
 
 struct agent_port;
@@ -30,6 +32,7 @@ struct display_port;
 struct guest_port;
 struct link;
 struct migration;
+struct sound_port;
 
 /* Where a session stands while the machine moves to another server (migrate.h). */
 enum session_move {
@@ -94,6 +97,8 @@ struct spice_server {
     bool takes_heads; /* clients were told of an agent, which takes their monitors */
     struct agent_port *agent; /* NULL: the guest has no port for one */
     struct guest_port *guest_ports[SERVER_MAX_PORTS]; /* the first are those that there are */
+    struct sound_port *sound; /* NULL: the guest has no sound card */
+    bool compress_sound;
     struct agent_filter agent_filter;
     bool agent_mouse; /* an agent may place the pointer */
 };

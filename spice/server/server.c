@@ -6,6 +6,7 @@
 #include "spice/server/auth_sasl.h"
 #include "spice/server/port_channel.h"
 #include "spice/server/private.h"
+#include "spice/server/sound_port.h"
 #include "spice/server/tls.h"
 #include "spice/server/web.h"
 
@@ -78,6 +79,8 @@ unsigned server_check_channel(struct spice_server *server, const struct channel_
         here = p->id < SERVER_MAX_DISPLAYS && server->ports[p->id];
     else if (p->type == SPICE_CHANNEL_PORT || p->type == SPICE_CHANNEL_WEBDAV)
         here = find_port(server, p) && session == session_owner(server);
+    else if (p->type == SPICE_CHANNEL_PLAYBACK || p->type == SPICE_CHANNEL_RECORD)
+        here = server->sound && p->id == 0 && (p->type == SPICE_CHANNEL_PLAYBACK || !p->view_only);
     else
         here = p->type == SPICE_CHANNEL_INPUTS && p->id == 0;
     return here ? SPICE_LINK_ERR_OK : SPICE_LINK_ERR_CHANNEL_NOT_AVAILABLE;
@@ -113,6 +116,8 @@ void server_adopt(struct spice_server *server, const struct channel_params *para
         adopt_inputs(session, &p);
     else if (find_port(server, params))
         guest_port_adopt(find_port(server, params), &p);
+    else if (params->type == SPICE_CHANNEL_PLAYBACK || params->type == SPICE_CHANNEL_RECORD)
+        sound_port_adopt(server->sound, &p);
     else {
         p.first = params->type == SPICE_CHANNEL_DISPLAY && !session->has_display;
         session->has_display |= p.first;
@@ -300,6 +305,7 @@ static int configure(struct spice_server *server, const struct spice_config *con
     memcpy(server->uuid, config->uuid, sizeof(server->uuid));
     server->plain_channels = config->plain_channels;
     server->agent_filter = config->agent_filter;
+    server->compress_sound = !config->raw_sound;
     server->agent_mouse = !config->no_agent_mouse;
     server->expires = INT64_MAX;
     err = config->password ? set_password(server, config->password) : 0;
@@ -426,6 +432,14 @@ int spice_server_add_port(struct spice_server *server, const char *name, struct 
     return 0;
 }
 
+int spice_server_add_sound(struct spice_server *server, struct sound *sound)
+{
+    if (server->sound)
+        return fail(-EEXIST, "SPICE serves one sound card, and has it");
+    server->sound = sound_port_create(server->loop, sound, server->compress_sound);
+    return server->sound ? 0 : -ENOMEM;
+}
+
 int spice_server_set_password(struct spice_server *server, const char *password, enum ticket_connected connected)
 {
     int err;
@@ -479,6 +493,7 @@ void spice_server_destroy(struct spice_server *server)
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         display_port_destroy(server->ports[i]);
     agent_port_destroy(server->agent);
+    sound_port_destroy(server->sound);
     for (size_t i = 0; i < ARRAY_SIZE(server->guest_ports); i++)
         guest_port_destroy(server->guest_ports[i]);
     ticket_keys_destroy(server->keys);

@@ -10,6 +10,7 @@
 #include "backend/chardev.h"
 #include "backend/display.h"
 #include "backend/input.h"
+#include "backend/sound.h"
 
 /* What channels call, in the main loop and in the displays'; and what only the main loop does, where clients come. */
 extern const struct sandbox_calls spice_channel_sandbox, spice_link_sandbox;
@@ -52,6 +53,7 @@ struct spice_config {
     const char *video_codecs; /* "vp8,h264,mjpeg", the best first, those that are to be used; NULL: that */
     int patience; /* milliseconds that a viewer may take to answer before its connection ends; 0: 30000, -1: any time */
     struct agent_filter agent_filter; /* what clients and the guest's agent may not say to each other */
+    bool raw_sound; /* is not compressed, for anybody */
     bool no_agent_mouse; /* the guest's agent is not to place the pointer */
     unsigned move_time; /* milliseconds for clients to connect to another server, and to go there; 0: 10000 */
 };
@@ -70,6 +72,8 @@ int spice_server_add_display(struct spice_server *server, struct display *displa
  * have let go of it when the server is destroyed. -EEXIST, -EINVAL with fail_text().
  */
 int spice_server_add_port(struct spice_server *server, const char *name, struct chardev **port);
+/* A sound card, which must live longer than the server, in its loop. Before clients come. -EEXIST with fail_text(). */
+int spice_server_add_sound(struct spice_server *server, struct sound *sound);
 /* What a new password means for those who are connected: nothing; that it is refused; their end. */
 enum ticket_connected { TICKET_KEEP, TICKET_FAIL, TICKET_DISCONNECT };
 

@@ -3,6 +3,7 @@
 #include "spice/server/agent_port.h"
 #include "spice/server/port_channel.h"
 #include "spice/server/private.h"
+#include "spice/server/sound_port.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ void session_end(struct session *session)
         grace_add(&server->grace, session->peer, session->password, session->view_only, uv_hrtime());
     if (session->inputs)
         channel_close(session->inputs);
+    sound_port_close_session(server->sound, session->id);
     for (size_t i = 0; i < ARRAY_SIZE(server->guest_ports) && server->guest_ports[i]; i++)
         guest_port_close_session(server->guest_ports[i], session->id);
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
@@ -102,6 +104,7 @@ void session_arrived(struct session *session, bool anew)
         return; /* each channel brings what it needs */
     if (session->inputs)
         inputs_channel_arrive(session->inputs);
+    sound_port_arrive(server->sound, session->id);
     for (size_t i = 0; i < ARRAY_SIZE(server->ports); i++)
         if (server->ports[i])
             display_port_arrive(server->ports[i], session->id);
@@ -116,6 +119,7 @@ void session_leave(struct session *session)
             display_port_leave(server->ports[i], session->id);
     if (session->inputs)
         channel_leave(session->inputs);
+    sound_port_leave(server->sound, session->id);
     channel_leave(session->main); /* the last: with it the session may end */
 }
 

@@ -6,7 +6,7 @@
 #define ANY_RATE     100000000ull
 #define MIN_RATE     200000ull
 /* Shown so much later than drawn, in milliseconds: encoding, the way, and that frames come evenly. More if they come late. */
-#define MIN_DELAY  200
+#define MIN_DELAY  SHOW_DELAY_MS
 #define MORE_DELAY 40
 #define MAX_MORE   300
 /* One frame in so many may be dropped before the rate is lowered. */
