@@ -134,6 +134,7 @@ struct vm_config {
     enum wan spice_jpeg, spice_zlib;
     enum streaming spice_streaming;
     struct agent_filter agent_filter; /* what the guest's agent is not wanted for */
+    bool raw_sound;
     bool no_agent_mouse;
 
     bool headless;

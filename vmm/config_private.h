@@ -44,7 +44,8 @@ int config_add_cdrom(void *opaque, const char *value);
     "zlib-glz-wan-compression=auto|always|never, streaming-video=auto|off|filter|all, "                     \
     "video-codecs=vp8;h264;mjpeg, record=FILE, x509-dir=FOLDER, plaintext-channel=NAME, disable-ticketing=on|off, "   \
     "sasl=on|off, sasl-db=FILE, view-password-file=FILE, "                                                      \
-    "disable-copy-paste=on|off, disable-agent-file-xfer=on|off, agent-mouse=on|off"
+    "disable-copy-paste=on|off, disable-agent-file-xfer=on|off, agent-mouse=on|off, "      \
+    "playback-compression=on|off"
 
 int config_set_spice_port(void *opaque, const char *value);
 int config_set_spice_tls(void *opaque, const char *value);

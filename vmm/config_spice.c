@@ -107,6 +107,8 @@ static int spice_suboption(void *opaque, const char *key, const char *value)
         return config_set_switch(&config->agent_filter.no_files, key, value, true);
     if (strcmp(key, "agent-mouse") == 0 && value)
         return config_set_switch(&config->no_agent_mouse, key, value, false);
+    if (strcmp(key, "playback-compression") == 0 && value)
+        return config_set_switch(&config->raw_sound, key, value, false);
     if (strcmp(key, "sasl") == 0 && value)
         return config_set_switch(&config->sasl, key, value, true);
     if (strcmp(key, "plaintext-channel") == 0 && value)

@@ -63,6 +63,7 @@ static int take_spice_options(struct domain *d, const xmlNode *node)
         {"jpeg", "compression", "jpeg-wan-compression"},
         {"zlib", "compression", "zlib-glz-wan-compression"},
         {"streaming", "mode", "streaming-video"},
+        {"playback", "compression", "playback-compression"},
     };
     int err = 0;
 

@@ -358,6 +358,7 @@ static int start_spice(struct run *run)
                                  .streaming = c->spice_streaming,
                                  .video_codecs = c->spice_codecs,
                                  .agent_filter = c->agent_filter,
+                                 .raw_sound = c->raw_sound,
                                  .no_agent_mouse = c->no_agent_mouse};
     int err;
 
