@@ -138,6 +138,7 @@ static void close_all(void *arg)
     sound_device_close(&a->in);
     if (a->ready)
         SDL_AudioQuit();
+    SDL_TLSCleanup(); /* its words of what failed, which it keeps for each thread; it knows the ends of its own only */
     uv_close((uv_handle_t *)&a->linger, NULL);
 }
 

@@ -4,7 +4,7 @@
  */
 #include "client/audio.h"
 
-#include <SDL_events.h>
+#include <SDL.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -187,5 +187,11 @@ int main(void)
         cmocka_unit_test(test_microphone), cmocka_unit_test(test_unused),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed;
+
+    /* As the window does it. */
+    SDL_Init(SDL_INIT_EVENTS);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    SDL_Quit();
+    return failed;
 }
