@@ -13,8 +13,9 @@
  *
  * usage: fake_server [--port N] [--displays N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C]
  * [--streams] [--size WxH]
- *                    [--patience MS] [--move-time MS] [--agent SOCKET] [--debug]
+ *                    [--patience MS] [--move-time MS] [--agent SOCKET] [--sound RATE] [--debug]
  *
+ * --sound: a card plays 440 Hz left and 1000 Hz right, and prints "spoken L R", the levels of these, when it records something.
  * --agent: who connects to the socket is the guest's agent at its port; "agent 1" and "agent 0" are printed as it comes and goes.
  * --streams: video is streamed to clients on this host too. The certificate of --tls is where minivm keeps its own: in
  * $XDG_DATA_HOME/minivm/tls.
@@ -23,6 +24,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "spice/server/server.h"
+#include "tests/lib/fake_card.h"
 #include "tests/lib/fake_display.h"
 #include "tests/lib/null_modem.h"
 #include "vmm/config.h"
@@ -48,6 +50,8 @@ struct fake_server {
     struct spice_server *spice;
     char agent_path[120]; /* "unix:PATH", or "" */
     struct null_modem agent;
+    uint32_t rate; /* of the sound card; 0: there is none */
+    struct fake_card card;
     struct film {
         pthread_t thread;
         unsigned rate;   /* frames a second; 0: there is no thread. Atomic, as is: */
@@ -276,6 +280,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
                                             {"debug", 0, NULL, 'd'},
                                             {"displays", 1, NULL, 'n'},
                                             {"agent", 1, NULL, 'g'},
+                                            {"sound", 1, NULL, 'r'},
                                             {NULL, 0, NULL, 0}};
     struct spice_config config = {.name = "fake", .uuid = {1, 2, 3}};
     int c;
@@ -295,6 +300,8 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             show_certificate(&config);
         else if (c == 'g')
             snprintf(server.agent_path, sizeof(server.agent_path), "unix:%s", optarg);
+        else if (c == 'r')
+            server.rate = (uint32_t)CLAMP(atoi(optarg), 8000, SOUND_MAX_RATE);
         else if (c == 'e')
             config.patience = atoi(optarg);
         else if (c == 'd')
@@ -308,7 +315,7 @@ static struct spice_config parse(int argc, char **argv, int size[2])
             config.web_folder = CONFIG_WEB_FOLDER;
         else if (c != 's' || sscanf(optarg, "%dx%d", &size[0], &size[1]) != 2)
             die("usage: fake_server [--port N] [--displays N] [--tls] [--web] [--sasl FILE] [--password P] [--compression C] [--streams] "
-                "[--size WxH] [--patience MS] [--move-time MS] [--agent SOCKET] [--debug]");
+                "[--size WxH] [--patience MS] [--move-time MS] [--agent SOCKET] [--sound RATE] [--debug]");
     }
     return config;
 }
@@ -360,6 +367,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < server.display_count; i++)
         spice_server_add_display(server.spice, &server.displays[i].display);
     listen_for_agent();
+    if (server.rate)
+        fake_card_start(&server.card, &server.loop, server.rate);
+    if (server.rate && spice_server_add_sound(server.spice, &server.card.sound))
+        die("%s", fail_text());
     printf("PORT %d %d %d\n", spice_server_port(server.spice), spice_server_tls_port(server.spice),
            spice_server_web_port(server.spice));
     uv_poll_init(&server.loop.uv, &server.commands, 0);
@@ -367,6 +378,8 @@ int main(int argc, char **argv)
     loop_run(&server.loop);
     set_film(0);
     spice_server_destroy(server.spice);
+    if (server.rate)
+        fake_card_stop(&server.card);
     loop_fini(&server.loop);
     for (int i = 0; i < server.display_count; i++)
         fake_display_fini(&server.displays[i]);

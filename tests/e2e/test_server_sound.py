@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Sound of our server with a card that needs no guest (fake_server --sound), to our client: what SDL's disk driver writes.
+
+    test_server_sound.py [--seconds N] [NAME...]    the long test, for so long; or those named only
+"""
+import os, subprocess, sys, time
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.join(TESTS, folder) for folder in ('e2e', 'lib', 'display')]
+from test_client_sound import Client, check_tones
+from viewer import require, run_tests
+
+SERVER = 'build/tests/e2e/fake_server'
+
+
+class Server:
+    def __init__(self, rate):
+        self.process = subprocess.Popen([SERVER, '--sound', str(rate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True)
+        self.port = int(self.process.stdout.readline().split()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.process.stdin.close()
+        self.process.stdout.read()
+        self.process.wait(10)
+
+
+def hear(folder, rate, seconds):
+    with Server(rate) as server:
+        client = Client(folder, server.port, audio='playback')
+        time.sleep(seconds)
+        sound = client.stop()
+    begin, end = sound.begin() + 0.5, sound.end() - 0.1
+    require(end - begin > 0.9 * seconds - 1.5, 'heard %s s' % sound.seconds)
+    require(client.stats['bad_packets'] == 0 and client.stats['underruns'] <= seconds // 100, str(client.stats))
+    require(client.stats['bytes_in'] < seconds * 25000, 'it is not compressed: %s' % client.stats)
+    check_tones(sound, begin, end)
+
+
+def check_rates(folder):
+    """a card of 48 kHz, and one of 44.1, which is resampled for Opus: both tones, each on its side, without a hole"""
+    for rate in (48000, 44100):
+        hear(folder, rate, 4)
+
+
+def check_long(folder):
+    """the same for long"""
+    hear(folder, 48000, SECONDS)
+
+
+SECONDS = 0
+if __name__ == '__main__':
+    names = sys.argv[1:]
+    chosen = [check_rates]
+    if names[:1] == ['--seconds']:
+        SECONDS, chosen = int(names[1]), [check_long]
+    elif names:
+        chosen = [globals()['check_' + name] for name in names]
+    run_tests(chosen, [])
