@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Sound of our server with a card that needs no guest (fake_server --sound), to our client: what SDL's disk driver writes.
+"""Sound of our server with a card that needs no guest (fake_server --sound), with our client: what SDL's disk
+driver writes, and what of it comes back.
 
     test_server_sound.py [--seconds N] [NAME...]    the long test, for so long; or those named only
 """
@@ -7,6 +8,7 @@ import os, subprocess, sys, time
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [os.path.join(TESTS, folder) for folder in ('e2e', 'lib', 'display')]
+import tones
 from test_client_sound import Client, check_tones
 from viewer import require, run_tests
 
@@ -46,6 +48,21 @@ def check_rates(folder):
         hear(folder, rate, 4)
 
 
+def check_record(folder):
+    """what a client speaks is recorded, by cards of 48 and 44.1 kHz: both tones, each on its side"""
+    spoken = os.path.join(folder, 'spoken')
+    with open(spoken, 'wb') as f:
+        f.write(tones.make(48000, 12))
+    for rate in (48000, 44100):
+        with Server(rate) as server:
+            client = Client(folder, server.port, '--microphone', 'on', spoken=spoken, audio='record')
+            time.sleep(4)
+            lines = [server.process.stdout.readline().split() for i in range(3)]
+            client.stop()
+        for level in lines[1][1:] + lines[2][1:]:
+            require(0.8 < int(level) / tones.LEVEL < 1.05, 'levels %s' % lines)
+
+
 def check_long(folder):
     """the same for long"""
     hear(folder, 48000, SECONDS)
@@ -54,7 +71,7 @@ def check_long(folder):
 SECONDS = 0
 if __name__ == '__main__':
     names = sys.argv[1:]
-    chosen = [check_rates]
+    chosen = [check_rates, check_record]
     if names[:1] == ['--seconds']:
         SECONDS, chosen = int(names[1]), [check_long]
     elif names:

@@ -7,13 +7,21 @@
 
 #define PERIOD_MS 10
 
+/* The mean over tenths of the second: where the buffer has left out or repeated a period the phase is another. */
+static double level(const struct fake_card *card, unsigned channel, double hertz)
+{
+    size_t part = card->rate / 10;
+    double sum = 0;
+
+    for (size_t i = 0; i < 10; i++)
+        sum += tones_level(card->recorded + 2 * i * part + channel, 2, card->rate, part, hertz);
+    return sum / 10;
+}
+
 static void say_what_was_spoken(const struct fake_card *card)
 {
-    double left = tones_level(card->recorded, 2, card->rate, card->rate, TONE_LEFT);
-    double right = tones_level(card->recorded + 1, 2, card->rate, card->rate, TONE_RIGHT);
-
     if (tones_gap(card->recorded, 2, card->rate) < card->rate)
-        printf("spoken %.0f %.0f\n", left, right);
+        printf("spoken %.0f %.0f\n", level(card, 0, TONE_LEFT), level(card, 1, TONE_RIGHT));
 }
 
 static void record(struct fake_card *card, size_t frames)
