@@ -21,7 +21,7 @@ mandir ?= $(datadir)/man
 
 CORE_DIRS := base backend spice/protocol spice/codec spice/sound canvas
 SERVER_DIRS := spice/server
-DEVICE_DIRS := devices/platform devices/disk devices/ide devices/net devices/char devices/virtio devices/qxl
+DEVICE_DIRS := devices/platform devices/disk devices/ide devices/net devices/char devices/virtio devices/qxl devices/audio
 VMM_DIRS := vmm
 CLIENT_DIRS := client clipboard
 ALL_DIRS := $(CORE_DIRS) $(SERVER_DIRS) $(DEVICE_DIRS) $(VMM_DIRS) $(CLIENT_DIRS)

@@ -29,7 +29,10 @@ struct sound_format {
     uint32_t channels; /* 1..SOUND_MAX_CHANNELS */
 };
 
-/* What the guest's mixer says; the listener is to apply it, the card does not. */
+/*
+ * What the guest's mixer says; the listener is to apply it, the card does not. The scale is that of SPICE's messages as
+ * spice-gtk hears them: samples are multiplied by the cube of level / 65535.
+ */
 struct sound_volume {
     uint16_t level[SOUND_MAX_CHANNELS]; /* 0..65535 */
     bool mute;
