@@ -1,8 +1,6 @@
 /* A sound card's seam: state that is kept for ends that come later, and handing on. */
 #include "backend/sound.h"
 
-#include <string.h>
-
 /* Full, as cards are before a driver has said anything. */
 static const struct sound_volume full = {.level = {UINT16_MAX, UINT16_MAX}};
 
@@ -95,7 +93,7 @@ void sound_set_volume(struct sound *s, enum sound_direction direction, const str
 {
     struct sound_volume *now = &s->volume[direction];
 
-    if (memcmp(now->level, volume->level, sizeof(now->level)) == 0 && now->mute == volume->mute)
+    if (sound_volume_is(now, volume))
         return;
     *now = *volume;
     TELL(s, volume, direction, now);

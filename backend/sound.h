@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 
+#include <string.h>
 #include <sys/queue.h>
 
 #define SOUND_MAX_CHANNELS 2
@@ -37,6 +38,11 @@ struct sound_volume {
     uint16_t level[SOUND_MAX_CHANNELS]; /* 0..65535 */
     bool mute;
 };
+
+static inline bool sound_volume_is(const struct sound_volume *a, const struct sound_volume *b)
+{
+    return memcmp(a->level, b->level, sizeof(a->level)) == 0 && a->mute == b->mute;
+}
 
 struct sound_end;
 

@@ -118,8 +118,7 @@ static size_t decode_opus(struct playback_channel *p, const struct spice_msg_sou
 static size_t copy_raw(struct playback_channel *p, const uint8_t *data, size_t frames)
 {
     frames = MIN(frames, ARRAY_SIZE(p->samples) / p->channels);
-    for (size_t i = 0; i < frames * p->channels; i++)
-        p->samples[i] = (int16_t)load_le16(data + 2 * i);
+    sound_load_raw(p->samples, data, frames * p->channels);
     return frames;
 }
 

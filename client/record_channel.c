@@ -70,8 +70,7 @@ static int send_raw(struct record_channel *r, const int16_t *samples, size_t cou
 {
     uint8_t data[2 * 2 * MOST_FRAMES];
 
-    for (size_t i = 0; i < count; i++)
-        store_le16(data + 2 * i, (uint16_t)samples[i]);
+    sound_store_raw(data, samples, count);
     return send_packet(r, data, 2 * count);
 }
 

@@ -196,15 +196,6 @@ static uint32_t wall_clock(struct hda *hda)
     return (uint32_t)CLOCK_TICKS(machine_clock(hda->pci.base.machine) - hda->clock_zero);
 }
 
-static uint64_t load_bytes(const uint8_t *p, unsigned width)
-{
-    uint64_t value = 0;
-
-    for (unsigned b = 0; b < width; b++)
-        value |= (uint64_t)p[b] << b * 8;
-    return value;
-}
-
 /* An alias, 4 bytes wide, as an offset of the register itself. */
 static uint64_t resolve(uint64_t offset)
 {
@@ -219,12 +210,14 @@ static uint64_t hda_read(void *opaque, uint64_t offset, unsigned width)
 {
     struct hda *hda = opaque;
     uint64_t at = resolve(offset);
+    uint8_t value[8] = {0};
 
     if (at + width > REGISTERS)
         return 0;
     if ((at & ~3ull) == WALCLK)
         store_le32(hda->registers + WALCLK, wall_clock(hda));
-    return load_bytes(hda->registers + at, width);
+    memcpy(value, hda->registers + at, width);
+    return load_le64(value);
 }
 
 static bool overlap(uint64_t a, unsigned a_size, unsigned b, unsigned b_size)

@@ -124,6 +124,16 @@ static bool is_pin(const struct node *node)
     return node->parameters[PIN_CAPS] != 0;
 }
 
+static bool is_output_pin(const struct node *node)
+{
+    return is_pin(node) && node->connected;
+}
+
+static bool is_input_pin(const struct node *node)
+{
+    return is_pin(node) && !node->connected;
+}
+
 static bool is_converter(const struct node *node)
 {
     return node->parameters[WIDGET_CAPS] & WIDGET_FORMAT_OWN;
@@ -161,30 +171,6 @@ static uint32_t get_gain(const struct node *node, struct hda_node_state *s, uint
     return s->gain[payload & 1 << 13 ? 0 : 1];
 }
 
-static uint32_t set_format(const struct node *node, struct hda_node_state *s, uint32_t payload)
-{
-    if (is_converter(node))
-        s->format = (uint16_t)payload;
-    return 0;
-}
-
-static uint32_t get_format(const struct node *node UNUSED, struct hda_node_state *s, uint32_t payload UNUSED)
-{
-    return s->format;
-}
-
-static uint32_t set_stream(const struct node *node, struct hda_node_state *s, uint32_t payload)
-{
-    if (is_converter(node))
-        s->stream = (uint8_t)payload;
-    return 0;
-}
-
-static uint32_t get_stream(const struct node *node UNUSED, struct hda_node_state *s, uint32_t payload UNUSED)
-{
-    return s->stream;
-}
-
 static uint32_t get_parameter(const struct node *node, struct hda_node_state *s UNUSED, uint32_t payload)
 {
     return payload < PARAMETERS ? node->parameters[payload] : 0;
@@ -208,47 +194,10 @@ static uint32_t get_power(const struct node *node UNUSED, struct hda_node_state 
     return s->power | (uint32_t)s->power << 4;
 }
 
-/* Bit 6: output, bit 5: input. */
-static uint32_t set_pin_control(const struct node *node, struct hda_node_state *s, uint32_t payload)
-{
-    if (is_pin(node))
-        s->pin_control = payload & (node->connected ? 0x40 : 0x20);
-    return 0;
-}
-
-static uint32_t get_pin_control(const struct node *node UNUSED, struct hda_node_state *s, uint32_t payload UNUSED)
-{
-    return s->pin_control;
-}
-
-static uint32_t set_unsolicited(const struct node *node, struct hda_node_state *s, uint32_t payload)
-{
-    if (is_pin(node))
-        s->unsolicited = payload & 0xbf;
-    return 0;
-}
-
-static uint32_t get_unsolicited(const struct node *node UNUSED, struct hda_node_state *s, uint32_t payload UNUSED)
-{
-    return s->unsolicited;
-}
-
 /* Something is plugged in, always: there is no jack to draw. */
 static uint32_t get_pin_sense(const struct node *node, struct hda_node_state *s UNUSED, uint32_t payload UNUSED)
 {
     return is_pin(node) ? 0x80000000 : 0;
-}
-
-static uint32_t set_eapd(const struct node *node, struct hda_node_state *s, uint32_t payload)
-{
-    if (is_pin(node))
-        s->eapd = payload & 7;
-    return 0;
-}
-
-static uint32_t get_eapd(const struct node *node UNUSED, struct hda_node_state *s, uint32_t payload UNUSED)
-{
-    return s->eapd;
 }
 
 static uint32_t get_pin_default(const struct node *node UNUSED, struct hda_node_state *s, uint32_t payload UNUSED)
@@ -256,21 +205,42 @@ static uint32_t get_pin_default(const struct node *node UNUSED, struct hda_node_
     return s->pin_default;
 }
 
-static uint32_t nothing(const struct node *node UNUSED, struct hda_node_state *s UNUSED, uint32_t payload UNUSED)
-{
-    return 0;
-}
-
 /* 7.3.3: verbs of 12 bits with 8 of payload. */
 static const struct {
     uint16_t verb;
     uint32_t (*run)(const struct node *node, struct hda_node_state *s, uint32_t payload);
 } verbs[] = {
-    {0xf00, get_parameter},   {0xf01, nothing},         {0xf02, get_connections}, {0x705, set_power},
-    {0xf05, get_power},       {0x706, set_stream},      {0xf06, get_stream},      {0x707, set_pin_control},
-    {0xf07, get_pin_control}, {0x708, set_unsolicited}, {0xf08, get_unsolicited}, {0xf09, get_pin_sense},
-    {0x70c, set_eapd},        {0xf0c, get_eapd},        {0xf1c, get_pin_default},
+    {0xf00, get_parameter}, {0xf02, get_connections}, {0x705, set_power},
+    {0xf05, get_power},     {0xf09, get_pin_sense},   {0xf1c, get_pin_default},
 };
+
+/* A byte that nodes of a kind have: 0x700 and these bits set it, 0xf00 and these get it. */
+static const struct byte_setting {
+    uint8_t verb, mask;
+    size_t offset;
+    bool (*has)(const struct node *node);
+} byte_settings[] = {
+    {0x06, 0xff, offsetof(struct hda_node_state, stream), is_converter},
+    {0x07, 0x40, offsetof(struct hda_node_state, pin_control), is_output_pin},
+    {0x07, 0x20, offsetof(struct hda_node_state, pin_control), is_input_pin},
+    {0x08, 0xbf, offsetof(struct hda_node_state, unsolicited), is_pin},
+    {0x0c, 0x07, offsetof(struct hda_node_state, eapd), is_pin},
+};
+
+static uint32_t byte_verb(const struct node *node, struct hda_node_state *s, uint32_t verb, uint32_t payload)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(byte_settings); i++) {
+        const struct byte_setting *b = &byte_settings[i];
+        uint8_t *byte = (uint8_t *)s + b->offset;
+
+        if ((verb & 0xff) != b->verb || !b->has(node))
+            continue;
+        if (verb >> 8 == 0x7)
+            *byte = payload & b->mask;
+        return verb >> 8 == 0xf ? *byte : 0;
+    }
+    return 0;
+}
 
 /* --- of the function group alone --- */
 
@@ -305,18 +275,22 @@ uint32_t hda_codec_verb(struct hda_codec *codec, uint32_t word)
     const struct node *node;
     struct hda_node_state *s;
 
-    if (id >= codec->model->nodes || (id == FUNCTION && function_verb(codec, verb, payload, &response)))
-        return id >= codec->model->nodes ? 0 : response;
+    if (id >= codec->model->nodes)
+        return 0;
+    if (id == FUNCTION && function_verb(codec, verb, payload, &response))
+        return response;
     node = &codec->model->node[id];
     s = &codec->nodes[id];
     /* Verbs of 4 bits have 16 of payload. */
     switch (verb >> 8) {
     case 0x2:
-        return set_format(node, s, word & 0xffff);
+        if (is_converter(node))
+            s->format = (uint16_t)word;
+        return 0;
     case 0x3:
         return set_gain(node, s, word & 0xffff);
     case 0xa:
-        return get_format(node, s, 0);
+        return s->format;
     case 0xb:
         return get_gain(node, s, word & 0xffff);
     }
@@ -325,7 +299,7 @@ uint32_t hda_codec_verb(struct hda_codec *codec, uint32_t word)
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
         if (verbs[i].verb == verb)
             return verbs[i].run(node, s, payload);
-    return 0;
+    return byte_verb(node, s, verb, payload);
 }
 
 /* --- what follows --- */

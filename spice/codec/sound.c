@@ -1,5 +1,7 @@
-/* Opus, by libopus. */
+/* Opus, by libopus; and samples as they are. */
 #include "spice/codec/sound.h"
+
+#include "base/bytes.h"
 
 #include <errno.h>
 #include <opus.h>
@@ -115,4 +117,16 @@ int sound_conceal(struct sound_decoder *decoder, int16_t *samples, size_t max_fr
 void sound_decoder_reset(struct sound_decoder *decoder)
 {
     opus_decoder_ctl(decoder->opus, OPUS_RESET_STATE);
+}
+
+void sound_load_raw(int16_t *samples, const uint8_t *raw, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        samples[i] = (int16_t)load_le16(raw + 2 * i);
+}
+
+void sound_store_raw(uint8_t *raw, const int16_t *samples, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        store_le16(raw + 2 * i, (uint16_t)samples[i]);
 }

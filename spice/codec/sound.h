@@ -3,7 +3,7 @@
  *
  * Samples are signed 16 bits, in the host's byte order, interleaved, at SOUND_OPUS_RATE. A packet that we make holds
  * SOUND_OPUS_FRAMES frames: spice-gtk and libspice-server decode none that is longer. What a peer sends may hold
- * anything. Raw samples (SPICE_AUDIO_DATA_MODE_RAW) need no codec: they are little-endian on the wire.
+ * anything. Raw samples (SPICE_AUDIO_DATA_MODE_RAW) are little-endian.
  *
  * Thread: any, one at a time for each object.
  */
@@ -43,5 +43,9 @@ int sound_decode(struct sound_decoder *decoder, const void *packet, size_t size,
 /* A packet is missing: max_frames frames (a multiple of 2.5 ms) that go on from what was heard. Returns how many. */
 int sound_conceal(struct sound_decoder *decoder, int16_t *samples, size_t max_frames);
 void sound_decoder_reset(struct sound_decoder *decoder);
+
+/* `count` samples, raw as they are on the wire. */
+void sound_load_raw(int16_t *samples, const uint8_t *raw, size_t count);
+void sound_store_raw(uint8_t *raw, const int16_t *samples, size_t count);
 
 #endif

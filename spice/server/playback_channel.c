@@ -197,8 +197,8 @@ static void finish_packet(struct playback *p)
     packet->stream = p->stream;
     packet->time = p->time;
     packet->raw_size = raw ? (uint32_t)(2 * samples) : 0;
-    for (size_t i = 0; raw && i < samples; i++)
-        store_le16(packet->raw + 2 * i, (uint16_t)p->samples[i]);
+    if (raw)
+        sound_store_raw(packet->raw, p->samples, samples);
     packet->opus_size = opus ? encode(p, packet->opus) : 0;
     p->filled = 0;
     p->made++;
@@ -319,7 +319,7 @@ void playback_run(struct playback *p, const struct sound_format *format)
 /* Full is what clients begin with. */
 void playback_set_volume(struct playback *p, const struct sound_volume *volume)
 {
-    if (memcmp(p->volume.level, volume->level, sizeof(volume->level)) == 0 && p->volume.mute == volume->mute)
+    if (sound_volume_is(&p->volume, volume))
         return;
     p->volume = *volume;
     p->volumes++;

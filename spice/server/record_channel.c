@@ -120,8 +120,7 @@ static bool take_raw(struct record_channel *c, const struct spice_msg_sound_pack
 
     if (!packet->size || packet->size % frame || packet->size > sizeof(samples))
         return false;
-    for (size_t i = 0; i < packet->size / 2; i++)
-        samples[i] = (int16_t)load_le16(packet->data + 2 * i);
+    sound_load_raw(samples, packet->data, packet->size / 2);
     push(c->record, samples, packet->size / frame);
     return true;
 }
@@ -227,7 +226,7 @@ void record_run(struct record *r, const struct sound_format *format)
 
 void record_set_volume(struct record *r, const struct sound_volume *volume)
 {
-    if (memcmp(r->volume.level, volume->level, sizeof(volume->level)) == 0 && r->volume.mute == volume->mute)
+    if (sound_volume_is(&r->volume, volume))
         return;
     r->volume = *volume;
     r->volumes++;

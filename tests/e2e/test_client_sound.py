@@ -16,12 +16,11 @@ from viewer import Viewer, free_port, require, run_tests, wait_for
 CLIENT, HOST = 'build/minivm-client', 'build/tests/sound/host'
 
 
-class Host:
-    """libspice-server with a sound card."""
+class Server:
+    """A program that says its port, and ends with its input."""
 
-    def __init__(self, *args):
-        self.process = subprocess.Popen([HOST, '--port', str(free_port()), *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, text=True)
+    def __init__(self, *command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.port = int(self.process.stdout.readline().split()[1])
 
     def __enter__(self):
@@ -29,7 +28,15 @@ class Host:
 
     def __exit__(self, *args):
         self.process.stdin.close()
+        self.process.stdout.read()
         self.process.wait(10)
+
+
+class Host(Server):
+    """libspice-server with a sound card."""
+
+    def __init__(self, *args):
+        super().__init__(HOST, '--port', str(free_port()), *args)
 
     def do(self, *command):
         self.process.stdin.write(' '.join(map(str, command)) + '\n')

@@ -4,34 +4,23 @@ driver writes, and what of it comes back.
 
     test_server_sound.py [--seconds N] [NAME...]    the long test, for so long; or those named only
 """
-import os, subprocess, sys, time
+import os, sys, time
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [os.path.join(TESTS, folder) for folder in ('e2e', 'lib', 'display')]
 import tones
-from test_client_sound import Client, check_tones
+from test_client_sound import Client, Server, check_tones
 from viewer import require, run_tests
 
 SERVER = 'build/tests/e2e/fake_server'
 
 
-class Server:
-    def __init__(self, rate):
-        self.process = subprocess.Popen([SERVER, '--sound', str(rate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, text=True)
-        self.port = int(self.process.stdout.readline().split()[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        self.process.stdin.close()
-        self.process.stdout.read()
-        self.process.wait(10)
+def card(rate):
+    return Server(SERVER, '--sound', str(rate))
 
 
 def hear(folder, rate, seconds):
-    with Server(rate) as server:
+    with card(rate) as server:
         client = Client(folder, server.port, audio='playback')
         time.sleep(seconds)
         sound = client.stop()
@@ -54,7 +43,7 @@ def check_record(folder):
     with open(spoken, 'wb') as f:
         f.write(tones.make(48000, 12))
     for rate in (48000, 44100):
-        with Server(rate) as server:
+        with card(rate) as server:
             client = Client(folder, server.port, '--microphone', 'on', spoken=spoken, audio='record')
             time.sleep(4)
             lines = [server.process.stdout.readline().split() for i in range(3)]

@@ -11,10 +11,10 @@
  */
 #include "base/log.h"
 #include "base/rect.h"
+#include "tests/lib/tones.h"
 #include "tests/reference/device.h"
 
 #include <getopt.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,6 @@
 
 #define WIDTH  64
 #define HEIGHT 64
-#define LEVEL  10000
 #define TICK_MS 5
 
 static struct host {
@@ -72,11 +71,11 @@ static void stop_playing(void)
 
 static void write_frame(void)
 {
-    double t = (double)host.played++ / host.playing_rate;
-    int16_t left = (int16_t)lrint(LEVEL * sin(2 * M_PI * 440 * t)), right = (int16_t)lrint(LEVEL * sin(2 * M_PI * 1000 * t));
+    int16_t samples[2];
 
+    tones_make(samples, 2, host.playing_rate, host.played++, 1);
     if (host.frame)
-        host.frame[host.frame_used] = (uint16_t)left | (uint32_t)(uint16_t)right << 16;
+        host.frame[host.frame_used] = (uint16_t)samples[0] | (uint32_t)(uint16_t)samples[1] << 16;
     host.frame_used++;
 }
 

@@ -5,7 +5,7 @@ SOUND_TEST_BIN := $(patsubst %,$(BUILD)/tests/sound/%,host hear)
 CFLAGS_tests_sound_host = $(shell pkg-config --cflags spice-server)
 CFLAGS_tests_sound_hear = $(shell pkg-config --cflags spice-client-glib-2.0) -Wno-deprecated-declarations
 
-$(BUILD)/tests/sound/host: $(patsubst %,$(BUILD)/tests/reference/%.o,device core)
+$(BUILD)/tests/sound/host: $(patsubst %,$(BUILD)/tests/%.o,reference/device reference/core lib/tones)
 $(SOUND_TEST_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) \
