@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "devices/audio/hda.h"
 #include "devices/platform/debugport.h"
 #include "devices/platform/hpet.h"
 #include "devices/platform/i440fx.h"
@@ -327,6 +328,15 @@ static int create_displays(struct board *board)
     }
 }
 
+static int create_sound(struct board *board)
+{
+    struct machine *m = &board->machine;
+
+    if (board->config->card == CARD_NONE)
+        return 0;
+    return need(hda_create(m, PCI_DEVFN(SLOT_SOUND, 2), HDA_DUPLEX, &board->sound), "sound card");
+}
+
 /* The parts list, top to bottom. */
 static int create_devices(struct board *board)
 {
@@ -347,6 +357,8 @@ static int create_devices(struct board *board)
     if (!err)
         err = board_create_ports(board);
     if (!err)
+        err = create_sound(board);
+    if (!err)
         err = board_create_disks(board);
     return err ? err : board_fill_fw_cfg(board);
 }
@@ -364,6 +376,7 @@ int board_create(struct board **created, const struct vm_config *config, struct 
     board->opaque = opaque;
     board->variables_fd = -1;
     input_init(&board->input);
+    sound_init(&board->sound, loop);
     err = board_init_plugs(board);
     if (!err)
         err = init_machine(board, loop);
@@ -478,6 +491,11 @@ struct display *board_display(struct board *board, unsigned n)
     return board->displays[n];
 }
 
+struct sound *board_sound(struct board *board)
+{
+    return board->config->card == CARD_NONE ? NULL : &board->sound;
+}
+
 struct chardev *board_serial(struct board *board)
 {
     return board->serial;
@@ -530,6 +548,7 @@ int board_destroy(struct board *board)
     board_destroy_net(board);
     board_destroy_plugs(board);
     board_destroy_ports(board);
+    sound_fini(&board->sound);
     chardev_destroy(board->serial);
     chardev_destroy(board->debug);
     direct_boot_close(board->kernel);

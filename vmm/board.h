@@ -9,6 +9,7 @@
 #include "backend/chardev.h"
 #include "backend/display.h"
 #include "backend/input.h"
+#include "backend/sound.h"
 #include "vmm/config.h"
 #include "vmm/device.h"
 
@@ -80,6 +81,7 @@ struct input *board_input(struct board *board);
 #define BOARD_MAX_DISPLAYS CONFIG_MAX_QXL
 /* Number n, which is its id too; below BOARD_MAX_DISPLAYS. NULL: there is none. 0 is what firmware shows. */
 struct display *board_display(struct board *board, unsigned n);
+struct sound *board_sound(struct board *board); /* NULL: there is no sound card */
 struct chardev *board_serial(struct board *board);
 /* Whose other end is not of this machine (config->ports[i], without a spec): `end` is it from now on, or NULL. */
 int board_connect_port(struct board *board, unsigned i, struct chardev *end);

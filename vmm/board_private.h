@@ -7,6 +7,7 @@
 #ifndef VMM_BOARD_PRIVATE_H
 #define VMM_BOARD_PRIVATE_H
 
+#include "backend/sound.h"
 #include "base/loop.h"
 #include "devices/ide/ide.h"
 #include "devices/platform/fw_cfg.h"
@@ -29,6 +30,7 @@
 #define SLOT_NET 3
 #define SLOT_RNG 4
 #define SLOT_SERIAL 4 /* function 1 */
+#define SLOT_SOUND 4 /* function 2 */
 #define SLOT_DISKS 5
 #define SLOT_BALLOON 29 /* what comes while the machine runs has the slots before it: devices/platform/pci_hotplug.h */
 #define SLOT_SEED 30
@@ -81,6 +83,7 @@ struct board {
     int variables_fd;    /* UEFI's store; -1: what is written is lost */
     struct input input;
     struct display *displays[BOARD_MAX_DISPLAYS]; /* NULL: none */
+    struct sound sound; /* what a card plays and records, if there is one */
     struct chardev *serial, *debug;
     struct virtio_serial *port_device; /* NULL: there are no ports */
     struct chardev *port_ends[CONFIG_MAX_PORTS]; /* NULL: not yet */

@@ -99,6 +99,16 @@ SECOND(hpet, no_hpet, "on", "off")
 SECOND(agent, no_agent, "on", "off")
 SECOND(rtc, rtc_local, "utc", "localtime")
 
+static int set_sound(void *opaque, const char *value)
+{
+    static const char *const names[] = {"ich6", "none", NULL};
+    int chosen = 0, err = config_choose(value, names, &chosen);
+
+    if (!err)
+        ((struct vm_config *)opaque)->card = CARD_ICH6 + (enum config_card)chosen;
+    return err;
+}
+
 static int set_watchdog(void *opaque, const char *value)
 {
     static const char *const names[] = {"reset", "poweroff", "destroy", "pause", "none", NULL};
@@ -396,6 +406,7 @@ static const struct option_def run_options[] = {
     {"qxl", "ram=..,vram=..,vram64=..,vgamem=..,revision=..",
      "a QXL device's memory, and its revision; each further one is another device, 4 at most", set_qxl},
     {"heads", "N", "monitors that the guest may have on the QXL device, 1 to 4 (default 1)", set_heads},
+    {"sound", "ich6|none", "the sound card, which SPICE's viewers hear (default ich6 with SPICE, else none)", set_sound},
     {"net", "user|tap=IF|none[,OPTION=VALUE...]",
      "the network (default user): mac=, queues= (tap), restrict=on, ipv6=off, hostname=, tftp=, bootfile=", set_net},
     {"forward", "tcp|udp:HOST:PORT-:PORT", "a port of this host that leads into the guest; repeatable", add_forward},
@@ -591,6 +602,8 @@ static void fill_defaults(struct vm_config *config)
     if (memcmp(config->uuid, (uint8_t[UUID_SIZE]){0}, UUID_SIZE) == 0)
         uuid_from_name(config->uuid, config->name);
     fill_net_defaults(config);
+    if (config->card == CARD_AUTO)
+        config->card = config_has_spice(config) ? CARD_ICH6 : CARD_NONE;
     if (!config->serial)
         config->serial = config->headless ? "stdio" : "none";
 }

@@ -38,6 +38,8 @@ enum run_status {
 
 enum config_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_NESTED };
 enum config_video { VIDEO_QXL, VIDEO_VGA, VIDEO_NONE };
+/* The sound card; by default there is one if a viewer can hear it. */
+enum config_card { CARD_AUTO, CARD_ICH6, CARD_NONE };
 enum config_net { NET_USER, NET_TAP, NET_NONE };
 enum config_watchdog {
     WATCHDOG_ABSENT, WATCHDOG_RESET, WATCHDOG_POWEROFF, WATCHDOG_DESTROY, WATCHDOG_PAUSE, WATCHDOG_NONE
@@ -103,6 +105,8 @@ struct vm_config {
     struct config_qxl qxl[CONFIG_MAX_QXL]; /* the first is the VGA-compatible one */
     unsigned qxl_count;                    /* as given; there is one if none is */
     unsigned heads;                        /* monitors of the only QXL device */
+
+    enum config_card card;
 
     enum config_net net;
     const char *tap;

@@ -205,6 +205,24 @@ static int take_memballoon(struct domain *d, const xmlNode *node)
     return domain_is(node, "model", "none") ? domain_option(d, "--balloon", "off") : 0;
 }
 
+/* The first one; all of Intel's that speak HD Audio are the same to a guest. */
+static int take_sound(struct domain *d, const xmlNode *node)
+{
+    static const char *const same[] = {"ich6", "ich7", "ich9"};
+    const char *model = domain_attribute(node, "model");
+    bool known = false;
+
+    if (domain_says(d, "--sound")) {
+        domain_warn(d, node, "a machine has one sound card, this one is left out");
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+        known |= strcmp(model, same[i]) == 0;
+    if (!known)
+        domain_warn(d, node, "the card is an ich6, not '%.20s'", model);
+    return domain_option(d, "--sound", "ich6");
+}
+
 static int take_watchdog(struct domain *d, const xmlNode *node)
 {
     static const char *const words[][2] = {{"", "reset"}, {"reset", "reset"}, {"shutdown", "poweroff"},
@@ -236,11 +254,13 @@ int domain_take_devices(struct domain *d, const xmlNode *node)
     static const struct domain_element known[] = {
         {"disk", take_disk}, {"interface", take_interface}, {"serial", take_serial}, {"console", take_serial},
         {"graphics", domain_take_graphics}, {"video", domain_take_video}, {"memballoon", take_memballoon},
-        {"watchdog", take_watchdog}, {"input", take_input},
+        {"watchdog", take_watchdog}, {"sound", take_sound}, {"input", take_input},
         {"emulator", NULL}, {"controller", NULL}, {"rng", NULL}, {"panic", NULL}, {"audio", NULL},
     };
-    int err = domain_children(d, node, known, ARRAY_SIZE(known));
+    int err = domain_child(node, "sound") ? 0 : domain_option(d, "--sound", "none");
 
+    if (!err)
+        err = domain_children(d, node, known, ARRAY_SIZE(known));
     if (!err && !domain_child(node, "interface"))
         err = domain_option(d, "--net", "none");
     return err || domain_child(node, "video") ? err : domain_option(d, "--video", "none");

@@ -382,6 +382,8 @@ static int start_spice(struct run *run)
     for (unsigned i = 0; i < BOARD_MAX_DISPLAYS && !err; i++)
         if (board_display(run->board, i))
             err = spice_server_add_display(run->spice, board_display(run->board, i));
+    if (!err && board_sound(run->board))
+        err = spice_server_add_sound(run->spice, board_sound(run->board));
     return err ? err : connect_ports(run);
 }
 

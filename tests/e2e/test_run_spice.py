@@ -153,8 +153,8 @@ def test_domain(work):
             require(spicy_screenshot(work, '-h', 'localhost', '-p', port) is None, 'it opens without a password')
             require(spicy_screenshot(work, '-h', 'localhost', '-p', port, '-w', found.group(1)), 'the password does not open it')
             require('centos' in run.minivm('list').stdout, 'its name')
-        require("<sound>: not known here" in run.messages, run.messages)
-        require(run.messages.count('<sound>') == 1, 'it is said twice')
+        require("<channel>: not known here" in run.messages, run.messages)
+        require(run.messages.count('<channel>') == 1, 'it is said twice')
 
 
 def test_domain_password(work):

@@ -33,13 +33,14 @@ static void check_file(const char *path, const char *words, unsigned warnings)
     domain_fini(&d);
 }
 
-/* Network card, agent's channel, tablet, sound, two USB channels: it is said of each. */
+/* Network card, agent's channel, tablet, two USB channels: it is said of each. */
 static void test_virt_install(void **state UNUSED)
 {
     check_file(FOLDER "win10.xml",
                "--name win10\n--uuid f443f4de-5c7e-4f39-86e7-015a7b730d1b\n--memory 2048M\n--cpus 2\n--boot disk\n"
                "--rtc localtime\n--disk /var/lib/libvirt/images/win10.qcow2,bus=ide\n--net user,mac=00:16:3e:2e:59:1d\n"
-               "--serial pty\n--spice 0\n--spice-option image-compression=off\n--video qxl\n--qxl revision=5\n", 6);
+               "--serial pty\n--spice 0\n--spice-option image-compression=off\n"
+               "--sound ich6\n--video qxl\n--qxl revision=5\n", 5);
 }
 
 static void test_centos(void **state UNUSED)
@@ -50,7 +51,8 @@ static void test_centos(void **state UNUSED)
                "--disk /var/lib/libvirt/images/centos,, first.qcow2,format=qcow2,cache=none\n--cdrom none\n"
                "--net user,mac=52:54:00:5c:1f:02\n--serial pty\n--spice 5902\n--spice-listen 0.0.0.0\n"
                "--spice-option image-compression=auto_glz\n--spice-option jpeg-wan-compression=auto\n"
-               "--spice-option streaming-video=filter\n--video qxl\n--qxl ram=65536K,vram=65536K,vgamem=16384K\n", 6);
+               "--spice-option streaming-video=filter\n--sound ich6\n--video qxl\n"
+               "--qxl ram=65536K,vram=65536K,vgamem=16384K\n", 5);
 }
 
 /* All options are the command line's own, so that what reads it is content. */
@@ -97,7 +99,7 @@ static void check(const char *inside, const char *words, unsigned warnings)
 }
 
 #define DEVICES(inside) "<devices><video><model type='none'/></video><interface type='user'/>" inside "</devices>"
-#define NO_DEVICES "--video none\n--net user\n"
+#define NO_DEVICES "--sound none\n--video none\n--net user\n"
 
 static void test_parts(void **state UNUSED)
 {
@@ -108,7 +110,7 @@ static void test_parts(void **state UNUSED)
     check("<os><loader type='pflash'>/x/OVMF_CODE.fd</loader><nvram>/x/vars.fd</nvram></os>",
           "--firmware uefi\n--uefi-vars /x/vars.fd\n", 0);
     check("<os><kernel>/k</kernel><cmdline>a b</cmdline><boot dev='hd'/></os>", "--kernel /k\n--append a b\n", 0);
-    check("<devices/>", "--net none\n--video none\n", 0);
+    check("<devices/>", "--sound none\n--net none\n--video none\n", 0);
     check(DEVICES("<disk type='block' device='disk'><source dev='/dev/sdb'/><target bus='scsi'/><readonly/>"
                   "<driver type='raw' error_policy='enospace'/><serial>a b</serial></disk>"),
           NO_DEVICES "--disk /dev/sdb,format=raw,werror=enospc,readonly=on,serial=a b\n", 1);
@@ -118,12 +120,16 @@ static void test_parts(void **state UNUSED)
           NO_DEVICES "--serial unix:/s\n", 1);
     check(DEVICES("<watchdog model='i6300esb' action='shutdown'/><memballoon model='none'/>"),
           NO_DEVICES "--watchdog poweroff\n--balloon off\n", 0);
+    check("<devices><sound model='ich9'/><video><model type='none'/></video><interface type='user'/></devices>",
+          "--sound ich6\n--video none\n--net user\n", 0);
+    check("<devices><sound model='sb16'/><sound model='ich6'/><video><model type='none'/></video>"
+          "<interface type='user'/></devices>", "--sound ich6\n--video none\n--net user\n", 2);
     check("<devices><interface type='ethernet'><target dev='tap3' managed='no'/></interface>"
           "<video><model type='cirrus'/></video><video><model type='qxl'/></video></devices>",
-          "--net tap=tap3\n--video vga\n--qxl revision=5\n", 1);
+          "--sound none\n--net tap=tap3\n--video vga\n--qxl revision=5\n", 1);
     check("<devices><interface type='user'><portForward proto='tcp'><range start='2022' to='22'/><range start='80'/>"
           "</portForward></interface><video><model type='qxl' vram='9216' heads='2'/></video></devices>",
-          "--net user\n--forward tcp::2022-:22\n--forward tcp::80-:80\n--video qxl\n--heads 2\n--qxl vram=16384K\n", 0);
+          "--sound none\n--net user\n--forward tcp::2022-:22\n--forward tcp::80-:80\n--video qxl\n--heads 2\n--qxl vram=16384K\n", 0);
 }
 
 static void test_graphics(void **state UNUSED)
