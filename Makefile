@@ -118,7 +118,8 @@ E2E_TESTS := $(filter-out %.c %.mk $(LONG_TESTS),$(wildcard tests/e2e/test_*))
 # Stock systems, booted: where that is in a software host they take minutes, so they come first.
 BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py ports.py)
 # Sound that comes late is a hole: these have the machine to themselves.
-ALONE_TESTS := $(addprefix tests/e2e/test_,client_sound.py server_sound.py)
+ALONE_TESTS := $(addsuffix /tests/device/test_hda,$(BUILD) build/address-undefined) \
+	$(addprefix tests/e2e/test_,client_sound.py server_sound.py sound.py)
 # Those wait for films, clients and clocks most of the time: one runs beside those that need a CPU each.
 WAITING_TESTS := $(addprefix $(BUILD)/tests/unit/test_server,_video _link) $(BUILD)/tests/unit/test_server \
 	$(filter-out $(BOOT_TESTS) $(ALONE_TESTS),$(E2E_TESTS))
@@ -154,8 +155,8 @@ check:
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) tested
 tested: all unit device $(PAYLOAD_NEEDS) $(E2E_NEEDS) $(FAKE_SERVER) $(FUZZ_NEEDS) sanitized
-	$(Q)tests/run --jobs 2 --timeout 1800 $(BOOT_TESTS) $(filter-out $(WAITING_TESTS),$(UNIT_BIN)) $(DEVICE_BIN) \
-		$(PAYLOAD_TESTS) $(FUZZ_TESTS) $(SANITIZED_TESTS) --beside $(WAITING_TESTS) --alone $(ALONE_TESTS)
+	$(Q)tests/run --jobs 2 --timeout 1800 $(BOOT_TESTS) $(filter-out $(WAITING_TESTS),$(UNIT_BIN)) $(filter-out $(ALONE_TESTS),$(DEVICE_BIN)) \
+		$(PAYLOAD_TESTS) $(FUZZ_TESTS) $(filter-out $(ALONE_TESTS),$(SANITIZED_TESTS)) --beside $(WAITING_TESTS) --alone $(ALONE_TESTS)
 
 # And what takes long: every fuzz target for a while, the boot matrix, the payload guests on QEMU too, more of what boots
 # from a CD.

@@ -4,6 +4,8 @@ KERNEL_DIR ?= build/kernel
 TINY := build/guest/tiny.cpio.gz
 EFI := build/guest/efi.raw
 MEDIA_DIR := build/media
+ALSA := $(MEDIA_DIR)/alsa-utils
+SOUND := build/guest/sound.cpio.gz
 XEN := $(MEDIA_DIR)/xen-hypervisor-4.17-amd64
 DEMO := build/demo/demo.qcow2
 
@@ -18,6 +20,10 @@ $(KERNEL_DIR)/vmlinuz: guest/image/fetch-kernel
 $(TINY): $(addprefix guest/image/,build-tiny tiny-init copy-modules) $(KERNEL_DIR)/vmlinuz
 	@echo "  TINY  $@"
 	$(Q)guest/image/build-tiny $(KERNEL_DIR) $@
+
+$(SOUND): $(addprefix guest/image/,build-sound copy-modules) $(TINY) $(ALSA)
+	@echo "  SOUND $@"
+	$(Q)guest/image/build-sound $(KERNEL_DIR) $(TINY) $(ALSA) $@
 
 $(EFI): guest/image/build-efi $(TINY)
 	@echo "  EFI   $@"

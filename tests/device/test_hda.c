@@ -240,6 +240,7 @@ static void test_codecs(void **state)
         unsigned widgets;
     } codecs[] = {{HDA_DUPLEX, 0x22, 0x01014010, 4}, {HDA_OUTPUT, 0x12, 0x01014010, 2}, {HDA_MICRO, 0x32, 0x90170010, 4}};
 
+    teardown(state);
     for (size_t i = 0; i < ARRAY_SIZE(codecs); i++) {
         struct fixture *f = create(codecs[i].kind);
 
