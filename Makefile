@@ -118,7 +118,7 @@ E2E_TESTS := $(filter-out %.c %.mk $(LONG_TESTS),$(wildcard tests/e2e/test_*))
 # Stock systems, booted: where that is in a software host they take minutes, so they come first.
 BOOT_TESTS := $(addprefix tests/e2e/test_,desktop.py guest.py platform.py save.py ide.py hotplug.py ports.py)
 # Sound that comes late is a hole: these have the machine to themselves.
-ALONE_TESTS := $(addsuffix /tests/device/test_hda,$(BUILD) build/address-undefined) \
+ALONE_TESTS := $(foreach card,hda ac97,$(addsuffix /tests/device/test_$(card),$(BUILD) build/address-undefined)) \
 	$(addprefix tests/e2e/test_,client_sound.py server_sound.py sound.py)
 # Those wait for films, clients and clocks most of the time: one runs beside those that need a CPU each.
 WAITING_TESTS := $(addprefix $(BUILD)/tests/unit/test_server,_video _link) $(BUILD)/tests/unit/test_server \

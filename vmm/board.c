@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "devices/audio/ac97.h"
 #include "devices/audio/hda.h"
 #include "devices/platform/debugport.h"
 #include "devices/platform/hpet.h"
@@ -332,9 +333,14 @@ static int create_sound(struct board *board)
 {
     struct machine *m = &board->machine;
 
-    if (board->config->card == CARD_NONE)
+    switch (board->config->card) {
+    case CARD_ICH6:
+        return need(hda_create(m, PCI_DEVFN(SLOT_SOUND, 2), HDA_DUPLEX, &board->sound), "sound card");
+    case CARD_AC97:
+        return need(ac97_create(m, PCI_DEVFN(SLOT_SOUND, 2), &board->sound), "sound card");
+    default:
         return 0;
-    return need(hda_create(m, PCI_DEVFN(SLOT_SOUND, 2), HDA_DUPLEX, &board->sound), "sound card");
+    }
 }
 
 /* The parts list, top to bottom. */

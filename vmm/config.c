@@ -101,7 +101,7 @@ SECOND(rtc, rtc_local, "utc", "localtime")
 
 static int set_sound(void *opaque, const char *value)
 {
-    static const char *const names[] = {"ich6", "none", NULL};
+    static const char *const names[] = {"ich6", "ac97", "none", NULL};
     int chosen = 0, err = config_choose(value, names, &chosen);
 
     if (!err)
@@ -406,7 +406,7 @@ static const struct option_def run_options[] = {
     {"qxl", "ram=..,vram=..,vram64=..,vgamem=..,revision=..",
      "a QXL device's memory, and its revision; each further one is another device, 4 at most", set_qxl},
     {"heads", "N", "monitors that the guest may have on the QXL device, 1 to 4 (default 1)", set_heads},
-    {"sound", "ich6|none", "the sound card, which SPICE's viewers hear (default ich6 with SPICE, else none)", set_sound},
+    {"sound", "ich6|ac97|none", "the sound card, which SPICE's viewers hear (default ich6 with SPICE, else none)", set_sound},
     {"net", "user|tap=IF|none[,OPTION=VALUE...]",
      "the network (default user): mac=, queues= (tap), restrict=on, ipv6=off, hostname=, tftp=, bootfile=", set_net},
     {"forward", "tcp|udp:HOST:PORT-:PORT", "a port of this host that leads into the guest; repeatable", add_forward},

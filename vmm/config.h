@@ -39,7 +39,7 @@ enum run_status {
 enum config_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_NESTED };
 enum config_video { VIDEO_QXL, VIDEO_VGA, VIDEO_NONE };
 /* The sound card; by default there is one if a viewer can hear it. */
-enum config_card { CARD_AUTO, CARD_ICH6, CARD_NONE };
+enum config_card { CARD_AUTO, CARD_ICH6, CARD_AC97, CARD_NONE };
 enum config_net { NET_USER, NET_TAP, NET_NONE };
 enum config_watchdog {
     WATCHDOG_ABSENT, WATCHDOG_RESET, WATCHDOG_POWEROFF, WATCHDOG_DESTROY, WATCHDOG_PAUSE, WATCHDOG_NONE

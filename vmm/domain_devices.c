@@ -209,6 +209,7 @@ static int take_memballoon(struct domain *d, const xmlNode *node)
 static int take_sound(struct domain *d, const xmlNode *node)
 {
     static const char *const same[] = {"ich6", "ich7", "ich9"};
+    bool old = domain_is(node, "model", "ac97");
     const char *model = domain_attribute(node, "model");
     bool known = false;
 
@@ -218,9 +219,9 @@ static int take_sound(struct domain *d, const xmlNode *node)
     }
     for (size_t i = 0; i < ARRAY_SIZE(same); i++)
         known |= strcmp(model, same[i]) == 0;
-    if (!known)
+    if (!known && !old)
         domain_warn(d, node, "the card is an ich6, not '%.20s'", model);
-    return domain_option(d, "--sound", "ich6");
+    return domain_option(d, "--sound", old ? "ac97" : "ich6");
 }
 
 static int take_watchdog(struct domain *d, const xmlNode *node)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The sound card with the stock kernel's driver and ALSA's tools, heard and fed by the client. TAP on stdout.
+"""The sound cards with the stock kernel's driver and ALSA's tools, heard and fed by the client. TAP on stdout.
 
 A software host has no real speed: what is late there is a hole that is not the card's. So the test asks for the right
 tones at the right pitch and level, on the right side, and counts the holes.
@@ -15,8 +15,12 @@ from test_client_sound import Client
 from viewer import require, wait_for
 
 SOUND = 'build/guest/sound.cpio.gz'
-APPEND = 'console=ttyS0 quiet load=snd-hda-codec-generic,snd-hda-intel'  # nothing loads modules on demand
+APPEND = 'console=ttyS0 quiet load='
 RATES = (8000, 16000, 44100, 48000, 96000)
+# Card, drivers (nothing loads modules on demand), name, rates, what is mute as the driver leaves it.
+CARDS = (('ich6', 'snd-hda-codec-generic,snd-hda-intel', 'HDA Intel', RATES, ('Master 100% unmute', 'Capture 100% cap')),
+         ('ac97', 'snd-intel8x0', 'Intel 82801AA-ICH', RATES[:4],
+          ('Master 100% unmute', 'PCM -- 0dB unmute', 'Capture 0 cap')))
 HOLES = 0.1  # of the time, at most; said in the output
 
 
@@ -70,8 +74,8 @@ def play(m, folder, port, command, seconds, what, mono=False):
     check_heard(client.stop(), seconds, what, mono)
 
 
-def check_rates(m, folder, port):
-    for rate in RATES:
+def check_rates(m, folder, port, rates):
+    for rate in rates:
         play(m, folder, port, 'aplay -q -D hw:0 /%d.wav' % rate, 3, '%d Hz' % rate)
     play(m, folder, port, 'aplay -q -D plughw:0 /mono.wav', 3, 'mono', mono=True)
 
@@ -105,9 +109,12 @@ def check_record(m, folder, port):
     # Half a second of it, as text: the guest has no other way out.
     text = m.output('tail -c +700001 /tmp/rec.wav | head -c 96000 | od -An -v -tx1 | tr -d " \\n"; echo')
     sound = tones.Sound(bytes.fromhex(re.sub(r'\s', '', text)))
-    levels = [sound.level(0, tones.LEFT, 0.1), sound.level(1, tones.RIGHT, 0.1), sound.level(0, tones.RIGHT, 0.1)]
-    say('recorded levels ' + ' '.join('%.0f' % level for level in levels))
-    require(min(levels[:2]) > 0.8 * tones.LEVEL and levels[2] < tones.LEVEL / 20, 'levels %s' % levels)
+    levels = [(sound.level(0, tones.LEFT, at / 10), sound.level(1, tones.RIGHT, at / 10)) for at in range(5)]
+    say('recorded levels, by tenths of a second: ' + ', '.join('%.0f %.0f' % pair for pair in levels))
+    good = [at for at, pair in enumerate(levels) if min(pair) > 0.9 * tones.LEVEL]
+    # The clock of SDL's disk driver is not a microphone's: what it lacks is made up.
+    require(len(good) >= 2, 'levels %s' % levels)
+    require(sound.level(0, tones.RIGHT, good[0] / 10) < tones.LEVEL / 20, 'the left has the other tone')
 
 
 def check_cycles(m, folder, port):
@@ -134,30 +141,38 @@ def check_pause(m, folder, port, control):
     require(whole > 0.9 * 190, 'of 20 s are whole %.1f' % (whole / 10))
 
 
+def check_card(tap, folder, initrd, card, drivers, name, rates, settings):
+    control = os.path.join(folder, 'control.' + card)
+    with Machine(folder, '--kernel', KERNEL, '--initrd', initrd, '--memory', '512M', '--cpus', '2', '--append', APPEND + drivers,
+                 '--net', 'none', '--spice', '0', '--sound', card, '--control', control) as m:
+        port = m.ready_port()
+        with tap('%s: the stock driver finds the card' % card):
+            m.expect('tiny# ', BOOT)
+            m.output('export PATH=/usr/bin:/bin')
+            # The driver looks at its codecs in the background.
+            wait_for('the card', lambda: name in m.output('aplay -l 2>&1; true'), ANSWER, 1)
+            require(name in m.output('arecord -l'), 'it cannot record')
+            for setting in settings:
+                m.output('amixer -q sset ' + setting)
+        if tap.failed:
+            return
+        for what, check, args in (('aplay at %d to %d Hz and in mono: both tones, each on its side' % (rates[0], rates[-1]),
+                                   check_rates, (rates,)),
+                                  ('the mixer changes what is heard', check_mixer, ()),
+                                  ('arecord has what the client speaks', check_record, ()),
+                                  ('50 times opened and closed', check_cycles, ()),
+                                  ('a pause of the machine loses nothing', check_pause, (control,))):
+            with tap('%s: %s' % (card, what)):
+                check(m, folder, port, *args)
+
+
 def main():
-    tap = Tap(6)
+    chosen = [card for card in CARDS if card[0] in sys.argv[1:] or not sys.argv[1:]]
+    tap = Tap(6 * len(chosen))
     with tempfile.TemporaryDirectory() as folder:
-        control = os.path.join(folder, 'control')
-        with Machine(folder, '--kernel', KERNEL, '--initrd', with_waves(folder), '--memory', '512M', '--cpus', '2', '--append', APPEND,
-                     '--net', 'none', '--spice', '0', '--control', control) as m:
-            port = m.ready_port()
-            with tap('the stock driver finds the card and its codec'):
-                m.expect('tiny# ', BOOT)
-                m.output('export PATH=/usr/bin:/bin')
-                # The driver looks at its codecs in the background.
-                wait_for('the card', lambda: 'HDA Intel' in m.output('aplay -l 2>&1; true'), ANSWER, 1)
-                require('HDA Intel' in m.output('arecord -l'), 'it cannot record')
-                # As drivers leave it, all is mute.
-                m.output('amixer -q sset Master 100% unmute; amixer -q sset Capture 100% cap')
-            if tap.failed:
-                tap.end()
-            for name, check, args in (('aplay at 8 to 96 kHz and in mono: both tones, each on its side', check_rates, ()),
-                                      ('the mixer changes what is heard', check_mixer, ()),
-                                      ('arecord has what the client speaks', check_record, ()),
-                                      ('50 times opened and closed', check_cycles, ()),
-                                      ('a pause of the machine loses nothing', check_pause, (control,))):
-                with tap(name):
-                    check(m, folder, port, *args)
+        initrd = with_waves(folder)
+        for card in chosen:
+            check_card(tap, folder, initrd, *card)
     tap.end()
 
 

@@ -122,6 +122,8 @@ static void test_parts(void **state UNUSED)
           NO_DEVICES "--watchdog poweroff\n--balloon off\n", 0);
     check("<devices><sound model='ich9'/><video><model type='none'/></video><interface type='user'/></devices>",
           "--sound ich6\n--video none\n--net user\n", 0);
+    check("<devices><sound model='ac97'/><video><model type='none'/></video><interface type='user'/></devices>",
+          "--sound ac97\n--video none\n--net user\n", 0);
     check("<devices><sound model='sb16'/><sound model='ich6'/><video><model type='none'/></video>"
           "<interface type='user'/></devices>", "--sound ich6\n--video none\n--net user\n", 2);
     check("<devices><interface type='ethernet'><target dev='tap3' managed='no'/></interface>"
