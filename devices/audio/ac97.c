@@ -13,14 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_NS        5000000ull
-#define MIN_TICK_NS    1000000ull
-#define PAUSED_TICK_NS 20000000ull
-#define CHUNK_FRAMES   480
-#define MIXER_SPACE    256
-#define MASTER_SPACE   64
-#define BOX_SIZE       16
-#define LIST_MASK      31
+#define CHUNK_FRAMES 480
+#define MIXER_SPACE  256
+#define MASTER_SPACE 64
+#define BOX_SIZE     16
+#define LIST_MASK    31
 
 enum { PCM_IN, PCM_OUT, MIC_IN, BOXES };
 
@@ -389,17 +386,11 @@ static bool run_box(struct ac97 *a, unsigned n, bool heard)
 
 static void set_timer(struct ac97 *a)
 {
-    uint64_t when = UINT64_MAX;
+    uint64_t tick = UINT64_MAX;
 
-    for (unsigned n = 0; n < BOXES; n++) {
-        const struct box *b = &a->boxes[n];
-        uint32_t left = b->left / kinds[n].channels;
-
-        if (b->pace.rate)
-            when = MIN(when, MAX(MIN(pace_until(&b->pace, MAX(left, 1), now_of(a)), TICK_NS), MIN_TICK_NS));
-    }
-    if (when != UINT64_MAX)
-        timer_set(&a->timer, __atomic_load_n(&a->pci.base.machine->paused_at, __ATOMIC_ACQUIRE) ? PAUSED_TICK_NS : when);
+    for (unsigned n = 0; n < BOXES; n++)
+        tick = MIN(tick, pace_tick(&a->boxes[n].pace, a->boxes[n].left / kinds[n].channels, now_of(a)));
+    pace_set_timer(&a->timer, a->pci.base.machine, tick);
 }
 
 static void run(void *opaque)

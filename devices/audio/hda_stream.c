@@ -8,14 +8,10 @@
 
 #include <string.h>
 
-#define TICK_NS        5000000ull
-#define MIN_TICK_NS    1000000ull
-/* How often a machine that stands still is looked after. */
-#define PAUSED_TICK_NS 20000000ull
-#define CHUNK_FRAMES   480
-#define MAX_FRAME      (16 * 4)
+#define CHUNK_FRAMES 480
+#define MAX_FRAME    (16 * 4)
 /* Entries of a list that may follow each other in one chunk: the list, twice. */
-#define MAX_ENTRIES    512
+#define MAX_ENTRIES  512
 
 struct entry {
     uint64_t address;
@@ -322,26 +318,22 @@ static bool record(struct hda *hda, unsigned n, const struct route *route)
     return frames == CHUNK_FRAMES;
 }
 
-/* Nanoseconds until a stream is to be looked after. */
 static uint64_t next_tick(struct hda *hda, unsigned n)
 {
     const struct hda_stream *s = &hda->streams[n];
-    uint32_t left = s->length ? (s->length - s->offset + (uint32_t)pcm_frame(&s->pcm) - 1) / (uint32_t)pcm_frame(&s->pcm) : 1;
+    uint32_t left = (s->length - s->offset + (uint32_t)pcm_frame(&s->pcm) - 1) / (uint32_t)pcm_frame(&s->pcm);
 
-    return MAX(MIN(pace_until(&s->pace, MAX(left, 1), now_of(hda)), TICK_NS), MIN_TICK_NS);
+    return pace_tick(&s->pace, s->length ? left : 1, now_of(hda));
 }
 
 static void set_timer(struct hda *hda)
 {
-    struct machine *machine = hda->pci.base.machine;
-    uint64_t when = UINT64_MAX;
+    uint64_t tick = UINT64_MAX;
 
     for (unsigned n = 0; n < HDA_STREAMS; n++)
         if (hda->streams[n].running)
-            when = MIN(when, next_tick(hda, n));
-    if (when == UINT64_MAX)
-        return;
-    timer_set(&hda->timer, __atomic_load_n(&machine->paused_at, __ATOMIC_ACQUIRE) ? PAUSED_TICK_NS : when);
+            tick = MIN(tick, next_tick(hda, n));
+    pace_set_timer(&hda->timer, hda->pci.base.machine, tick);
 }
 
 void hda_streams_run(void *opaque)

@@ -1,6 +1,9 @@
 #include "devices/audio/pace.h"
 
-#define SECOND 1000000000ull
+#define SECOND         1000000000ull
+#define TICK_NS        5000000ull
+#define MIN_TICK_NS    1000000ull
+#define PAUSED_TICK_NS 20000000ull
 
 void pace_start(struct pace *p, uint32_t rate, uint64_t now)
 {
@@ -35,12 +38,18 @@ void pace_take(struct pace *p, uint32_t frames)
     }
 }
 
-uint64_t pace_until(const struct pace *p, uint32_t frames, uint64_t now)
+uint64_t pace_tick(const struct pace *p, uint32_t frames, uint64_t now)
 {
     uint64_t when;
 
     if (!p->rate)
         return UINT64_MAX;
-    when = time_of(p, p->frames + frames);
-    return when > now ? when - now : 0;
+    when = time_of(p, p->frames + MAX(frames, 1));
+    return when > now ? MAX(MIN(when - now, TICK_NS), MIN_TICK_NS) : MIN_TICK_NS;
+}
+
+void pace_set_timer(struct timer *timer, const struct machine *machine, uint64_t tick)
+{
+    if (tick != UINT64_MAX)
+        timer_set(timer, __atomic_load_n(&machine->paused_at, __ATOMIC_ACQUIRE) ? PAUSED_TICK_NS : tick);
 }

@@ -7,7 +7,8 @@
 #ifndef DEVICES_AUDIO_PACE_H
 #define DEVICES_AUDIO_PACE_H
 
-#include "base/base.h"
+#include "base/timer.h"
+#include "vmm/device.h"
 
 #define PACE_MAX_NS 100000000ull
 
@@ -22,7 +23,12 @@ void pace_start(struct pace *p, uint32_t rate, uint64_t now);
 uint32_t pace_due(struct pace *p, uint64_t now);
 /* At most what is due. */
 void pace_take(struct pace *p, uint32_t frames);
-/* Nanoseconds until so many are due. */
-uint64_t pace_until(const struct pace *p, uint32_t frames, uint64_t now);
+/*
+ * Nanoseconds until a stream is to be looked after whose buffer has so many frames left: when that ends, and often enough
+ * that positions are fresh. UINT64_MAX: nothing is ever due.
+ */
+uint64_t pace_tick(const struct pace *p, uint32_t frames, uint64_t now);
+/* A card's timer, after the least of its streams' ticks; UINT64_MAX: none is needed. A machine that stands still has time. */
+void pace_set_timer(struct timer *timer, const struct machine *machine, uint64_t tick);
 
 #endif
