@@ -354,9 +354,9 @@ static unsigned tell(struct ac97 *a, enum sound_direction direction)
     return n;
 }
 
-static size_t due(struct ac97 *a, unsigned n)
+static size_t due(struct ac97 *a, unsigned n, size_t most)
 {
-    return MIN(pace_due(&a->boxes[n].pace, now_of(a)), CHUNK_FRAMES);
+    return pace_due(&a->boxes[n].pace, now_of(a), (uint32_t)most);
 }
 
 /* A chunk of a box; true: there may be more. */
@@ -370,12 +370,12 @@ static bool run_box(struct ac97 *a, unsigned n, bool heard)
     size_t frames;
 
     machine_lock(machine);
-    frames = due(a, n);
+    frames = due(a, n, CHUNK_FRAMES);
     machine_unlock(machine);
     if (frames && record && heard)
         sound_record(a->sound, samples, frames);
     machine_lock(machine);
-    frames = MIN(frames, due(a, n)); /* it may have been stopped meanwhile */
+    frames = due(a, n, frames); /* it may have been stopped meanwhile */
     pace_take(&b->pace, (uint32_t)frames);
     frames = transfer(a, n, samples, frames * channels) / channels;
     machine_unlock(machine);

@@ -260,12 +260,12 @@ static struct route tell_route(struct hda *hda, enum sound_direction direction)
 
 /* --- running --- */
 
-/* Frames of the next chunk; 0: none is due, or the stream is not what it was. */
-static size_t due(struct hda *hda, unsigned n)
+/* Frames of the next chunk, `most` at most; 0: none is due, or the stream is not what it was. */
+static size_t due(struct hda *hda, unsigned n, size_t most)
 {
     struct hda_stream *s = &hda->streams[n];
 
-    return s->running ? MIN(pace_due(&s->pace, now_of(hda)), CHUNK_FRAMES) : 0;
+    return s->running ? pace_due(&s->pace, now_of(hda), (uint32_t)most) : 0;
 }
 
 /* Takes a chunk from an output; true: there may be more. */
@@ -278,7 +278,7 @@ static bool play(struct hda *hda, unsigned n, const struct route *route)
     size_t frames;
 
     machine_lock(machine);
-    frames = due(hda, n);
+    frames = due(hda, n, CHUNK_FRAMES);
     if (frames && !transfer(hda, n, data, frames * pcm_frame(&s->pcm)))
         frames = 0;
     pace_take(&s->pace, (uint32_t)frames);
@@ -300,14 +300,14 @@ static bool record(struct hda *hda, unsigned n, const struct route *route)
     size_t frames;
 
     machine_lock(machine);
-    frames = due(hda, n);
+    frames = due(hda, n, CHUNK_FRAMES);
     machine_unlock(machine);
     if (frames && route && route->stream == n) {
         channels = route->format.channels;
         sound_record(hda->sound, samples, frames);
     }
     machine_lock(machine);
-    frames = MIN(frames, due(hda, n)); /* it may have been stopped meanwhile */
+    frames = due(hda, n, frames); /* it may have been stopped meanwhile */
     if (frames) {
         pcm_from_samples(&s->pcm, route ? route->channel : 0, data, frames, samples, channels);
         if (!transfer(hda, n, data, frames * pcm_frame(&s->pcm)))

@@ -16,7 +16,7 @@ static uint64_t time_of(const struct pace *p, uint64_t frame)
     return p->since + (frame * SECOND + p->rate - 1) / p->rate;
 }
 
-uint32_t pace_due(struct pace *p, uint64_t now)
+uint32_t pace_due(struct pace *p, uint64_t now, uint32_t most)
 {
     uint64_t due;
 
@@ -25,7 +25,7 @@ uint32_t pace_due(struct pace *p, uint64_t now)
     if (now > time_of(p, p->frames) + PACE_MAX_NS)
         pace_start(p, p->rate, now - PACE_MAX_NS);
     due = (now - p->since) * p->rate / SECOND;
-    return due > p->frames ? (uint32_t)(due - p->frames) : 0;
+    return due > p->frames ? (uint32_t)MIN(due - p->frames, most) : 0;
 }
 
 void pace_take(struct pace *p, uint32_t frames)

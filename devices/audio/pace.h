@@ -19,8 +19,8 @@ struct pace {
 };
 
 void pace_start(struct pace *p, uint32_t rate, uint64_t now);
-/* Frames that are due. */
-uint32_t pace_due(struct pace *p, uint64_t now);
+/* Frames that are due, `most` at most. */
+uint32_t pace_due(struct pace *p, uint64_t now, uint32_t most);
 /* At most what is due. */
 void pace_take(struct pace *p, uint32_t frames);
 /*
