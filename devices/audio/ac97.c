@@ -386,10 +386,10 @@ static bool run_box(struct ac97 *a, unsigned n, bool heard)
 
 static void set_timer(struct ac97 *a)
 {
-    uint64_t tick = UINT64_MAX;
+    uint64_t now = now_of(a), tick = UINT64_MAX;
 
     for (unsigned n = 0; n < BOXES; n++)
-        tick = MIN(tick, pace_tick(&a->boxes[n].pace, a->boxes[n].left / kinds[n].channels, now_of(a)));
+        tick = MIN(tick, pace_tick(&a->boxes[n].pace, a->boxes[n].left / kinds[n].channels, now));
     pace_set_timer(&a->timer, a->pci.base.machine, tick);
 }
 

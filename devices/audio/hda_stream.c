@@ -318,21 +318,20 @@ static bool record(struct hda *hda, unsigned n, const struct route *route)
     return frames == CHUNK_FRAMES;
 }
 
-static uint64_t next_tick(struct hda *hda, unsigned n)
+static uint64_t next_tick(const struct hda_stream *s, uint64_t now)
 {
-    const struct hda_stream *s = &hda->streams[n];
     uint32_t left = (s->length - s->offset + (uint32_t)pcm_frame(&s->pcm) - 1) / (uint32_t)pcm_frame(&s->pcm);
 
-    return pace_tick(&s->pace, s->length ? left : 1, now_of(hda));
+    return pace_tick(&s->pace, s->length ? left : 1, now);
 }
 
 static void set_timer(struct hda *hda)
 {
-    uint64_t tick = UINT64_MAX;
+    uint64_t now = now_of(hda), tick = UINT64_MAX;
 
     for (unsigned n = 0; n < HDA_STREAMS; n++)
         if (hda->streams[n].running)
-            tick = MIN(tick, next_tick(hda, n));
+            tick = MIN(tick, next_tick(&hda->streams[n], now));
     pace_set_timer(&hda->timer, hda->pci.base.machine, tick);
 }
 

@@ -309,8 +309,10 @@ static uint64_t next_event(const struct rtc *rtc)
     uint64_t delay = UINT64_MAX, ns = period(rtc), due;
 
     if ((wanted & PERIODIC) && ns) {
+        uint64_t now = machine_clock(rtc->base.machine);
+
         due = next_period(rtc, ns);
-        delay = due - MIN(machine_clock(rtc->base.machine), due);
+        delay = due - MIN(now, due);
     }
     if ((wanted & (UPDATE | ALARM)) && running(rtc)) {
         int64_t second = rtc->seen_second + 1, left;
@@ -320,8 +322,8 @@ static uint64_t next_event(const struct rtc *rtc)
         if (second == INT64_MAX)
             return delay;
         /* Look again every hour, lest the host's clock was set. */
-        left = CLAMP(second * NS - now_ns(rtc), 0, 3600 * NS);
-        delay = MIN(delay, (uint64_t)left);
+        left = second * NS - now_ns(rtc);
+        delay = MIN(delay, (uint64_t)CLAMP(left, 0, 3600 * NS));
     }
     return delay;
 }
