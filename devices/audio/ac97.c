@@ -97,10 +97,17 @@ static void update_interrupt(struct ac97 *a)
 
 /* --- the list of buffers --- */
 
-static void halt(struct box *b, uint16_t why)
+static void wake(struct ac97 *a)
+{
+    timer_set(&a->timer, 0);
+}
+
+/* Whoever hears is to be told. */
+static void halt(struct ac97 *a, struct box *b, uint16_t why)
 {
     b->status |= SR_HALTED | why;
     b->pace.rate = 0;
+    wake(a);
 }
 
 static bool read_entry(struct ac97 *a, struct box *b)
@@ -109,7 +116,7 @@ static bool read_entry(struct ac97 *a, struct box *b)
 
     if (memory_read(a->pci.base.machine->memory, (uint64_t)b->list + b->current * sizeof(raw), raw, sizeof(raw))) {
         log_once(LOG_WARN, "ac97: the guest's list of buffers is no memory");
-        halt(b, SR_FIFO_ERROR);
+        halt(a, b, SR_FIFO_ERROR);
         return false;
     }
     b->address = load_le32(raw) & ~1u;
@@ -125,16 +132,14 @@ static bool next_entry(struct ac97 *a, struct box *b)
     return read_entry(a, b);
 }
 
-/* true: another one follows. */
-static bool end_entry(struct ac97 *a, struct box *b)
+static void end_entry(struct ac97 *a, struct box *b)
 {
     if (b->interrupt)
         b->status |= SR_DONE;
-    if (b->current == b->last) {
-        halt(b, SR_LAST_DONE | SR_AT_LAST);
-        return false;
-    }
-    return next_entry(a, b);
+    if (b->current == b->last)
+        halt(a, b, SR_LAST_DONE | SR_AT_LAST);
+    else
+        next_entry(a, b);
 }
 
 /* `count` samples to or from the guest's buffers; returns how many there were before the last buffer's end. */
@@ -151,7 +156,7 @@ static size_t transfer(struct ac97 *a, unsigned n, int16_t *samples, size_t coun
         bytes = part ? memory_pointer(a->pci.base.machine->memory, b->address, part * 2) : NULL;
         if (part && !bytes) {
             log_once(LOG_WARN, "ac97: the guest's buffer is no memory");
-            halt(b, SR_FIFO_ERROR);
+            halt(a, b, SR_FIFO_ERROR);
             break;
         }
         for (size_t i = 0; i < part; i++)
@@ -175,11 +180,6 @@ static void reset_box(struct box *b)
     *b = (struct box){.status = SR_HALTED};
 }
 
-static void wake(struct ac97 *a)
-{
-    timer_set(&a->timer, 0);
-}
-
 static void go_on(struct ac97 *a, unsigned n)
 {
     struct box *b = &a->boxes[n];
@@ -200,12 +200,10 @@ static void write_control(struct ac97 *a, unsigned n, uint8_t value)
         return;
     }
     b->control = value & CR_WRITABLE;
-    if (ran && !(value & CR_RUN)) {
-        halt(b, 0);
-        wake(a);
-    } else if (!ran && value & CR_RUN && (b->left || next_entry(a, b))) {
+    if (ran && !(value & CR_RUN))
+        halt(a, b, 0);
+    else if (!ran && value & CR_RUN && (b->left || next_entry(a, b)))
         go_on(a, n);
-    }
 }
 
 /* What has come to its end goes on when there is more. */
@@ -403,10 +401,7 @@ static void run(void *opaque)
             ;
     machine_lock(a->pci.base.machine);
     update_interrupt(a);
-    if (find_box(a, SOUND_PLAYBACK) != playing || find_box(a, SOUND_RECORD) != recording)
-        wake(a); /* one has come to its end, which is to be told */
-    else
-        set_timer(a);
+    set_timer(a);
     machine_unlock(a->pci.base.machine);
 }
 

@@ -45,6 +45,7 @@ static void stop_bad(struct hda *hda, unsigned n, const char *what)
     log_once(LOG_WARN, "hda: the guest's stream %u has %s", n, what);
     hda->streams[n].running = false;
     hda_stream_registers(hda, n)[SDSTS] |= SDSTS_BDL_ERROR;
+    hda_wake(hda); /* whoever hears is to be told */
 }
 
 static bool read_entry(struct hda *hda, unsigned n)

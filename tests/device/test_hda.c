@@ -576,6 +576,7 @@ static void expect_error(struct fixture *f, unsigned n)
     fake_machine_run(&f->machine, 30);
     assert_true(get(f, stream(n, SDSTS), 1) & SDSTS_BDL_ERROR);
     assert_true(f->machine.link_level[LINK]);
+    assert_int_equal(f->sound.format[n == IN ? SOUND_RECORD : SOUND_PLAYBACK].rate, 0); /* those who hear know */
     put(f, stream(n, SDSTS), 0x1c, 1);
     run_stream(f, n, false);
 }
