@@ -208,20 +208,18 @@ static int take_memballoon(struct domain *d, const xmlNode *node)
 /* The first one; all of Intel's that speak HD Audio are the same to a guest. */
 static int take_sound(struct domain *d, const xmlNode *node)
 {
-    static const char *const same[] = {"ich6", "ich7", "ich9"};
-    bool old = domain_is(node, "model", "ac97");
+    static const char *const words[][2] = {{"ich6", "ich6"}, {"ich7", "ich6"}, {"ich9", "ich6"}, {"ac97", "ac97"}};
     const char *model = domain_attribute(node, "model");
-    bool known = false;
 
     if (domain_says(d, "--sound")) {
         domain_warn(d, node, "a machine has one sound card, this one is left out");
         return 0;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(same); i++)
-        known |= strcmp(model, same[i]) == 0;
-    if (!known && !old)
-        domain_warn(d, node, "the card is an ich6, not '%.20s'", model);
-    return domain_option(d, "--sound", old ? "ac97" : "ich6");
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (strcmp(model, words[i][0]) == 0)
+            return domain_option(d, "--sound", words[i][1]);
+    domain_warn(d, node, "the card is an ich6, not '%.20s'", model);
+    return domain_option(d, "--sound", "ich6");
 }
 
 static int take_watchdog(struct domain *d, const xmlNode *node)
