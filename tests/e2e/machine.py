@@ -1,5 +1,5 @@
 """A machine under test: minivm run, its serial console, pictures of its screen."""
-import os, re, signal, socket, subprocess, sys, tempfile, threading, time, zlib
+import gzip, os, re, signal, socket, subprocess, sys, tempfile, threading, time, zlib
 
 from viewer import Failed, free_port, read_ppm, require, wait_for
 
@@ -16,6 +16,14 @@ DESKTOP = ['--memory', '1G', '--cpus', '2', '--spice', '0']
 BOOT = 600  # seconds that a guest may take to start, in a software host on a busy computer
 ANSWER = 120  # ... a command in it
 ESCAPES = re.compile(rb'\x1b(\[[0-9;?]*[a-zA-Z]|[()][A-Z0-9])')
+
+
+def with_tree(initrd, tree):
+    """An initial RAM disk with a folder's files over it, beside that folder -> its path"""
+    archive = subprocess.run('find . | cpio --quiet -o -H newc -R 0:0', shell=True, cwd=tree, stdout=subprocess.PIPE, check=True)
+    with open(initrd, 'rb') as below, open(tree + '.cpio.gz', 'wb') as f:
+        f.write(below.read() + gzip.compress(archive.stdout, 1))
+    return tree + '.cpio.gz'
 
 
 def run_minivm(*args, timeout=BOOT):

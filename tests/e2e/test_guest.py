@@ -3,9 +3,9 @@
 
 The same command lines run on hardware KVM or, where there is none, in the software host.
 """
-import gzip, os, pty, re, select, shutil, socket, subprocess, termios, time
+import os, pty, re, select, shutil, socket, subprocess, termios, time
 
-from machine import ANSWER, BOOT, KERNEL, MINIVM, TINY, Machine, free_port, run_in_folder, run_minivm
+from machine import ANSWER, BOOT, KERNEL, MINIVM, TINY, Machine, free_port, run_in_folder, run_minivm, with_tree
 from viewer import require, wait_for
 
 ENDS = 'build/payload/ports.img'  # a guest that switches itself off within a second
@@ -86,15 +86,12 @@ def check_forward(m, port):
 
 def with_perl(folder):
     """An initial RAM disk: the tiny guest, and Debian's perl for what its busybox has nothing for."""
-    perl, tree, packed = shutil.which('perl'), os.path.join(folder, 'perl'), os.path.join(folder, 'perl.cpio.gz')
+    perl, tree = shutil.which('perl'), os.path.join(folder, 'perl')
     libraries = re.findall(r'/\S+', subprocess.run(['ldd', perl], stdout=subprocess.PIPE, check=True, text=True).stdout)
     for source, name in [(perl, '/bin/perl')] + [(name, name) for name in libraries]:
         os.makedirs(tree + os.path.dirname(name), exist_ok=True)
         shutil.copy(source, tree + name)
-    archive = subprocess.run('find . | cpio --quiet -o -H newc -R 0:0', shell=True, cwd=tree, stdout=subprocess.PIPE, check=True)
-    with open(TINY, 'rb') as tiny, open(packed, 'wb') as f:
-        f.write(tiny.read() + gzip.compress(archive.stdout, 1))
-    return packed
+    return with_tree(TINY, tree)
 
 
 def check_udp_forward(m, port):

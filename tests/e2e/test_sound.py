@@ -4,12 +4,12 @@
 A software host has no real speed: what is late there is a hole that is not the card's. So the test asks for the right
 tones at the right pitch and level, on the right side, and counts the holes.
 """
-import os, re, subprocess, sys, tempfile, time, wave
+import os, re, sys, tempfile, time, wave
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [os.path.join(TESTS, folder) for folder in ('lib', 'display')]
 import tones
-from machine import ANSWER, BOOT, KERNEL, Machine, Tap
+from machine import ANSWER, BOOT, KERNEL, Machine, Tap, with_tree
 from qmp import Qmp
 from test_client_sound import Client
 from viewer import require, wait_for
@@ -35,30 +35,30 @@ def write_wave(path, rate, seconds, channels=2):
 
 def with_waves(folder):
     """An initrd with the files that the guest is to play."""
-    tree, out = os.path.join(folder, 'tree'), os.path.join(folder, 'initrd')
+    tree = os.path.join(folder, 'waves')
     os.mkdir(tree)
     for rate in RATES:
         write_wave(os.path.join(tree, '%d.wav' % rate), rate, 3)
     write_wave(os.path.join(tree, 'mono.wav'), 48000, 3, 1)
     write_wave(os.path.join(tree, 'long.wav'), 48000, 20)
-    names = '\n'.join(os.listdir(tree))
-    more = subprocess.run(['cpio', '--quiet', '-o', '-H', 'newc'], cwd=tree, input=names.encode(), stdout=subprocess.PIPE, check=True)
-    with open(out, 'wb') as f:
-        f.write(open(SOUND, 'rb').read())
-        f.write(b'\0' * (-f.tell() % 4))
-        f.write(more.stdout)
-    return out
+    return with_tree(SOUND, tree)
 
 
 def say(text):
     print('# ' + text, flush=True)
 
 
+def tenths(sound):
+    """When each tenth of a second of what was heard begins, but for the edges."""
+    begin, end = sound.begin(), sound.end()
+    return [begin + 0.2 + n * 0.1 for n in range(int((end - begin - 0.5) * 10))]
+
+
 def check_heard(sound, seconds, what, mono=False):
     begin, end = sound.begin(), sound.end()
     require(begin is not None and end - begin > 0.8 * seconds, '%s: heard from %s to %s s' % (what, begin, end))
     right = tones.LEFT if mono else tones.RIGHT
-    times = [begin + 0.2 + n * 0.1 for n in range(int((end - begin - 0.5) * 10))]
+    times = tenths(sound)
     levels = [(sound.level(0, tones.LEFT, at), sound.level(1, right, at)) for at in times]
     good = [at for at, (a, b) in zip(times, levels) if min(a, b) > 0.9 * tones.LEVEL and max(a, b) < 1.1 * tones.LEVEL]
     say('%s: %d of %d tenths of a second whole' % (what, len(good), len(times)))
@@ -135,7 +135,7 @@ def check_pause(m, folder, port, control):
     m.expect('PLAYED-0', ANSWER)
     time.sleep(1)
     sound = client.stop()
-    times = [sound.begin() + 0.2 + n * 0.1 for n in range(int((sound.end() - sound.begin() - 0.5) * 10))]
+    times = tenths(sound)
     whole = sum(sound.level(0, tones.LEFT, at) > 0.9 * tones.LEVEL for at in times)
     say('%d of %d tenths of a second whole, a pause of 3 s among them' % (whole, len(times)))
     require(whole > 0.9 * 190, 'of 20 s are whole %.1f' % (whole / 10))
